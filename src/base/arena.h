@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Arena: memory with one lifetime, usually a request. Allocation moves a pointer; everything is freed at once.
+ * A zeroed arena is valid and empty. The total is capped: a hostile request cannot grow it without end.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include "bytes.h"
+
+struct arena_block;
+
+struct arena {
+	struct arena_block *blocks; /* newest first */
+	uint8_t *next;              /* free part of the newest block */
+	uint8_t *end;
+	size_t used;      /* bytes handed out */
+	size_t limit;     /* arena_try_alloc refuses beyond it; 0 means ARENA_LIMIT_DEFAULT */
+};
+
+#define ARENA_LIMIT_DEFAULT ((size_t)1 << 30)
+
+/* An arena whose first block is `block` bytes of caller memory (not freed), e.g. embedded in the request. */
+void arena_init(struct arena *arena, void *block, size_t block_len);
+/* Zeroed memory aligned to 16; aborts past the limit: for sizes the program chooses. */
+void *arena_alloc(struct arena *arena, size_t size) MUST_USE;
+/* The same without zeroing. */
+void *arena_alloc_raw(struct arena *arena, size_t size) MUST_USE;
+/* NULL past the limit or when n * size overflows: for sizes that came from outside. Zeroed. */
+void *arena_try_alloc_n(struct arena *arena, size_t n, size_t size) MUST_USE;
+#define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
+#define ARENA_NEW_N(arena, type, n) ((type *)arena_alloc((arena), (size_t)(n) * sizeof(type)))
+/* Copies; the str copy is NUL-terminated behind its length. Null stays null. */
+struct str arena_str(struct arena *arena, struct str s);
+struct bytes arena_bytes(struct arena *arena, struct bytes b);
+struct str arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Frees everything; the arena can be used again. */
+void arena_reset(struct arena *arena);
+
+#endif

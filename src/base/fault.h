@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deliberate faults: named places where the product can be made wrong on purpose, to prove that the simulator
+ * notices. FAULT(x) is constant false outside simulator builds; there, the run chooses one by name.
+ */
+#ifndef BASE_FAULT_H
+#define BASE_FAULT_H
+
+#include "types.h"
+
+/* name, what the product then does wrong */
+#define FAULT_LIST(X)                                                                       \
+	X(skip_sync, "a group commit says done without syncing")                            \
+	X(ack_early, "produce with acks=all answers before the high watermark gets there")  \
+	X(recover_off_by_one, "recovery keeps one batch too few")                           \
+	X(recover_no_crc, "recovery does not check the last batches")                       \
+	X(forget_epoch, "a restart does not raise the leader epoch cache")                  \
+	X(lose_wakeup, "a watch that is satisfied is sometimes not called")                 \
+	X(dup_window_short, "an idempotent producer's window remembers one batch")          \
+	X(seq_unchecked, "sequence gaps are accepted")                                      \
+	X(read_past_hw, "fetch reads to the log end, not the high watermark")               \
+	X(index_wrong, "index entries point one batch too far")                             \
+	X(meta_commit_early, "metadata records count as committed before their sync")       \
+	X(producer_id_reuse, "a producer id block is handed out twice after a restart")     \
+	X(delete_no_id_check, "a recreated topic opens the old directory")                  \
+	X(enospc_keeps_offset, "a failed write does not take its offsets back")
+
+enum fault {
+	FAULT_NONE,
+#define X(name, what) FAULT_##name,
+	FAULT_LIST(X)
+#undef X
+	FAULT_N
+};
+
+#ifdef MOLDAU_SIM
+bool fault_is(enum fault fault);
+void fault_set(enum fault fault);
+/* FAULT_NONE when unknown. */
+enum fault fault_find(const char *name);
+const char *fault_name(enum fault fault);
+#define FAULT(name) unlikely(fault_is(FAULT_##name))
+#else
+#define FAULT(name) false
+#endif
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UTF-8 as Java reads it from the wire. */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include "bytes.h"
+
+/* True for well-formed UTF-8: no surrogates, no overlong forms, nothing above U+10FFFF. */
+bool utf8_is_valid(struct str s);
+
+#endif
