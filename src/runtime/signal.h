@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Process matters: SIGTERM and SIGINT as messages to a reactor, the descriptor limit, cores. Posix only. */
+#ifndef RUNTIME_SIGNAL_H
+#define RUNTIME_SIGNAL_H
+
+#include "err.h"
+
+/* Blocks SIGTERM, SIGINT, SIGHUP for all threads (call before any exist), ignores SIGPIPE, and starts a small thread
+ * that calls `fn(signal, ctx)` for each that arrives: the callee only sends wakes. */
+typedef void signal_fn(int signal, void *ctx);
+enum err signal_start(signal_fn *fn, void *ctx) MUST_USE;
+/* Raises the soft descriptor limit to the hard one; returns it. */
+int64_t process_raise_file_limit(void);
+int process_cpus(void);
+int64_t process_rss_bytes(void);
+
+#endif
