@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log of one partition: segments in Kafka's format, append, read, roll, truncate. Owned by one reactor; every
+ * function is called on it. Slow work runs on helpers and never touches the struct: it works on its own copy and
+ * hands results back.
+ *
+ *    CLOSED --open--> OPENING --> OPEN --> CLOSING --> CLOSED
+ *       ^                |          |
+ *       |                v          v
+ *       +------------ FAILED <------+   I/O error, or damage that recovery cannot mend; the directory may be OFFLINE
+ *
+ * An OPEN log with a roll or repair under way queues its writes; offsets are assigned all the same.
+ *
+ * Marks (offsets, exclusive):  log_start <= recovery_point <= durable <= appended <= end
+ *   end       next offset to assign (assigned, maybe not written yet)
+ *   appended  written to the file: survives the process
+ *   durable   synced: survives the machine
+ *
+ * 1. A batch is readable only below `appended`.
+ * 2. Offsets assigned to a write that failed are taken back, with everything behind it, before any other append:
+ *    no reader has seen them and no answer named them.
+ * 3. Log and indexes agree: an index entry never points beyond the log or inside a batch; after recovery each is
+ *    rebuilt or trimmed until that holds.
+ * 4. `durable` never passes a write that the sync did not cover; a failed sync takes the directory OFFLINE.
+ */
+#ifndef STORAGE_PART_LOG_H
+#define STORAGE_PART_LOG_H
+
+#include "batch.h"
+#include "epoch_cache.h"
+#include "fmt.h"
+#include "producer_state.h"
+#include "storage.h"
+
+struct log_config {
+	int64_t segment_bytes;
+	int64_t segment_ms;
+	int64_t segment_jitter_ms;
+	int64_t index_interval_bytes;
+	int64_t index_bytes; /* segment.index.bytes */
+	int64_t flush_messages;
+	int64_t flush_ms;
+	bool preallocate;
+};
+
+enum part_log_state { PART_LOG_CLOSED, PART_LOG_OPENING, PART_LOG_OPEN, PART_LOG_CLOSING, PART_LOG_FAILED };
+
+/* A place in the log: its file position is known, so that a read bound needs no index. */
+struct log_pos {
+	int64_t offset;
+	int64_t segment_base;
+	int64_t file_pos;
+};
+
+struct part_log {
+	struct storage *storage;
+	struct storage_dir *dir;
+	char *name; /* "orders-4": the directory's name */
+	struct uuid topic_id;
+	struct log_config config;
+	enum part_log_state state;
+	enum err failure; /* when FAILED */
+	int64_t log_start;
+	int64_t recovery_point;
+	struct log_pos durable;
+	struct log_pos appended;
+	int64_t end;
+	int64_t size_bytes; /* of all segments' .log */
+	int64_t max_timestamp_ms, max_timestamp_offset; /* -1: no record with a timestamp */
+	struct epoch_cache epochs;
+	struct producer_state producers;
+	/* `appended`, `durable` or the state moved. */
+	void (*advanced)(struct part_log *log);
+	void *ctx; /* the partition */
+	struct list link; /* in storage->logs */
+	void *priv;
+};
+
+struct part_log *part_log_new(struct storage *storage, struct storage_dir *dir, struct str name, struct uuid topic_id,
+			      const struct log_config *config);
+/* CLOSED or FAILED only. */
+void part_log_free(struct part_log *log);
+
+/* recovery_point and log_start from the checkpoints (-1: none). Creates directory, first segment and
+ * partition.metadata when missing; recovers as dir->stop asks. `advanced` tells the end: state OPEN or FAILED. */
+void part_log_open(struct part_log *log, int64_t recovery_point, int64_t log_start);
+/* Writes what is queued, syncs, trims indexes, writes the producer snapshot, closes files. `advanced` tells the end. */
+void part_log_close(struct part_log *log);
+
+/* One append: a whole batch v2, validated by the caller, in memory the caller keeps and lets the log stamp. */
+struct log_append {
+	struct list link;
+	uint8_t *batch; /* in: base offset and leader epoch are stamped at submit */
+	size_t len;
+	struct batch_info info; /* in: of this batch; base_offset is filled at submit */
+	int64_t max_timestamp_offset; /* in: offset delta of the record with the batch's max timestamp */
+	struct producer_undo undo;
+	enum err err;      /* out, at done */
+	void (*done)(struct log_append *append);
+};
+
+/* Assigns the next offsets (append->info.base_offset), stamps, records producer state and epoch, and queues the write
+ * for this turn. done runs when the bytes are in the file (or failed; then ERR_DISK_FULL or ERR_IO or
+ * ERR_DIR_OFFLINE). Refused at once, without done: state not OPEN (ERR_LOG_CLOSED), directory FULL (ERR_DISK_FULL) or
+ * OFFLINE. */
+enum err part_log_append(struct part_log *log, struct log_append *append, int32_t leader_epoch) MUST_USE;
+
+/* One read: a range of one segment file that begins with the batch holding `offset`. */
+struct log_read {
+	struct io_op op; /* private */
+	struct part_log *log;
+	int64_t offset;       /* in */
+	struct log_pos bound; /* in: exclusive; high watermark or log end */
+	int64_t max_bytes;    /* in */
+	bool whole_first;     /* in: give the first batch whole even when it is over max_bytes */
+	struct piece piece;   /* out: len 0 when offset == bound.offset */
+	bool is_pinned;       /* out: log_read_release owed */
+	int64_t segment_base; /* out */
+	enum err err;         /* out: ERR_OFFSET_OUT_OF_RANGE below log_start or above the bound, ERR_CORRUPT_FILE, ... */
+	void (*done)(struct log_read *read);
+	void *priv;
+};
+
+/* True: finished at once, done is not called. False: done will run. */
+bool part_log_read(struct part_log *log, struct log_read *read) MUST_USE;
+/* Lets go of the file range after it was sent (or not). A no-op when nothing is pinned. */
+void log_read_release(struct log_read *read);
+
+/* Offset lookup by time: the first record whose timestamp >= timestamp_ms at or above log_start and below bound. */
+struct log_time_query {
+	struct io_op op;
+	struct part_log *log;
+	int64_t timestamp_ms;     /* in; INT64_MIN: ask for the record with the greatest timestamp */
+	struct log_pos bound;     /* in */
+	int64_t offset;           /* out: -1 not found */
+	int64_t found_timestamp_ms; /* out: -1 */
+	int32_t leader_epoch;     /* out: -1 */
+	enum err err;
+	void (*done)(struct log_time_query *query);
+	void *priv;
+};
+void part_log_find_time(struct part_log *log, struct log_time_query *query);
+
+/* Leader life: records (epoch, end) in the epoch cache and has the checkpoint written. */
+void part_log_start_epoch(struct part_log *log, int32_t epoch);
+/* Removes everything at and above `offset`; `advanced` tells when done. For followers, and the metadata log. */
+void part_log_truncate(struct part_log *log, int64_t offset);
+/* Moves log_start up (DeleteRecords, retention); whole segments below go away in the background. */
+void part_log_set_start(struct part_log *log, int64_t offset);
+/* Syncs everything appended so far; done through `durable` in `advanced`. For the metadata log and flush settings. */
+void part_log_sync(struct part_log *log);
+void part_log_set_config(struct part_log *log, const struct log_config *config);
+/* After close: renames the directory to "-delete" and removes it after file.delete.delay.ms, in the background. `log`
+ * is freed at once. */
+void part_log_delete(struct part_log *log);
+
+/* Sequential reader over a log directory's segments, for helpers and offline tools (the metadata log's replay, checks):
+ * calls fn for each whole valid batch from `offset` on until it returns false. ERR_CORRUPT_FILE names file and position
+ * in text. */
+typedef bool log_scan_fn(void *ctx, const struct batch_info *info, struct bytes batch);
+enum err log_scan(struct fs *fs, const char *dir, int64_t offset, log_scan_fn *fn, void *ctx, struct err_text *text)
+	MUST_USE;
+
+#endif

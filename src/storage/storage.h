@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Storage of one reactor: its view of the log directories, its open files under a descriptor budget, the group
+ * commit of `durability=synced`, and the background checkpoints. Partition logs (part_log.h) hang on it. One
+ * instance per reactor; what directories share across reactors is told by messages of the broker.
+ *
+ * A directory's state:
+ *
+ *    ONLINE <--> FULL        writes refused with ERR_DISK_FULL, all else goes on; back when space is there
+ *      |          |
+ *      +----------+--> OFFLINE   an I/O error other than "full": its partitions answer ERR_DIR_OFFLINE
+ *
+ * 1. A sync that failed is never repeated: the directory goes OFFLINE.
+ * 2. Nothing in a directory is changed before its lock is held and its meta.properties fit.
+ */
+#ifndef STORAGE_STORAGE_H
+#define STORAGE_STORAGE_H
+
+#include "map.h"
+#include "reactor.h"
+#include "uuid.h"
+
+enum durability { DURABILITY_PAGE_CACHE, DURABILITY_SYNCED };
+
+enum log_dir_state { LOG_DIR_ONLINE, LOG_DIR_FULL, LOG_DIR_OFFLINE };
+
+/* How the directory was left, found once at start (log_dir.h). */
+enum log_dir_stop {
+	LOG_DIR_CLEAN,     /* .kafka_cleanshutdown was there */
+	LOG_DIR_KILLED,    /* unclean, same boot: what was written is there, only the last write may be cut */
+	LOG_DIR_POWER_CUT, /* unclean, another boot or unknown: anything after the recovery point is suspect */
+};
+
+struct storage;
+
+/* One reactor's view of a directory. */
+struct storage_dir {
+	struct storage *storage;
+	int index;
+	char *path;
+	struct uuid id; /* directory.id */
+	enum log_dir_state state;
+	enum log_dir_stop stop;
+	/* --- private to storage --- */
+	struct list commit_dirty;   /* logs with appended, not yet durable data */
+	struct list commit_running; /* logs in the sync under way */
+	bool commit_is_running;
+	void *priv;
+};
+
+struct storage_options {
+	enum durability durability;
+	int64_t open_files_max;       /* descriptors this reactor's storage may hold */
+	int64_t checkpoint_bytes;     /* unsynced bytes of a directory that start a checkpoint (default 256 MiB) */
+	int64_t checkpoint_ms;        /* and the longest time (Kafka: 60 s) */
+	int64_t full_reserve_bytes;   /* usable space below which a directory is FULL (0: only on ENOSPC) */
+	int64_t file_delete_delay_ms; /* file.delete.delay.ms */
+	int64_t producer_expire_ms;   /* producer.id.expiration.ms */
+};
+
+struct storage {
+	struct reactor *reactor;
+	struct storage_options options;
+	struct storage_dir *dirs;
+	int dirs_n;
+	struct list logs; /* every part_log */
+	/* A directory of this view changed its state (I/O error, full, space again). */
+	void (*dir_changed)(struct storage *storage, struct storage_dir *dir, enum err err);
+	void *ctx;  /* the broker's */
+	void *priv; /* file cache, timers, commit */
+};
+
+void storage_init(struct storage *storage, struct reactor *reactor, const struct storage_options *options);
+/* Every log must be freed before. */
+void storage_deinit(struct storage *storage);
+/* Before any log. */
+struct storage_dir *storage_add_dir(struct storage *storage, const char *path, struct uuid id,
+				    enum log_dir_stop stop);
+/* Another reactor saw the change: no callback. */
+void storage_dir_set_state(struct storage_dir *dir, enum log_dir_state state);
+
+#endif
