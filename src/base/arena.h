@@ -11,16 +11,19 @@
 struct arena_block;
 
 struct arena {
-	struct arena_block *blocks; /* newest first */
-	uint8_t *next;              /* free part of the newest block */
+	struct arena_block *blocks; /* from mem_*, newest first */
+	uint8_t *next;              /* free part of the block in use */
 	uint8_t *end;
-	size_t used;      /* bytes handed out */
-	size_t limit;     /* arena_try_alloc refuses beyond it; 0 means ARENA_LIMIT_DEFAULT */
+	uint8_t *first;   /* the caller's block, used again after a reset; may be NULL */
+	size_t first_len; /* bytes */
+	size_t used;      /* bytes handed out, each size rounded up to 16 */
+	size_t limit;     /* of used; set it after arena_init; 0 means ARENA_LIMIT_DEFAULT */
 };
 
 #define ARENA_LIMIT_DEFAULT ((size_t)1 << 30)
 
-/* An arena whose first block is `block` bytes of caller memory (not freed), e.g. embedded in the request. */
+/* An arena whose first block is block_len bytes of caller memory (not freed), e.g. embedded in the request. The
+ * block must live as long as the arena. */
 void arena_init(struct arena *arena, void *block, size_t block_len);
 /* Zeroed memory aligned to 16; aborts past the limit: for sizes the program chooses. */
 void *arena_alloc(struct arena *arena, size_t size) MUST_USE;
@@ -34,7 +37,7 @@ void *arena_try_alloc_n(struct arena *arena, size_t n, size_t size) MUST_USE;
 struct str arena_str(struct arena *arena, struct str s);
 struct bytes arena_bytes(struct arena *arena, struct bytes b);
 struct str arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Frees everything; the arena can be used again. */
+/* Frees everything; the arena can be used again, with its first block and limit. */
 void arena_reset(struct arena *arena);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* Continues from `crc` (0 at the start). */
 uint32_t crc32c(uint32_t crc, const void *p, size_t len);
-/* CRC-32 (IEEE), for message formats 0 and 1. */
-uint32_t crc32_ieee(uint32_t crc, const void *p, size_t len);
+/* CRC-32 (IEEE, the one of zlib and gzip), for message formats 0 and 1. isa-l takes the name crc32_ieee. */
+uint32_t crc32_plain(uint32_t crc, const void *p, size_t len);
 
 #endif

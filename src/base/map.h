@@ -26,7 +26,7 @@ struct map {
 	uint32_t n;         /* live entries */
 	uint32_t used;      /* entries including holes */
 	uint32_t cap;       /* of entries */
-	uint32_t slots_n;   /* power of two */
+	uint32_t slots_n;   /* power of two, at most 2^31; twice cap */
 	uint64_t seed;
 	struct map_entry *entries;
 	uint32_t *slots;    /* entry index + 1; 0 free; UINT32_MAX deleted */
@@ -39,15 +39,17 @@ void map_deinit(struct map *map);
 void *map_get_u64(const struct map *map, uint64_t key);
 void *map_get_str(const struct map *map, struct str key);
 void *map_get_uuid(const struct map *map, struct uuid key);
-/* Value must not be NULL. Returns the value it replaced, or NULL. */
+/* Value must not be NULL. Returns the value it replaced, or NULL. A replaced entry keeps its place in the order,
+ * but takes the new key, so that a string key always lives in the value at hand. */
 void *map_put_u64(struct map *map, uint64_t key, void *value);
 void *map_put_str(struct map *map, struct str key, void *value);
 void *map_put_uuid(struct map *map, struct uuid key, void *value);
-/* Returns the removed value, or NULL. Safe for the entry at hand during map_next. */
+/* Returns the removed value, or NULL. Safe during map_next. */
 void *map_remove_u64(struct map *map, uint64_t key);
 void *map_remove_str(struct map *map, struct str key);
 void *map_remove_uuid(struct map *map, struct uuid key);
-/* for (uint32_t it = 0; (v = map_next(m, &it)) != NULL;) */
+/* for (uint32_t it = 0; (v = map_next(m, &it)) != NULL;)
+ * Removing any entry in the body is fine; putting a new key is not, since it may move the entries. */
 void *map_next(const struct map *map, uint32_t *it);
 
 #endif

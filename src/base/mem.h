@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counted allocation. Small control structures are allocated here and never fail: a process that cannot get
+ * Allocation. Small control structures are allocated here and never fail: a process that cannot get
  * them aborts with its facts. Memory whose size a client chooses is budgeted by its owner first.
  *
  * In simulator builds (MOLDAU_SIM) each block hangs on the list of the scope that is current on this thread, so
- * that freeing a crashed node frees exactly its memory, and whatever is left at a clean end is a leak.
+ * that freeing a crashed node frees exactly its memory, and whatever is left at a clean end is a leak. A block
+ * belongs to that scope until it is freed, whatever scope is current then. Scopes have no lock: one thread uses a
+ * scope and the blocks in it. Ordinary builds count nothing: exact counting would need a header in front of each
+ * block or a shared counter, and the C library keeps totals already.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -23,14 +26,13 @@ char *mem_strdup_n(const char *p, size_t len) MUST_USE;
 
 #define MEM_NEW(type) ((type *)mem_calloc(1, sizeof(type)))
 
-/* Bytes and blocks now allocated through mem_* (of the current scope in simulator builds, else of the process:
- * approximate, kept per thread and summed without a lock). */
+#ifdef MOLDAU_SIM
+/* Blocks of a scope that are allocated now, and the bytes asked for. */
 struct mem_stats {
 	int64_t bytes;
 	int64_t blocks;
 };
 
-#ifdef MOLDAU_SIM
 struct mem_scope;
 struct mem_scope *mem_scope_new(void);
 /* Frees every block of the scope and the scope. */
