@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The controller's pure core: decide, log, replay. An operation looks at the newest image (`latest`, ahead of the
+ * commit), decides, and gives records and a response; the glue appends the records to the metadata log and parks the
+ * response until they are committed. No I/O, no clock, no randomness of its own.
+ *
+ *   operation --> records --> latest (replayed at once) --> append, sync --> controller_committed --> published image
+ *                                    \--> append failed --> controller_failed: back to the committed image
+ *
+ * 1. `latest` = `committed` plus the records of every operation that is not committed yet, in order.
+ * 2. An operation that gives no records may still be answered only after those before it are committed.
+ * 3. Nothing leaves the controller (image, response) before its records are committed.
+ */
+#ifndef CONTROLLER_CONTROLLER_H
+#define CONTROLLER_CONTROLLER_H
+
+#include "arena.h"
+#include "image.h"
+#include "list.h"
+#include "rng.h"
+#include "vec.h"
+
+/* Records of one operation; values are in the arena of the operation. */
+struct controller_records {
+	VEC(struct bytes) values; /* framed record values */
+	bool atomic;              /* one batch */
+};
+
+struct controller_defaults {
+	int32_t num_partitions;
+	int16_t default_replication_factor;
+	int64_t broker_session_timeout_ms;
+	int32_t min_insync_replicas;
+	bool delete_topic_enable;
+};
+
+struct controller {
+	struct image *latest;
+	struct image *committed;
+	struct list pending; /* images between them, oldest first */
+	struct controller_defaults defaults;
+	struct rng *rng;
+	int64_t now_ms; /* wall, set by the glue before each call */
+	void *priv;     /* broker sessions */
+};
+
+void controller_init(struct controller *controller, const struct controller_defaults *defaults, struct rng *rng,
+		     struct image *committed /* takes a reference */);
+void controller_deinit(struct controller *controller);
+
+/* Replays the records of the operation just decided into `latest`; `end_offset` is the log offset after them. */
+enum err controller_logged(struct controller *controller, const struct controller_records *records,
+			   int64_t end_offset, int32_t epoch, struct err_text *text) MUST_USE;
+/* Everything below `offset` is committed; *ret (borrowed) is the newest committed image. */
+void controller_committed(struct controller *controller, int64_t offset, struct image **ret);
+/* The append of everything uncommitted failed: forget it. */
+void controller_failed(struct controller *controller);
+
+/* Operations. Requests and responses are the wire's own structs (msg/x.h); responses are filled in `arena`. Each
+ * returns an error only when nothing at all could be decided (out of memory budget, not active). */
+
+struct create_topics_request;
+struct create_topics_response;
+struct delete_topics_request;
+struct delete_topics_response;
+struct broker_registration_request;
+struct broker_registration_response;
+struct broker_heartbeat_request;
+struct broker_heartbeat_response;
+struct allocate_producer_ids_request;
+struct allocate_producer_ids_response;
+
+enum err controller_create_topics(struct controller *controller, int16_t version,
+				  const struct create_topics_request *request, struct create_topics_response *response,
+				  struct controller_records *records, struct arena *arena) MUST_USE;
+enum err controller_delete_topics(struct controller *controller, int16_t version,
+				  const struct delete_topics_request *request, struct delete_topics_response *response,
+				  struct controller_records *records, struct arena *arena) MUST_USE;
+/* *ret_epoch_is_offset: the broker epoch in the response is the offset that the first record gets; the glue fills it. */
+enum err controller_register_broker(struct controller *controller, const struct broker_registration_request *request,
+				    struct broker_registration_response *response, struct controller_records *records,
+				    struct arena *arena, int64_t log_end_offset) MUST_USE;
+enum err controller_heartbeat(struct controller *controller, const struct broker_heartbeat_request *request,
+			      struct broker_heartbeat_response *response, struct controller_records *records,
+			      struct arena *arena) MUST_USE;
+enum err controller_allocate_producer_ids(struct controller *controller,
+					  const struct allocate_producer_ids_request *request,
+					  struct allocate_producer_ids_response *response,
+					  struct controller_records *records, struct arena *arena) MUST_USE;
+/* Sets or changes what starting needs: features of a fresh log (bootstrap records), leaders of partitions of a broker
+ * that came back or went (epoch raised on each start). */
+enum err controller_bootstrap(struct controller *controller, const struct controller_records *bootstrap,
+			      struct controller_records *records, struct arena *arena) MUST_USE;
+
+#endif
