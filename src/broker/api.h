@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of APIs this build answers: key, versions served, versions advertised, listener, handler. ApiVersions is
+ * answered from it and dispatch calls through it, so nothing is advertised that has no handler. One handler a file,
+ * api/NN_name.c.
+ */
+#ifndef BROKER_API_H
+#define BROKER_API_H
+
+#include "registry.h"
+#include "request.h"
+
+enum api_listener { API_BROKER = 1, API_CONTROLLER = 2 };
+
+struct api_def {
+	int16_t key;
+	int16_t version_min, version_max;
+	int16_t advertised_min; /* differs for Produce only: librdkafka gives up compression otherwise */
+	int listeners;          /* enum api_listener bits */
+	void (*handle)(struct request *request);
+};
+
+extern const struct api_def api_defs[];
+extern const int api_defs_n;
+/* NULL when this build does not serve the key on that listener. */
+const struct api_def *api_find(int16_t key, enum api_listener listener);
+
+void api_produce(struct request *request);
+void api_fetch(struct request *request);
+void api_list_offsets(struct request *request);
+void api_metadata(struct request *request);
+void api_find_coordinator(struct request *request);
+void api_api_versions(struct request *request);
+void api_create_topics(struct request *request);
+void api_delete_topics(struct request *request);
+void api_init_producer_id(struct request *request);
+void api_offset_for_leader_epoch(struct request *request);
+void api_describe_cluster(struct request *request);
+void api_describe_topic_partitions(struct request *request);
+void api_describe_quorum(struct request *request);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request on its way through the broker, from the frame to the last byte of the response. It lives on the reactor
+ * of its connection; its arena holds everything made for it and goes away after the response has left.
+ *
+ *    QUEUED --starts in order--> RUNNING --> DONE --response sent in order--> freed
+ *                                   |
+ *                                   +- order fixed: the next request of the connection may start
+ *
+ * 1. A handler calls exactly one of request_reply, request_reply_none, request_close, once.
+ * 2. After that it does not touch the request again; what it pinned is released by `release`, after the send.
+ * 3. A request outlives its connection: when the client goes away, handlers still end it, and the answer is dropped.
+ */
+#ifndef BROKER_REQUEST_H
+#define BROKER_REQUEST_H
+
+#include "arena.h"
+#include "buf.h"
+#include "codec.h"
+#include "header.h"
+#include "io.h"
+#include "reactor.h"
+
+enum request_state { REQUEST_QUEUED, REQUEST_RUNNING, REQUEST_DONE };
+
+struct api_def;
+struct conn;
+struct shard;
+
+struct request {
+	struct list link; /* in the connection, arrival order */
+	struct conn *conn;
+	struct shard *shard; /* of the connection */
+	const struct api_def *api;
+	enum request_state state;
+	bool order_fixed;
+	bool no_response;
+	bool close_after;
+	struct request_header header; /* views into the frame or the arena */
+	int16_t version;
+	struct bytes frame;   /* without the length prefix; mutable memory of frame_buf or the arena */
+	struct buf *frame_buf; /* NULL when the frame was copied into the arena */
+	void *body;           /* decoded request: struct x_request of msg/x.h */
+	struct arena arena;
+	int64_t received_ns;
+	int64_t started_ns;
+	int64_t done_ns;
+	struct piece *pieces; /* response, length prefix included */
+	int pieces_n;
+	/* Called after the response has left, or was dropped; frees pins. It must call request_released, at once or later. */
+	void (*release)(struct request *request);
+	void *op; /* the handler's */
+	uint8_t arena_block[];
+};
+
+/* Encodes `response` (struct x_response of the request's api and version) into pieces and queues it. */
+void request_reply(struct request *request, const void *response);
+/* The request has no response (Produce with acks=0). */
+void request_reply_none(struct request *request);
+/* Ends the connection after the responses before this one; `why` goes to the log. */
+void request_close(struct request *request, const char *why);
+/* From here on the next request of the connection may start. */
+void request_order_fixed(struct request *request);
+/* Ends a `release` callback. */
+void request_released(struct request *request);
+
+#endif

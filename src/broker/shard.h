@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of the broker that one reactor owns: connections, partitions, storage, its reference to the published
+ * image. Everything here is touched by its own reactor only.
+ *
+ * 1. partitions holds exactly the partitions that the shard's image assigns to this broker and this reactor, plus
+ *    those that are still closing.
+ * 2. `image` is the newest one published to this shard; the one before is handed back once nothing of this turn uses it.
+ */
+#ifndef BROKER_SHARD_H
+#define BROKER_SHARD_H
+
+#include "compress.h"
+#include "conn.h"
+#include "image.h"
+#include "map.h"
+#include "partition.h"
+#include "storage.h"
+
+struct broker;
+struct fetch_sessions;
+
+struct shard {
+	struct broker *broker;
+	struct reactor *reactor;
+	int index;
+	struct storage storage;
+	struct image *image;   /* borrowed until handed back */
+	struct map topics;     /* topic id -> struct shard_topic */
+	struct list conns;     /* least recently active first */
+	int conns_n;
+	struct list image_waiters; /* struct image_wait */
+	struct compress_ctx *compress;
+	struct arena scratch;  /* reset at the end of each turn that used it */
+	struct fetch_sessions *sessions;
+	struct producer_ids *producer_ids;
+	struct timer idle_timer;
+	bool is_stopping;
+	int64_t request_memory; /* bytes of requests under way */
+};
+
+struct shard_topic {
+	struct uuid id;
+	int32_t partitions_n;
+	struct partition **partitions; /* NULL where another reactor owns it */
+};
+
+/* Which reactor owns a partition: reactor 0 has the controller and, when there are more, no partitions. */
+int shard_of_partition(int reactors_n, struct uuid topic_id, int32_t partition);
+/* NULL: not ours or not there. */
+struct partition *shard_partition(struct shard *shard, struct uuid topic_id, int32_t partition);
+
+/* Waiting until this shard has seen an image of at least `offset`, or the deadline. */
+struct image_wait {
+	struct list link;
+	struct timer timer;
+	struct shard *shard;
+	int64_t offset;
+	void (*done)(struct image_wait *wait, bool reached);
+};
+void image_wait_start(struct shard *shard, struct image_wait *wait, int64_t offset, int64_t timeout_ns,
+		      void (*done)(struct image_wait *, bool));
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One partition on the reactor that owns it: its role, its log, its high watermark, and who waits for it. Partitions
+ * come and go by differences between metadata images only, never by the handler that created the topic.
+ *
+ *    IDLE --image names us leader--> LEADER --image takes it away, topic gone--> STOPPED
+ *      (log opened on first use or in the background; requests wait for it)
+ *      any state --log failed--> OFFLINE  (answers ERR_KAFKA_STORAGE_ERROR until the next start)
+ *
+ * 1. high_watermark never goes back while this broker leads in one leader epoch, and never passes what the durability
+ *    mode calls stored: `appended` in page-cache mode, `durable` in synced mode.
+ * 2. A reader gets nothing at or above the high watermark.
+ * 3. A waiter is told exactly once: goal reached, or the partition stopped leading, or its log failed.
+ * 4. An append is refused before it gets an offset, or it is stored, or its offset is taken back unseen.
+ */
+#ifndef REPLICATION_PARTITION_H
+#define REPLICATION_PARTITION_H
+
+#include "image.h"
+#include "part_log.h"
+#include "watch.h"
+
+struct compress_ctx;
+
+enum partition_state { PARTITION_IDLE, PARTITION_LEADER, PARTITION_STOPPED, PARTITION_OFFLINE };
+
+/* The topic settings that the data path reads, already merged from all their sources. */
+struct partition_config {
+	int32_t max_message_bytes;
+	int64_t timestamp_before_max_ms;
+	int64_t timestamp_after_max_ms;
+	bool log_append_time;
+	bool is_compacted;
+	int8_t compression_codec; /* -1: producer */
+	int32_t compression_level; /* of compression_codec; INT32_MIN: the codec's default */
+	int32_t min_insync_replicas;
+	struct log_config log;
+};
+
+struct partition {
+	struct storage *storage;
+	struct uuid topic_id;
+	char *topic; /* NUL-terminated */
+	int32_t index;
+	enum partition_state state;
+	int32_t leader_epoch;
+	int64_t epoch_start_offset;
+	struct partition_config config;
+	struct part_log *log;
+	struct log_pos high_watermark;
+	struct watch_list hw_watches;   /* high watermark reaches a goal, or any advance */
+	struct watch_list open_watches; /* the log is open (or failed) */
+	int64_t checkpoint_recovery_point, checkpoint_log_start; /* from the checkpoint files, -1 none */
+	void *ctx; /* the shard's */
+};
+
+struct partition *partition_new(struct storage *storage, struct storage_dir *dir, const struct topic_image *topic,
+				int32_t index, const struct partition_config *config);
+/* The log must be CLOSED or FAILED. */
+void partition_free(struct partition *partition);
+
+/* Applies what the image says of this partition: leader and epoch. Opening the log is left to partition_open. */
+void partition_become_leader(struct partition *partition, int32_t leader_epoch);
+/* Fails every waiter with err and closes the log; `partition->log` tells when it is closed. */
+void partition_stop(struct partition *partition, enum err err);
+/* Starts to open the log unless it is open or under way. */
+void partition_open(struct partition *partition);
+/* ERR_NONE: a leader with an open log. ERR_WOULD_BLOCK: wait on open_watches (goal WATCH_ANY; opening has been started).
+ * Else the error to answer. epoch -1: not checked; lower than ours ERR_FENCED_LEADER_EPOCH, higher
+ * ERR_UNKNOWN_LEADER_EPOCH. */
+enum err partition_check_leader(struct partition *partition, int32_t epoch) MUST_USE;
+
+struct record_error {
+	int32_t index; /* of the record in its batch */
+	const char *text;
+};
+
+/* Appending as leader. Lives in the request's arena. */
+struct leader_append {
+	struct log_append append; /* private */
+	struct watch watch;
+	struct timer timer;
+	struct partition *partition;
+	/* in */
+	uint8_t *records; /* the produce field's bytes: one batch v2; stamped in place */
+	size_t records_len;
+	int16_t acks;
+	int32_t timeout_ms;
+	int64_t now_ms;
+	struct reactor *reactor;
+	struct compress_ctx *compress;
+	struct arena *arena; /* of the owning shard, for recompression and record errors */
+	/* out */
+	enum err err;
+	int64_t base_offset;        /* -1 on error */
+	int64_t append_time_ms;     /* with LogAppendTime, else -1 */
+	int64_t log_start_offset;
+	const char *error_text;     /* NULL: none */
+	struct record_error *record_errors;
+	int32_t record_errors_n;
+	bool order_fixed;           /* offsets assigned (or refused): a later append cannot overtake it */
+	void (*done)(struct leader_append *append);
+};
+
+/* partition_check_leader must have said ERR_NONE in this turn. Checks, assigns, queues; `done` always runs, later. After
+ * return order_fixed is true. acks 0 and 1: done when stored by the durability mode; -1: when the high watermark is past
+ * it, or ERR_REQUEST_TIMED_OUT. */
+void leader_append_start(struct leader_append *append);
+
+/* Reading as leader: bounds a log_read by the high watermark (or the log end for replicas). */
+bool leader_read(struct partition *partition, struct log_read *read) MUST_USE;
+
+#endif
