@@ -46,6 +46,7 @@ struct io_op {
 	struct list node; /* the backend's while under way */
 	enum io_kind kind;
 	bool is_under_way; /* kept by the backend */
+	uint8_t stage;     /* the backend's while under way */
 	enum err err;      /* set before done */
 	int64_t result;
 	void (*done)(struct io_op *op);

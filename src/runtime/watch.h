@@ -9,6 +9,7 @@
 #ifndef RUNTIME_WATCH_H
 #define RUNTIME_WATCH_H
 
+#include "err.h"
 #include "heap.h"
 #include "list.h"
 

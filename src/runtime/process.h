@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Process matters: SIGTERM and SIGINT as messages to a reactor, the descriptor limit, cores. Posix only. */
-#ifndef RUNTIME_SIGNAL_H
-#define RUNTIME_SIGNAL_H
+#ifndef RUNTIME_PROCESS_H
+#define RUNTIME_PROCESS_H
 
 #include "err.h"
 
