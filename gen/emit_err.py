@@ -60,10 +60,12 @@ def source(rows, codes):
         text = text.replace("\\", "\\\\").replace('"', '\\"')
         out.append(f"\t{{{code}, {value}, {str(retriable).lower()}, {str(stale).lower()}, \"{name}\", \"{text}\"}},")
     out += ["};", "",
+            "static const struct err_row err_unknown = {-1, -1, false, false, \"UNKNOWN\", \"no error of this number\"};",
+            "",
             "static const struct err_row *err_row(enum err err)", "{",
             "\tfor (size_t i = 0; i < ARRAY_N(err_rows); i++) {",
             "\t\tif (err_rows[i].code == (int)err)", "\t\t\treturn &err_rows[i];", "\t}",
-            "\treturn &err_rows[0];", "}", "",
+            "\treturn &err_unknown;", "}", "",
             "const char *err_name(enum err err)", "{", "\treturn err_row(err)->name;", "}", "",
             "const char *err_text(enum err err)", "{", "\treturn err_row(err)->text;", "}", "",
             "int16_t err_wire(enum err err)", "{",
