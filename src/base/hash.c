@@ -15,7 +15,7 @@ uint64_t hash_u64(uint64_t v, uint64_t seed)
 	return XXH3_64bits_withSeed(&v, sizeof(v), seed);
 }
 
-/* Takes one code point off the front of valid UTF-8; a damaged byte stands for itself and the end is respected. */
+/* Takes one code point off the front of valid UTF-8; a damaged byte stands for itself, the end is kept. */
 static uint32_t utf8_take(const uint8_t **p, const uint8_t *end)
 {
 	uint32_t lead = *(*p)++;
@@ -31,7 +31,7 @@ static uint32_t utf8_take(const uint8_t **p, const uint8_t *end)
 
 int32_t hash_java_string(struct str s)
 {
-	const uint8_t *p = (const uint8_t *)s.p;
+	const uint8_t *p = (const uint8_t *)(s.p ? s.p : "");
 	const uint8_t *end = p + s.len;
 	uint32_t hash = 0;
 

@@ -37,11 +37,14 @@ void *mem_alloc(size_t size)
 
 void *mem_calloc(size_t n, size_t size)
 {
-	/* calloc checks the product itself. */
-	void *p = n && size ? calloc(n, size) : calloc(1, 1);
+	size_t len;
+	void *p;
 
+	if (__builtin_mul_overflow(n, size, &len))
+		mem_failed(SIZE_MAX);
+	p = calloc(1, len ? len : 1);
 	if (unlikely(!p))
-		mem_failed(n > SIZE_MAX / (size ? size : 1) ? SIZE_MAX : n * size);
+		mem_failed(len);
 	return p;
 }
 
