@@ -14,7 +14,7 @@
 
 #include "request.h"
 
-struct listener;
+struct acceptor;
 
 enum conn_state { CONN_OPEN, CONN_DRAINING };
 
@@ -24,7 +24,7 @@ enum conn_state { CONN_OPEN, CONN_DRAINING };
 struct conn {
 	struct list link; /* in shard->conns, least recently active first */
 	struct shard *shard;
-	struct listener *listener;
+	struct acceptor *acceptor;
 	enum conn_state state;
 	io_sock sock;
 	struct io_addr peer;
@@ -46,9 +46,11 @@ struct conn {
 };
 
 /* Takes over an accepted socket that this reactor's io has adopted. */
-void conn_new(struct shard *shard, struct listener *listener, io_sock sock, const struct io_addr *peer);
+void conn_new(struct shard *shard, struct acceptor *acceptor, io_sock sock, const struct io_addr *peer);
 /* Stops reading; what runs is ended and answered where possible, then the connection goes. */
 void conn_close(struct conn *conn, const char *why);
+/* Sends bytes that are no Kafka response (may be empty) after all responses before, then ends the connection. */
+void conn_add_raw(struct conn *conn, struct bytes answer);
 /* A request of this connection changed (done, order fixed). */
 void conn_kick(struct conn *conn);
 

@@ -20,7 +20,7 @@
 #include "reactor.h"
 #include "uuid.h"
 
-enum durability { DURABILITY_PAGE_CACHE, DURABILITY_SYNCED };
+enum storage_durability { STORAGE_PAGE_CACHE, STORAGE_SYNCED };
 
 enum log_dir_state { LOG_DIR_ONLINE, LOG_DIR_FULL, LOG_DIR_OFFLINE };
 
@@ -49,7 +49,7 @@ struct storage_dir {
 };
 
 struct storage_options {
-	enum durability durability;
+	enum storage_durability durability;
 	int64_t open_files_max;       /* descriptors this reactor's storage may hold */
 	int64_t checkpoint_bytes;     /* unsynced bytes of a directory that start a checkpoint (default 256 MiB) */
 	int64_t checkpoint_ms;        /* and the longest time (Kafka: 60 s) */

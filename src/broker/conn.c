@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes to frames to requests, and responses to bytes: see conn.h for the invariants.
+ *
+ * Receiving. An idle connection holds no memory: its receive lands in the reactor's shared block. Frames that are whole
+ * there become requests at once: small ones are copied into the request, larger ones hold a reference on the block.
+ * What is left over moves into a block of the connection's own (`partial`), which grows with the bytes that came and is
+ * then read into directly.
+ */
+#include "conn.h"
+
+#include <stdio.h>
+
+#include "broker.h"
+#include "dispatch.h"
+#include "foreign.h"
+#include "acceptor.h"
+#include "log.h"
+#include "mem.h"
+#include "shard.h"
+
+#define FRAME_PREFIX_LEN 4
+#define PARTIAL_START_LEN ((size_t)16 * 1024)
+#define INFLIGHT_BYTES_MAX ((int64_t)128 << 20)
+
+static void conn_progress(struct conn *conn);
+static void conn_recv_done(struct io_op *op);
+static void conn_send_done(struct io_op *op);
+
+static void conn_kick_run(struct deferred *deferred)
+{
+	conn_progress(container_of(deferred, struct conn, kick));
+}
+
+void conn_kick(struct conn *conn)
+{
+	if (!conn->in_start)
+		reactor_defer(conn->shard->reactor, &conn->kick, conn_kick_run);
+}
+
+static void conn_touch(struct conn *conn)
+{
+	conn->active_ns = conn->shard->reactor->now_ns;
+	list_remove(&conn->link);
+	list_push_back(&conn->shard->conns, &conn->link);
+}
+
+static void conn_read(struct conn *conn)
+{
+	if (conn->is_reading || conn->state != CONN_OPEN || conn->sock == IO_SOCK_NONE)
+		return;
+	if (conn->requests_n >= CONN_INFLIGHT_MAX || conn->inflight_bytes >= INFLIGHT_BYTES_MAX)
+		return;
+	conn->is_reading = true;
+	conn->recv.kind = IO_RECV;
+	conn->recv.done = conn_recv_done;
+	conn->recv.recv.sock = conn->sock;
+	conn->recv.recv.into = conn->partial;
+	io_submit(conn->shard->reactor->io, &conn->recv);
+}
+
+void conn_new(struct shard *shard, struct acceptor *acceptor, io_sock sock, const struct io_addr *peer)
+{
+	struct conn *conn = MEM_NEW(struct conn);
+
+	conn->shard = shard;
+	conn->acceptor = acceptor;
+	conn->sock = sock;
+	conn->peer = *peer;
+	conn->state = CONN_OPEN;
+	list_init(&conn->requests);
+	list_init(&conn->sending);
+	list_push_back(&shard->conns, &conn->link);
+	shard->conns_n++;
+	conn->active_ns = shard->reactor->now_ns;
+	conn_read(conn);
+}
+
+static void conn_close_socket(struct conn *conn)
+{
+	if (conn->sock == IO_SOCK_NONE)
+		return;
+	conn->shard->reactor->io->ops->sock_close(conn->shard->reactor->io, conn->sock);
+	conn->sock = IO_SOCK_NONE;
+}
+
+static void conn_free(struct conn *conn)
+{
+	conn_close_socket(conn);
+	if (conn->partial)
+		buf_unref(conn->partial);
+	list_remove(&conn->kick.node);
+	list_remove(&conn->link);
+	conn->shard->conns_n--;
+	acceptor_conn_gone(conn->acceptor, conn->shard, &conn->peer);
+	mem_free(conn);
+}
+
+void conn_close(struct conn *conn, const char *why)
+{
+	if (why && conn->state == CONN_OPEN) {
+		char peer[IO_ADDR_TEXT_MAX];
+
+		io_addr_format(&conn->peer, peer);
+		log_debug("conn.close", "peer=%s:%u why=\"%s\"", peer, conn->peer.port, why);
+	}
+	conn->state = CONN_DRAINING;
+	conn_close_socket(conn);
+	conn_kick(conn);
+}
+
+/* No more input: what has arrived whole is still done and answered. */
+static void conn_end_of_input(struct conn *conn)
+{
+	conn->state = CONN_DRAINING;
+	conn_progress(conn);
+}
+
+static bool conn_can_go(const struct conn *conn)
+{
+	return conn->state == CONN_DRAINING && list_is_empty(&conn->requests) && list_is_empty(&conn->sending) &&
+	       !conn->is_reading && !conn->send.is_under_way;
+}
+
+/* ---- responses ---- */
+
+static void conn_release_requests(struct conn *conn, struct list *requests)
+{
+	struct list *node;
+
+	while ((node = list_pop_front(requests)) != NULL) {
+		struct request *request = list_entry(node, struct request, link);
+
+		conn->requests_n--;
+		conn->inflight_bytes -= (int64_t)request->frame.len;
+		request->conn = NULL;
+		if (request->release)
+			request->release(request);
+		else
+			request_released(request);
+	}
+}
+
+/* Moves the responses at the head of the line into one send. */
+static void conn_send(struct conn *conn)
+{
+	int pieces_n = 0;
+	bool close_after = false;
+
+	if (conn->send.is_under_way)
+		return;
+	while (!list_is_empty(&conn->requests) && !close_after) {
+		struct request *request = list_entry(conn->requests.next, struct request, link);
+
+		if (request->state != REQUEST_DONE)
+			break;
+		if (pieces_n > 0 && pieces_n + request->pieces_n > CONN_SEND_PIECES_MAX)
+			break;
+		if (conn->sock != IO_SOCK_NONE && !request->no_response) {
+			if (pieces_n == 0 && request->pieces_n > CONN_SEND_PIECES_MAX) {
+				/* A response of very many ranges goes alone, from its own array. */
+				conn->send.send.pieces = request->pieces;
+				pieces_n = request->pieces_n;
+				list_remove(&request->link);
+				list_push_back(&conn->sending, &request->link);
+				break;
+			}
+			memcpy(conn->send_pieces + pieces_n, request->pieces,
+			       (size_t)request->pieces_n * sizeof(struct piece));
+			pieces_n += request->pieces_n;
+			conn->send.send.pieces = conn->send_pieces;
+		}
+		close_after = request->close_after;
+		list_remove(&request->link);
+		list_push_back(&conn->sending, &request->link);
+	}
+	if (close_after)
+		conn->state = CONN_DRAINING;
+	if (pieces_n == 0) {
+		conn_release_requests(conn, &conn->sending);
+		if (close_after)
+			conn_close_socket(conn);
+		return;
+	}
+	conn->send.kind = IO_SEND;
+	conn->send.done = conn_send_done;
+	conn->send.send.sock = conn->sock;
+	conn->send.send.pieces_n = pieces_n;
+	io_submit(conn->shard->reactor->io, &conn->send);
+}
+
+static void conn_send_done(struct io_op *op)
+{
+	struct conn *conn = container_of(op, struct conn, send);
+	bool close_after = false;
+
+	list_for_each(node, next, &conn->sending)
+		close_after |= list_entry(node, struct request, link)->close_after;
+	conn_release_requests(conn, &conn->sending);
+	conn_touch(conn);
+	if (op->err || close_after) {
+		conn->state = CONN_DRAINING;
+		conn_close_socket(conn);
+	}
+	conn_progress(conn);
+}
+
+/* ---- requests ---- */
+
+/* Starts what may start (invariant 1). */
+static void conn_start_requests(struct conn *conn)
+{
+	conn->in_start = true;
+	list_for_each(node, next, &conn->requests) {
+		struct request *request = list_entry(node, struct request, link);
+
+		if (request->state == REQUEST_QUEUED)
+			dispatch_start(request);
+		if (request->state != REQUEST_DONE && !request->order_fixed)
+			break;
+		if (request->close_after)
+			break;
+	}
+	conn->in_start = false;
+}
+
+static void conn_progress(struct conn *conn)
+{
+	list_remove(&conn->kick.node);
+	conn_start_requests(conn);
+	conn_send(conn);
+	if (conn_can_go(conn)) {
+		conn_free(conn);
+		return;
+	}
+	conn_read(conn);
+}
+
+/* Takes one whole frame (without its prefix) that lies in `buf`. */
+static void conn_take_frame(struct conn *conn, struct buf *buf, struct bytes frame)
+{
+	struct request *request = request_new(conn, buf, frame);
+
+	conn->requests_n++;
+	conn->inflight_bytes += (int64_t)frame.len;
+	conn->has_any_frame = true;
+	list_push_back(&conn->requests, &request->link);
+}
+
+void conn_add_raw(struct conn *conn, struct bytes answer)
+{
+	struct request *request = request_new(conn, NULL, BYTES_NULL);
+
+	conn->requests_n++;
+	list_push_back(&conn->requests, &request->link);
+	request->state = REQUEST_RUNNING;
+	request->order_fixed = true;
+	request->close_after = true;
+	if (answer.len > 0)
+		request_reply_raw(request, answer);
+	else
+		request_reply_none(request);
+}
+
+/* Looks at the length prefix; false when the connection must end. */
+static bool conn_prefix_is_good(struct conn *conn, struct bytes in)
+{
+	int32_t len = (int32_t)load_be32(in.p);
+	int32_t len_max = conn->shard->broker->config.socket_request_max_bytes;
+
+	if (len >= 0 && len <= len_max && (conn->has_any_frame || !foreign_is_suspect(in)))
+		return true;
+	foreign_answer(conn, in);
+	return false;
+}
+
+/* Keeps what is left of `in` (part of one frame, perhaps of its prefix) in memory of the connection's own. */
+static void conn_keep_partial(struct conn *conn, struct buf *buf, struct bytes in)
+{
+	size_t whole = in.len >= FRAME_PREFIX_LEN ? FRAME_PREFIX_LEN + load_be32(in.p) : PARTIAL_START_LEN;
+	size_t cap = MIN(MAX(whole, (size_t)64), MAX(in.len * 2, PARTIAL_START_LEN));
+	struct buf *own;
+
+	if (buf == conn->partial && buf->refs == 1 && in.p == buf->data + conn->partial_at &&
+	    buf->cap - conn->partial_at > in.len) {
+		return; /* room is left where it is */
+	}
+	own = buf_new(&conn->shard->request_bufs, cap);
+	memcpy(own->data, in.p, in.len);
+	own->len = in.len;
+	if (conn->partial)
+		buf_unref(conn->partial);
+	conn->partial = own;
+	conn->partial_at = 0;
+}
+
+/* Cuts `in` into frames. */
+static void conn_cut(struct conn *conn, struct buf *buf, struct bytes in)
+{
+	while (in.len >= FRAME_PREFIX_LEN) {
+		size_t len;
+
+		if (!conn_prefix_is_good(conn, in))
+			return;
+		len = load_be32(in.p);
+		if (in.len < FRAME_PREFIX_LEN + len)
+			break;
+		conn_take_frame(conn, buf, (struct bytes){in.p + FRAME_PREFIX_LEN, len});
+		in.p += FRAME_PREFIX_LEN + len;
+		in.len -= FRAME_PREFIX_LEN + len;
+		if (buf == conn->partial)
+			conn->partial_at += FRAME_PREFIX_LEN + len;
+		conn_touch(conn);
+	}
+	if (in.len > 0) {
+		conn_keep_partial(conn, buf, in);
+	} else if (conn->partial) {
+		buf_unref(conn->partial);
+		conn->partial = NULL;
+		conn->partial_at = 0;
+	}
+}
+
+static void conn_recv_done(struct io_op *op)
+{
+	struct conn *conn = container_of(op, struct conn, recv);
+	struct bytes in = op->recv.got;
+
+	conn->is_reading = false;
+	if (op->err || op->result == 0) {
+		if (op->err)
+			conn_close_socket(conn);
+		conn_end_of_input(conn);
+		return;
+	}
+	if (conn->partial)
+		in = (struct bytes){conn->partial->data + conn->partial_at, conn->partial->len - conn->partial_at};
+	conn_cut(conn, op->recv.buf, in);
+	conn_progress(conn);
+}
