@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arena: blocks of growing size from mem_*, a moving pointer in the newest. An allocation that would waste much of
- * the current block gets a block of its own, so that a few large strings do not push out the small ones.
+ * Arena: blocks of growing size from mem_*, a moving pointer in the newest. An allocation that would waste
+ * much of the current block gets a block of its own, so that a few large strings do not push out the small
+ * ones.
  *
  * 1. next and end delimit the free part of the first caller block or of the newest ordinary block; next is a
  *    multiple of 16, and so is every size handed out.
@@ -112,8 +113,8 @@ void *arena_alloc_raw(struct arena *arena, size_t size)
 	void *p = arena_take(arena, size);
 
 	if (unlikely(!p))
-		check_op_failed(__FILE__, __LINE__, __func__, "size fits below the arena's limit", (int64_t)size,
-				(int64_t)arena_limit(arena));
+		check_op_failed(__FILE__, __LINE__, __func__, "size fits below the arena's limit",
+				(int64_t)size, (int64_t)arena_limit(arena));
 	return p;
 }
 

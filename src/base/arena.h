@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arena: memory with one lifetime, usually a request. Allocation moves a pointer; everything is freed at once.
- * A zeroed arena is valid and empty. The total is capped: a hostile request cannot grow it without end.
+ * Arena: memory with one lifetime, usually a request. Allocation moves a pointer; everything is freed at
+ * once. A zeroed arena is valid and empty. The total is capped: a hostile request cannot grow it without end.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -22,8 +22,8 @@ struct arena {
 
 #define ARENA_LIMIT_DEFAULT ((size_t)1 << 30)
 
-/* An arena whose first block is block_len bytes of caller memory (not freed), e.g. embedded in the request. The
- * block must live as long as the arena. */
+/* An arena whose first block is block_len bytes of caller memory (not freed), e.g. embedded in the request.
+ * The block must live as long as the arena. */
 void arena_init(struct arena *arena, void *block, size_t block_len);
 /* Zeroed memory aligned to 16; aborts past the limit: for sizes the program chooses. */
 void *arena_alloc(struct arena *arena, size_t size) MUST_USE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The chosen deliberate fault. One variable of the process, written before the simulated world starts and only
- * read after; it exists in simulator builds alone.
+ * The chosen deliberate fault. One variable of the process, written before the simulated world starts and
+ * only read after; it exists in simulator builds alone.
  */
 #include "fault.h"
 

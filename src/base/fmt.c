@@ -90,8 +90,9 @@ void fmt_add_duration(struct fmt *f, int64_t ns)
 		uint64_t ns;
 		const char *name;
 	} units[] = {
-		{UINT64_C(86400000000000), "d"}, {UINT64_C(3600000000000), "h"}, {UINT64_C(60000000000), "min"},
-		{UINT64_C(1000000000), "s"},     {1000000, "ms"},                {1000, "us"},
+		{UINT64_C(86400000000000), "d"}, {UINT64_C(3600000000000), "h"},
+		{UINT64_C(60000000000), "min"},  {UINT64_C(1000000000), "s"},
+		{1000000, "ms"},                 {1000, "us"},
 		{1, "ns"},
 	};
 	uint64_t v = ns < 0 ? UINT64_C(0) - (uint64_t)ns : (uint64_t)ns;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Formats log events and hands them to the sink of the thread. The pointer to the sink is thread-local because a
- * reactor is a thread: base code that logs (a state machine, say) has no reactor to ask. The pointer is the only
- * writable variable here.
+ * Formats log events and hands them to the sink of the thread. The pointer to the sink is thread-local
+ * because a reactor is a thread: base code that logs (a state machine, say) has no reactor to ask. The
+ * pointer is the only writable variable here.
  */
 #include "log.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open addressing with linear probing over small slots that hold entry numbers; the entries themselves lie dense
- * in insertion order. Slots are never more than half full, so a probe for a missing key stays short.
+ * Open addressing with linear probing over small slots that hold entry numbers; the entries themselves lie
+ * dense in insertion order. Slots are never more than half full, so a probe for a missing key stays short.
  *
  * 1. An entry with value != NULL is reachable: probing from hash % slots_n meets its slot before a free one.
  *    A hole (value == NULL) has no slot; its key is never looked at again.
  * 2. n <= used <= cap == slots_n / 2, and free slots >= slots_n - used, so every probe ends at a free slot.
- * 3. Entries keep their order and place until a put finds used == cap; only then they are packed and rehashed.
+ * 3. Entries keep their order and place until a put finds used == cap; only then they are packed and
+ *    rehashed.
  * 4. slots_n <= 2^31; a put beyond its half aborts: whoever lets the world fill a map bounds it first.
  */
 #include "map.h"

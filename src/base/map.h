@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hash map from a 64-bit number, a string or a uuid to a pointer: open addressing over a dense array of entries,
- * so iteration runs in insertion order (removals leave holes that a rebuild closes in order). Never ordered by
- * address: two runs of one seed iterate alike. String keys are borrowed: they must live in the value.
+ * Hash map from a 64-bit number, a string or a uuid to a pointer: open addressing over a dense array of
+ * entries, so iteration runs in insertion order (removals leave holes that a rebuild closes in order). Never
+ * ordered by address: two runs of one seed iterate alike. String keys are borrowed: they must live in the
+ * value.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
@@ -39,8 +40,8 @@ void map_deinit(struct map *map);
 void *map_get_u64(const struct map *map, uint64_t key);
 void *map_get_str(const struct map *map, struct str key);
 void *map_get_uuid(const struct map *map, struct uuid key);
-/* Value must not be NULL. Returns the value it replaced, or NULL. A replaced entry keeps its place in the order,
- * but takes the new key, so that a string key always lives in the value at hand. */
+/* Value must not be NULL. Returns the value it replaced, or NULL. A replaced entry keeps its place in the
+ * order, but takes the new key, so that a string key always lives in the value at hand. */
 void *map_put_u64(struct map *map, uint64_t key, void *value);
 void *map_put_str(struct map *map, struct str key, void *value);
 void *map_put_uuid(struct map *map, struct uuid key, void *value);

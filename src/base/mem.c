@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Allocation over the C library's. Ordinary builds add nothing but the abort. Simulator builds put a header in
- * front of each block and hang it on the list of the thread's current scope. The current scope is a thread-local
- * variable because allocation happens below everything that could carry it as a parameter; it is the only
- * writable variable here and exists in simulator builds alone.
+ * Allocation over the C library's. Ordinary builds add nothing but the abort. Simulator builds put a header
+ * in front of each block and hang it on the list of the thread's current scope. The current scope is a
+ * thread-local variable because allocation happens below everything that could carry it as a parameter; it is
+ * the only writable variable here and exists in simulator builds alone.
  *
  * 1. Every block allocated while a scope was current is on that scope's list until it is freed; realloc keeps
  *    both the scope and the place on the list.
@@ -215,8 +215,8 @@ void mem_scope_report(const struct mem_scope *scope, int max)
 			break;
 		/* Module and offset, as addr2line wants them. */
 		if (dladdr(header->place, &info) && info.dli_fname)
-			fprintf(stderr, "moldau: %zu bytes held from %s+0x%zx\n", header->size, info.dli_fname,
-				(size_t)((char *)header->place - (char *)info.dli_fbase));
+			fprintf(stderr, "moldau: %zu bytes held from %s+0x%zx\n", header->size,
+				info.dli_fname, (size_t)((char *)header->place - (char *)info.dli_fbase));
 		else
 			fprintf(stderr, "moldau: %zu bytes held from %p\n", header->size, header->place);
 	}

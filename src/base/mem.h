@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Allocation. Small control structures are allocated here and never fail: a process that cannot get
- * them aborts with its facts. Memory whose size a client chooses is budgeted by its owner first.
+ * Allocation. Small control structures are allocated here and never fail: a process that cannot get them
+ * aborts with its facts. Memory whose size a client chooses is budgeted by its owner first.
  *
- * In simulator builds (MOLDAU_SIM) each block hangs on the list of the scope that is current on this thread, so
- * that freeing a crashed node frees exactly its memory, and whatever is left at a clean end is a leak. A block
- * belongs to that scope until it is freed, whatever scope is current then. Scopes have no lock: one thread uses a
- * scope and the blocks in it. Ordinary builds count nothing: exact counting would need a header in front of each
- * block or a shared counter, and the C library keeps totals already.
+ * In simulator builds (MOLDAU_SIM) each block hangs on the list of the scope that is current on this thread,
+ * so that freeing a crashed node frees exactly its memory, and whatever is left at a clean end is a leak. A
+ * block belongs to that scope until it is freed, whatever scope is current then. Scopes have no lock: one
+ * thread uses a scope and the blocks in it. Ordinary builds count nothing: exact counting would need a header
+ * in front of each block or a shared counter, and the C library keeps totals already.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

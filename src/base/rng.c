@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xoshiro256** with its state filled by splitmix64, so that near seeds give unlike streams. One seed gives one
- * stream on every machine: nothing here depends on word order or floating-point mode.
+ * xoshiro256** with its state filled by splitmix64, so that near seeds give unlike streams. One seed gives
+ * one stream on every machine: nothing here depends on word order or floating-point mode.
  */
 #include "rng.h"
 
@@ -44,7 +44,7 @@ uint64_t rng_u64(struct rng *rng)
 
 uint64_t rng_below(struct rng *rng, uint64_t n)
 {
-	/* The high half of a 128-bit product is uniform once the few low halves below 2^64 mod n are drawn again. */
+	/* The high half of a 128-bit product is uniform once low halves below 2^64 mod n are drawn again. */
 	unsigned __int128 product;
 
 	CHECK(n > 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Base-128 integers. Bits of the last byte that do not fit the type are dropped, as the original's readers do: a
- * fifth byte of 0x7f is accepted, a sixth byte is not.
+ * Base-128 integers. Bits of the last byte that do not fit the type are dropped, as the original's readers
+ * do: a fifth byte of 0x7f is accepted, a sixth byte is not.
  */
 #include "varint.h"
 

@@ -81,6 +81,11 @@ static void test_limit(void **state)
 	assert_null(arena_try_alloc_n(&arena, 0, 8));
 	assert_int_equal(arena.used, 1600);
 	arena_reset(&arena);
+	/* Small ones count as what they take, so that many of them cannot pass the limit. */
+	for (int i = 0; i < 100; i++)
+		assert_non_null(arena_try_alloc_n(&arena, 1, 1));
+	assert_null(arena_try_alloc_n(&arena, 1, 1));
+	arena_reset(&arena);
 	assert_non_null(arena_try_alloc_n(&arena, 100, 16));
 	arena_reset(&arena);
 	assert_true(aborts(body_over_limit));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every test of base needs: cmocka with its includes in the order it wants, and a way to expect an abort. */
+/* What every test of base needs: cmocka with its includes in order, and a way to expect an abort. */
 #ifndef TEST_BASE_H
 #define TEST_BASE_H
 

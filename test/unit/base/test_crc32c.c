@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CRC-32C at every length up to 4096 and odd alignments against a bitwise version; known answers; chaining. */
+/* CRC-32C at all lengths to 4096 and odd alignments against a bitwise version; known answers; chaining. */
 #include "crc32c.h"
 
 #include "rng.h"

@@ -95,8 +95,9 @@ static void test_duration(void **state)
 
 static void test_parse_int(void **state)
 {
-	static const char *const bad[] = {"", "-", "+", " 1", "1 ", "1x", "0x1", "1.0", "--1", "9223372036854775808",
-					  "-9223372036854775809", "99999999999999999999"};
+	static const char *const bad[] = {"", "-", "+", " 1", "1 ", "1x", "0x1", "1.0", "--1",
+					  "9223372036854775808", "-9223372036854775809",
+					  "99999999999999999999"};
 	int64_t v = 5;
 	int32_t w = 5;
 
@@ -122,7 +123,8 @@ static void test_parse_int(void **state)
 
 static void test_parse_other(void **state)
 {
-	static const char *const bad[] = {"", "x", "1x", " 1", "nan", "inf", "0x10", "1e999", "-1e999", "1e", "."};
+	static const char *const bad[] = {"", "x", "1x", " 1", "nan", "inf", "0x10",
+					  "1e999", "-1e999", "1e", "."};
 	double d = 5;
 	bool b = false;
 

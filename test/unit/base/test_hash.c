@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hashes: Java's string hash on known strings, seeds that matter, damaged text that stays inside its bounds. */
+/* Hashes: Java's string hash on known strings, seeds that matter, damaged text kept inside its bounds. */
 #include "hash.h"
 
 #include "test_base.h"

@@ -123,7 +123,7 @@ static void step_remove(struct map *map, struct model *model, uint64_t id)
 	}
 }
 
-/* Removes what the iteration stands on and sometimes another one; every survivor is still seen once, in order. */
+/* Removes what the iteration stands on and sometimes another one. */
 static void step_sweep(struct map *map, struct model *model, struct rng *rng)
 {
 	struct item *item;

@@ -36,9 +36,11 @@ static void test_refused(void **state)
 {
 	static const struct str bad[] = {
 		STR(""), STR("A"), STR("AAAAAAAAAAAAAAAAAAAAA"), STR("AAAAAAAAAAAAAAAAAAAAAAA"),
-		STR("AAAAAAAAAAAAAAAAAAAAAA="), STR("AAAAAAAAAAAAAAAAAAAAAA=A"), STR("AAAAAAAAAAAAAAAAAAAAAAAA"),
+		STR("AAAAAAAAAAAAAAAAAAAAAA="), STR("AAAAAAAAAAAAAAAAAAAAAA=A"),
+		STR("AAAAAAAAAAAAAAAAAAAAAAAA"),
 		STR("AAAAAAAAAA+AAAAAAAAAAA"), STR("AAAAAAAAAA/AAAAAAAAAAA"), STR("AAAAAAAAAA AAAAAAAAAAA"),
-		STR("AAAAAAAAAAAAAAAAAAAAA="), STR("AAAAAAAAAAAAAAAAAAAAAA==="), STR("AAAAAAAAAA\xc3" "AAAAAAAAAAA"),
+		STR("AAAAAAAAAAAAAAAAAAAAA="), STR("AAAAAAAAAAAAAAAAAAAAAA==="),
+		STR("AAAAAAAAAA\xc3" "AAAAAAAAAAA"),
 	};
 	struct uuid id = {1, 2};
 
@@ -73,7 +75,8 @@ static void test_random(void **state)
 
 static void test_order(void **state)
 {
-	static const struct uuid up[] = {{0, 0}, {0, 1}, {0, UINT64_MAX}, {1, 0}, {UINT64_MAX, 0}, {UINT64_MAX, 1}};
+	static const struct uuid up[] = {{0, 0}, {0, 1},          {0, UINT64_MAX},
+					 {1, 0}, {UINT64_MAX, 0}, {UINT64_MAX, 1}};
 	uint8_t bytes[16];
 
 	(void)state;
