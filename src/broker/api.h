@@ -23,7 +23,7 @@ struct api_def {
 extern const struct api_def api_defs[];
 extern const int api_defs_n;
 /* NULL when this build does not serve the key on that listener. */
-const struct api_def *api_find(int16_t key, enum api_listener listener);
+const struct api_def *api_def_find(int16_t key, enum api_listener listener);
 
 void api_produce(struct request *request);
 void api_fetch(struct request *request);

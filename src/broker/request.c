@@ -62,7 +62,7 @@ void request_reply(struct request *request, const void *response)
 
 	if (err) {
 		/* An answer that does not fit its version is our mistake; the client sees the connection end. */
-		log_error("request.encode", "api=%d version=%d error=%s", request->header.api_key, request->version,
+		log_error("request.encode", "api=%d version=%d error=%s", request->head.api_key, request->version,
 			  err_name(err));
 		request->no_response = true;
 		request->close_after = true;
@@ -90,7 +90,7 @@ void request_close(struct request *request, const char *why)
 
 	io_addr_format(&request->conn->peer, peer);
 	log_info("conn.refuse", "peer=%s:%u api=%d version=%d why=\"%s\"", peer, request->conn->peer.port,
-		 request->header.api_key, request->version, why);
+		 request->head.api_key, request->version, why);
 	request->no_response = true;
 	request->close_after = true;
 	request_done(request);

@@ -36,7 +36,7 @@ struct request {
 	bool order_fixed;
 	bool no_response;
 	bool close_after;
-	struct request_header header; /* views into the frame or the arena */
+	struct request_head head; /* views into the frame or the arena */
 	int16_t version;
 	struct bytes frame;   /* without the length prefix; mutable memory of frame_buf or the arena */
 	struct buf *frame_buf; /* NULL when the frame was copied into the arena */

@@ -34,11 +34,15 @@ struct shard {
 	struct arena scratch;  /* reset at the end of each turn that used it */
 	struct fetch_sessions *sessions;
 	struct producer_ids *producer_ids;
+	struct buf_pool request_bufs; /* frames under construction */
+	struct list free_requests;
+	int free_requests_n;
+	int requests_n; /* under way or unsent */
 	struct timer idle_timer;
 	bool is_stopping;
-	int64_t request_memory; /* bytes of requests under way */
 };
 
+/* One topic of which this shard owns partitions. */
 struct shard_topic {
 	struct uuid id;
 	int32_t partitions_n;
@@ -60,5 +64,15 @@ struct image_wait {
 };
 void image_wait_start(struct shard *shard, struct image_wait *wait, int64_t offset, int64_t timeout_ns,
 		      void (*done)(struct image_wait *, bool));
+
+
+enum err shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor) MUST_USE;
+void shard_deinit(struct shard *shard);
+/* A new image is published (on this reactor): opens, moves and closes partitions by what changed. The image stays
+ * referenced by the publisher until the shard has sent the one before back. */
+void shard_apply_image(struct shard *shard, struct image *image);
+/* Fails all waiters and closes all logs; shard_is_closed tells when that is over. */
+void shard_stop(struct shard *shard);
+bool shard_is_closed(const struct shard *shard);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "image.h"
 #include "part_log.h"
+#include "timer.h"
 #include "watch.h"
 
 struct compress_ctx;
@@ -31,8 +32,8 @@ struct partition_config {
 	int64_t timestamp_after_max_ms;
 	bool log_append_time;
 	bool is_compacted;
-	int8_t compression_codec; /* -1: producer */
-	int32_t compression_level; /* of compression_codec; INT32_MIN: the codec's default */
+	int8_t compression_codec;  /* enum codec, or -1: as the producer sent it */
+	int32_t compression_level; /* of compression_codec */
 	int32_t min_insync_replicas;
 	struct log_config log;
 };
@@ -43,6 +44,7 @@ struct partition {
 	char *topic; /* NUL-terminated */
 	int32_t index;
 	enum partition_state state;
+	bool is_open; /* the log is open; a leader serves */
 	int32_t leader_epoch;
 	int64_t epoch_start_offset;
 	struct partition_config config;
@@ -51,6 +53,7 @@ struct partition {
 	struct watch_list hw_watches;   /* high watermark reaches a goal, or any advance */
 	struct watch_list open_watches; /* the log is open (or failed) */
 	int64_t checkpoint_recovery_point, checkpoint_log_start; /* from the checkpoint files, -1 none */
+	void (*log_changed)(struct partition *partition); /* the log opened, moved, closed or failed; NULL: nobody asks */
 	void *ctx; /* the shard's */
 };
 
@@ -61,6 +64,8 @@ void partition_free(struct partition *partition);
 
 /* Applies what the image says of this partition: leader and epoch. Opening the log is left to partition_open. */
 void partition_become_leader(struct partition *partition, int32_t leader_epoch);
+/* Another (or nobody) leads from this epoch on; the log stays open. */
+void partition_resign(struct partition *partition, int32_t leader_epoch);
 /* Fails every waiter with err and closes the log; `partition->log` tells when it is closed. */
 void partition_stop(struct partition *partition, enum err err);
 /* Starts to open the log unless it is open or under way. */
@@ -70,44 +75,46 @@ void partition_open(struct partition *partition);
  * ERR_UNKNOWN_LEADER_EPOCH. */
 enum err partition_check_leader(struct partition *partition, int32_t epoch) MUST_USE;
 
-struct record_error {
-	int32_t index; /* of the record in its batch */
-	const char *text;
-};
+void partition_set_config(struct partition *partition, const struct partition_config *config);
 
 /* Appending as leader. Lives in the request's arena. */
 struct leader_append {
 	struct log_append append; /* private */
-	struct watch watch;
-	struct timer timer;
+	struct watch watch;       /* private */
+	struct timer timer;       /* private */
+	uint8_t *rebuilt;         /* private: a batch packed anew, freed at the end */
 	struct partition *partition;
 	/* in */
-	uint8_t *records; /* the produce field's bytes: one batch v2; stamped in place */
+	uint8_t *records; /* the field of the produce request: one batch v2; stamped in place */
 	size_t records_len;
 	int16_t acks;
 	int32_t timeout_ms;
-	int64_t now_ms;
+	int64_t now_ms; /* wall clock */
 	struct reactor *reactor;
 	struct compress_ctx *compress;
-	struct arena *arena; /* of the owning shard, for recompression and record errors */
+	struct arena *arena; /* for texts; only this append's reactor uses it while the append runs */
 	/* out */
 	enum err err;
-	int64_t base_offset;        /* -1 on error */
-	int64_t append_time_ms;     /* with LogAppendTime, else -1 */
+	int64_t base_offset;    /* -1 on error */
+	int64_t append_time_ms; /* with LogAppendTime, else -1 */
 	int64_t log_start_offset;
-	const char *error_text;     /* NULL: none */
-	struct record_error *record_errors;
+	struct str error_text;  /* null: none */
+	struct leader_record_error *record_errors;
 	int32_t record_errors_n;
-	bool order_fixed;           /* offsets assigned (or refused): a later append cannot overtake it */
 	void (*done)(struct leader_append *append);
 };
 
-/* partition_check_leader must have said ERR_NONE in this turn. Checks, assigns, queues; `done` always runs, later. After
- * return order_fixed is true. acks 0 and 1: done when stored by the durability mode; -1: when the high watermark is past
- * it, or ERR_REQUEST_TIMED_OUT. */
+struct leader_record_error {
+	int32_t index; /* of the record in its batch */
+	struct str text;
+};
+
+/* partition_check_leader must have said ERR_NONE in this turn. Checks, assigns offsets, queues the write; nothing that
+ * comes later can overtake it. `done` always runs, perhaps before this returns when the batch is refused. acks 0 and 1:
+ * done when stored as the durability mode says; -1: when the high watermark is past it, or ERR_REQUEST_TIMED_OUT. */
 void leader_append_start(struct leader_append *append);
 
-/* Reading as leader: bounds a log_read by the high watermark (or the log end for replicas). */
+/* Reading as leader: bounds a log_read by the high watermark. True: finished, `done` is not called. */
 bool leader_read(struct partition *partition, struct log_read *read) MUST_USE;
 
 #endif

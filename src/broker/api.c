@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of api.h. A version range here never exceeds what the handler's file does in full. */
+#include "api.h"
+
+const struct api_def api_defs[] = {
+	{API_PRODUCE, 3, 13, 0, API_BROKER, api_produce},
+	{API_FETCH, 4, 18, 4, API_BROKER, api_fetch},
+	{API_LIST_OFFSETS, 1, 11, 1, API_BROKER, api_list_offsets},
+	{API_METADATA, 0, 13, 0, API_BROKER, api_metadata},
+	{API_FIND_COORDINATOR, 0, 6, 0, API_BROKER, api_find_coordinator},
+	{API_API_VERSIONS, 0, 4, 0, API_BROKER | API_CONTROLLER, api_api_versions},
+	{API_CREATE_TOPICS, 2, 7, 2, API_BROKER, api_create_topics},
+	{API_DELETE_TOPICS, 1, 6, 1, API_BROKER, api_delete_topics},
+	{API_INIT_PRODUCER_ID, 0, 5, 0, API_BROKER, api_init_producer_id},
+	{API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, API_BROKER, api_offset_for_leader_epoch},
+	{API_DESCRIBE_QUORUM, 0, 2, 0, API_BROKER | API_CONTROLLER, api_describe_quorum},
+	{API_DESCRIBE_CLUSTER, 0, 2, 0, API_BROKER | API_CONTROLLER, api_describe_cluster},
+	{API_DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, API_BROKER, api_describe_topic_partitions},
+};
+
+const int api_defs_n = ARRAY_N(api_defs);
+
+const struct api_def *api_def_find(int16_t key, enum api_listener listener)
+{
+	for (int i = 0; i < api_defs_n; i++) {
+		if (api_defs[i].key == key && (api_defs[i].listeners & (int)listener))
+			return &api_defs[i];
+	}
+	return NULL;
+}

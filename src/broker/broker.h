@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The broker of one node: what all shards share, and the order of start and stop.
+ *
+ *   start:  configuration -> listeners bound -> directories locked, checked, formatted when empty -> metadata log
+ *           replayed -> [reactors turn] controller leads -> broker registers, is unfenced -> images reach every shard ->
+ *           listeners accept ("ready")
+ *   stop:   listeners closed -> controlled shutdown -> connections drained -> logs closed and synced -> checkpoints ->
+ *           clean marks -> locks released
+ *
+ * 1. What several reactors read (configuration, cluster id, api table) does not change after the reactors turn; all
+ *    else belongs to one shard, or to reactor 0 (controller, listeners, checkpoints).
+ * 2. No client is answered before the broker is unfenced and every shard has the image that says so.
+ */
+#ifndef BROKER_BROKER_H
+#define BROKER_BROKER_H
+
+#include "acceptor.h"
+#include "broker_config.h"
+#include "log_dir.h"
+#include "node.h"
+#include "shard.h"
+
+struct controller_io;
+struct lifecycle;
+struct checkpointer;
+
+enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STOPPED, BROKER_FAILED };
+
+#define BROKER_DIRS_MAX 64
+
+struct broker {
+	struct broker_config config;
+	struct node *node;
+	struct shard *shards;
+	int shards_n;
+	enum broker_phase phase;
+	struct err_text failure; /* why the phase is FAILED */
+	struct str cluster_id;   /* memory of `arena` */
+	struct arena arena;
+	int32_t node_id;
+	struct uuid incarnation;
+	struct log_dir dirs[BROKER_DIRS_MAX];
+	int dirs_n;
+	int metadata_dir; /* index in dirs */
+	struct acceptor_set acceptors;
+	struct controller_io *controller;
+	struct lifecycle *lifecycle;
+	struct checkpointer *checkpointer;
+	int64_t broker_epoch; /* of the running registration, -1 before */
+	int64_t started_ns;
+	/* Called on reactor 0 when the phase becomes RUNNING, STOPPED or FAILED. */
+	void (*phase_changed)(struct broker *broker);
+	void *ctx;
+};
+
+/* Takes over the configuration's memory. Does the blocking part of the start: binds, locks, replays. On failure the
+ * text tells the user; nothing on disk has changed unless it says so. */
+enum err broker_open(struct broker *broker, struct node *node, struct broker_config *take_config,
+		     struct err_text *text) MUST_USE;
+/* Sets the reactors' first work; then the node is run. */
+void broker_start(struct broker *broker);
+/* On reactor 0: begins the clean stop; phase_changed tells its end. */
+void broker_stop(struct broker *broker);
+void broker_close(struct broker *broker);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a frame to its handler. What cannot be decoded, is not served, or asks a version outside the table ends the
+ * connection, as Kafka does; ApiVersions alone answers any version, because it is how a client finds out.
+ */
+#include "dispatch.h"
+
+#include "acceptor.h"
+#include "api.h"
+#include "conn.h"
+#include "registry.h"
+
+/* An ApiVersions of a version we do not know: the handler answers it in version 0 with error 35. */
+static bool dispatch_is_unknown_api_versions(const struct request *request)
+{
+	return request->head.api_key == API_API_VERSIONS && request->head.api_version > request->api->version_max;
+}
+
+static enum err dispatch_decode(struct request *request, size_t head_len, struct err_text *text)
+{
+	const struct api *api = api_find(request->head.api_key);
+	struct bytes body = {request->frame.p + head_len, request->frame.len - head_len};
+
+	/* Bytes behind the message are ignored, as Kafka does. */
+	request->body = arena_alloc(&request->arena, api->request->size);
+	return codec_decode(api->request, request->version, body, &request->arena, request->body, NULL, text);
+}
+
+void dispatch_start(struct request *request)
+{
+	struct err_text text = {{0}};
+	size_t head_len;
+
+	request->state = REQUEST_RUNNING;
+	request->started_ns = request->shard->reactor->now_ns;
+	if (request_head_decode(request->frame, &request->arena, &request->head, &head_len, &text)) {
+		request_close(request, text.text);
+		return;
+	}
+	request->api = api_def_find(request->head.api_key, request->conn->acceptor->kind);
+	request->version = request->head.api_version;
+	if (!request->api) {
+		request_close(request, "this API is not served here");
+		return;
+	}
+	if (dispatch_is_unknown_api_versions(request)) {
+		request->version = 0;
+		request->body = NULL;
+		request->api->handle(request);
+		return;
+	}
+	if (request->version < request->api->version_min || request->version > request->api->version_max) {
+		request_close(request, "this version of the API is not served");
+		return;
+	}
+	if (dispatch_decode(request, head_len, &text)) {
+		request_close(request, text.text);
+		return;
+	}
+	request->api->handle(request);
+}
+
+enum err dispatch_encode(struct request *request, const void *response)
+{
+	struct err_text text = {{0}};
+	struct codec_out out = {.arena = &request->arena, .text = &text};
+	enum err err = response_encode(request->head.api_key, request->version, request->head.correlation_id, response,
+				       &out);
+
+	if (err) {
+		log_error("response.encode", "api=%s version=%d error=%s text=\"%s\"", api_name(request->head.api_key),
+			  request->version, err_name(err), text.text);
+		return err;
+	}
+	request->pieces = out.pieces;
+	request->pieces_n = out.pieces_n;
+	return ERR_NONE;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Appending to a partition as its leader.
+ *
+ *    CHECK --> QUEUED --stored by the log--> STORED --high watermark reaches it--> done
+ *      |          |                             |
+ *      +----------+------- refused, failed -----+-- timeout, leadership lost -----> done with an error
+ *
+ * The checks: size, one whole batch with a right checksum, records as Kafka's leader wants them (batch_validate), the
+ * producer's sequence. A repeated batch of an idempotent producer is answered with the offset it got before, after it
+ * is stored: the first attempt may still be on its way to the disk.
+ */
+#include <inttypes.h>
+
+#include "batch_validate.h"
+#include "fault.h"
+#include "fmt.h"
+#include "mem.h"
+#include "partition.h"
+
+static void leader_append_end(struct leader_append *la, enum err err)
+{
+	watch_stop(&la->watch);
+	timer_stop(&la->reactor->timers, &la->timer);
+	mem_free(la->rebuilt);
+	la->rebuilt = NULL;
+	la->err = err;
+	if (err)
+		la->base_offset = -1;
+	la->log_start_offset = la->partition->log->log_start;
+	la->done(la);
+}
+
+static void leader_append_watch_fired(struct watch *watch, enum err err)
+{
+	leader_append_end(container_of(watch, struct leader_append, watch), err);
+}
+
+static void leader_append_timed_out(struct timer *timer)
+{
+	leader_append_end(container_of(timer, struct leader_append, timer), ERR_REQUEST_TIMED_OUT);
+}
+
+/* Waits until everything below `goal` is stored (acks 0, 1) or replicated (-1): with one replica the same mark. */
+static void leader_append_wait(struct leader_append *la, int64_t goal)
+{
+	if (la->partition->high_watermark.offset >= goal || FAULT(ack_early)) {
+		leader_append_end(la, ERR_NONE);
+		return;
+	}
+	watch_start(&la->partition->hw_watches, &la->watch, goal, leader_append_watch_fired);
+	if (la->acks == -1)
+		reactor_timer(la->reactor, &la->timer, la->timeout_ms * NS_PER_MS, leader_append_timed_out);
+}
+
+static void leader_append_stored(struct log_append *append)
+{
+	struct leader_append *la = container_of(append, struct leader_append, append);
+
+	if (append->err) {
+		leader_append_end(la, append->err);
+		return;
+	}
+	leader_append_wait(la, append->info.last_offset + 1);
+}
+
+static void leader_append_refused_records(struct leader_append *la, const struct batch_verdict *verdict,
+					  const struct batch_rules *rules)
+{
+	int32_t n = MIN(verdict->errors_n, RECORD_ERRORS_MAX);
+
+	la->error_text = arena_str(la->arena, str_of(verdict->why));
+	if (n == 0)
+		return;
+	la->record_errors = ARENA_NEW_N(la->arena, struct leader_record_error, n);
+	la->record_errors_n = n;
+	for (int32_t i = 0; i < n; i++) {
+		char text[256];
+		struct fmt f;
+
+		fmt_init(&f, text, sizeof(text));
+		record_error_format(&f, &verdict->errors[i], rules);
+		la->record_errors[i].index = verdict->errors[i].index;
+		la->record_errors[i].text = arena_str(la->arena, (struct str){text, f.len});
+	}
+}
+
+static struct batch_rules leader_append_rules(const struct leader_append *la)
+{
+	const struct partition_config *config = &la->partition->config;
+
+	return (struct batch_rules){
+		.now_ms = la->now_ms,
+		.offset = la->partition->log->end,
+		.timestamp_before_max_ms = config->timestamp_before_max_ms,
+		.timestamp_after_max_ms = config->timestamp_after_max_ms,
+		.size_max = (size_t)config->max_message_bytes,
+		.leader_epoch = la->partition->leader_epoch,
+		.level = config->compression_level,
+		.codec = config->compression_codec < 0 ? CODEC_NONE : (enum codec)config->compression_codec,
+		.keep_codec = config->compression_codec < 0,
+		.log_append_time = config->log_append_time,
+		.compacted = config->is_compacted,
+	};
+}
+
+/* Validates; on success the batch to store is in la->append. */
+static enum err leader_append_validate(struct leader_append *la)
+{
+	struct batch_rules rules = leader_append_rules(la);
+	struct batch_verdict verdict;
+	enum err err = batch_validate(la->records, la->records_len, &rules, la->compress, &verdict);
+
+	if (err) {
+		leader_append_refused_records(la, &verdict, &rules);
+		return err;
+	}
+	la->append.info = verdict.batch;
+	la->append.len = verdict.batch.size;
+	la->append.max_timestamp_offset = verdict.max_timestamp_offset - rules.offset;
+	la->append_time_ms = verdict.append_time;
+	if (verdict.rebuilt) {
+		la->rebuilt = mem_alloc(verdict.batch.size);
+		memcpy(la->rebuilt, verdict.batch.bytes.p, verdict.batch.size);
+		la->append.batch = la->rebuilt;
+	} else {
+		la->append.batch = la->records + (verdict.batch.bytes.p - la->records);
+	}
+	return ERR_NONE;
+}
+
+void leader_append_start(struct leader_append *la)
+{
+	struct part_log *log = la->partition->log;
+	enum producer_verdict verdict = PRODUCER_APPEND;
+	struct producer_batch duplicate;
+	enum err err;
+
+	CHECK(la->partition->is_open);
+	la->append_time_ms = -1;
+	la->base_offset = -1;
+	if ((int64_t)la->records_len > la->partition->config.log.segment_bytes) {
+		leader_append_end(la, ERR_RECORD_LIST_TOO_LARGE);
+		return;
+	}
+	err = leader_append_validate(la);
+	if (!err)
+		err = producer_state_check(&log->producers, &la->append.info, &verdict, &duplicate);
+	if (!err && verdict == PRODUCER_DUPLICATE) {
+		la->base_offset = duplicate.last_offset - duplicate.offset_delta;
+		la->append_time_ms = la->partition->config.log_append_time ? duplicate.timestamp_ms : -1;
+		leader_append_wait(la, duplicate.last_offset + 1);
+		return;
+	}
+	if (!err) {
+		la->append.done = leader_append_stored;
+		err = part_log_append(log, &la->append, la->partition->leader_epoch);
+	}
+	if (err) {
+		leader_append_end(la, err);
+		return;
+	}
+	la->base_offset = la->append.info.base_offset;
+}
