@@ -177,7 +177,16 @@ class Conn:
             dict(values, index=index, timestamp=timestamp)]}]).topics[0].partitions[0]
 
     def init_producer(self, version=4):
-        answer = self.call("InitProducerId", version)
+        answer = self.settled("InitProducerId", version)
         if answer.error:
             raise AssertionError(f"InitProducerId: error {answer.error}")
         return answer.producer_id, answer.producer_epoch
+
+    def settled(self, name, version, seconds=10, **values):
+        """Asks again while the answer is 14 (still loading), which is how ids between two blocks are answered."""
+        end = time.monotonic() + seconds
+        while True:
+            answer = self.call(name, version, **values)
+            if answer.error != 14 or time.monotonic() > end:
+                return answer
+            time.sleep(0.01)

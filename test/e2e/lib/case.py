@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base of all test classes here."""
+import itertools
+import os
+import time
+import unittest
+
+from . import broker as brokers
+from .broker import Moldau, NotReady, target
+
+moldau_only = unittest.skipIf(target() != "moldau", "only for Moldau")
+kafka_only = unittest.skipIf(target() != "kafka", "only for the original")
+_serial = itertools.count(1)
+
+
+class Case(unittest.TestCase):
+    """`self.broker` is the shared broker; topics get names of their own, so that tests do not meet."""
+
+    maxDiff = 4000
+    own = False  # True: the class has a Moldau of its own, with `overrides`
+    overrides = {}
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.own and target() != "moldau":
+            raise unittest.SkipTest("only for Moldau")
+        cls.broker = Moldau(cls.overrides).start() if cls.own else brokers.shared()
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.own:
+            cls.broker.close()
+
+    def conn(self, broker=None, **values):
+        conn = (broker or self.broker).conn(**values)
+        self.addCleanup(conn.close)
+        return conn
+
+    def name(self):
+        return f"{self._testMethodName.replace('test_', '')[:60]}-{os.getpid()}-{next(_serial)}"
+
+    def topic(self, conn, partitions=1, **configs):
+        name = self.name()
+        conn.create(name, partitions, {k.replace("_", "."): v for k, v in configs.items()})
+        return name
+
+    def moldau(self, overrides=None, **values):
+        """A process of this test alone, not started yet."""
+        broker = Moldau(overrides, **values)
+        self.addCleanup(broker.close)
+        return broker
+
+    def crash(self):
+        if not self.broker.can_crash():
+            self.skipTest("KAFKA_CRASH is not set")
+        self.broker.crash()
+
+    def refused(self, broker, seconds=10):
+        """Starts a process that must end by itself; (exit code, output)."""
+        broker.spawn()
+        try:
+            code = broker.wait_exit(seconds)
+        except AssertionError:
+            broker.kill()
+            raise
+        return code, broker.log()
+
+    def eventually(self, check, seconds=10):
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return check()
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
+
+
+__all__ = ["Case", "NotReady", "kafka_only", "moldau_only"]
