@@ -95,7 +95,7 @@ bool batch_crc_is_right(const struct batch_info *batch)
 	CHECK_OP(batch->bytes.len, ==, batch->size);
 	if (batch->magic == BATCH_MAGIC_NOW)
 		return crc32c(0, p + BATCH_ATTRIBUTES_AT, batch->size - BATCH_ATTRIBUTES_AT) == batch->crc;
-	return crc32_ieee(0, p + V0_CRC_START, batch->size - V0_CRC_START) == batch->crc;
+	return crc32_plain(0, p + V0_CRC_START, batch->size - V0_CRC_START) == batch->crc;
 }
 
 enum err batch_check_header(struct bytes in, unsigned flags, struct batch_info *ret)
@@ -161,7 +161,7 @@ bool batch_set_max_timestamp(uint8_t *batch, bool log_append_time, int64_t max_t
 
 	if (old == attributes && (int64_t)load_be64(batch + BATCH_MAX_TIMESTAMP_AT) == max_timestamp)
 		return false;
-	store_be16(batch + BATCH_ATTRIBUTES_AT, attributes);
+	store_be16(batch + BATCH_ATTRIBUTES_AT, attributes & BATCH_ATTRIBUTES_KNOWN);
 	store_be64(batch + BATCH_MAX_TIMESTAMP_AT, (uint64_t)max_timestamp);
 	batch_set_crc(batch);
 	return true;

@@ -48,6 +48,7 @@
 #define BATCH_TRANSACTIONAL 0x10
 #define BATCH_CONTROL 0x20
 #define BATCH_DELETE_HORIZON 0x40
+#define BATCH_ATTRIBUTES_KNOWN 0x7f
 
 #define NO_TIMESTAMP INT64_C(-1)
 #define NO_PRODUCER_ID INT64_C(-1)
@@ -160,7 +161,8 @@ static inline void batch_set_leader_epoch(uint8_t *batch, int32_t epoch)
 	store_be32(batch + BATCH_LEADER_EPOCH_AT, (uint32_t)epoch);
 }
 
-/* Sets timestamp type and maximum; computes the checksum anew only when a byte changed. True when one did. */
+/* Sets timestamp type and maximum; when that changes a byte, clears unknown attributes and computes the checksum
+ * anew. True when it did. */
 bool batch_set_max_timestamp(uint8_t *batch, bool log_append_time, int64_t max_timestamp);
 /* The same for any change of attributes. */
 bool batch_set_attributes(uint8_t *batch, uint16_t attributes);
