@@ -239,10 +239,9 @@ def emit_tables(message, struct):
             row += [str(at), str(len(run))]
         row += [str(layout[4]), str(layout[5]), str(layout[6]).lower()]
         rows.append("\t{" + ", ".join(row) + "},")
-    if steps:
-        out.append(f"static const struct msg_step {name}_steps[] = {{")
-        out += [f"\t{text}," for text in steps]
-        out.append("};")
+    out.append(f"static const struct msg_step {name}_steps[] = {{")
+    out += [f"\t{text}," for text in steps or ["{0}"]]
+    out.append("};")
     out += [f"static const struct msg_layout {name}_layouts[] = {{"] + rows + ["};"]
     out.append(f"static const uint8_t {name}_layout_of[] = {{{', '.join(map(str, of_version))}}};")
     init = ", ".join(initialiser(message, struct))
@@ -253,7 +252,7 @@ def emit_tables(message, struct):
             f"\t.version_min = {message.versions[0]}, .version_max = {message.versions[1]}, "
             f".fields_n = {len(struct.fields)},",
             f"\t.fields = {name + '_fields' if struct.fields else 'NULL'}, "
-            f".steps = {name + '_steps' if steps else 'NULL'}, .layouts = {name}_layouts,",
+            f".steps = {name}_steps, .layouts = {name}_layouts,",
             f"\t.layout_of = {name}_layout_of, .defaults = &{name}_default,",
             "};", ""]
     return out

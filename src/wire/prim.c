@@ -31,7 +31,8 @@ void prim_path_format(const struct prim_path *path, struct fmt *f)
 	}
 }
 
-static void fault_set_v(struct prim_fault *fault, enum err err, const char *format, va_list args)
+static PRINTF_LIKE(3, 0) void fault_set_v(struct prim_fault *fault, enum err err, const char *format,
+					  va_list args)
 {
 	struct fmt f;
 
