@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A node's disk: a tree in memory that knows what is visible and what is durable.
+ *
+ * 1. A write, a truncation, a new name is visible at once.
+ * 2. Content and size become durable by sync of that file or sync_all, names by sync_dir of their directory or
+ *    sync_all. Nothing else makes them so.
+ * 3. A power cut keeps, per cut by seed, either an ordered part (of each file a prefix of its unsynced changes with a
+ *    torn or zeroed last one; of all names a prefix of the changes) or any subset of the unsynced changes, each also
+ *    torn at a sector boundary.
+ * 4. A failed sync leaves its changes unsynced for good: a later sync does not bring them to the disk.
+ * 5. From the crash counter's strike on no operation has an effect and every one fails, until the node is dead.
+ * 6. Disks outlive nodes; handles and locks end with the process.
+ */
+#ifndef SIM_DISK_H
+#define SIM_DISK_H
+
+#include "sim_world.h"
+
+#define DISK_SECTOR 512
+
+enum disk_op {
+	DISK_OP_OPEN,
+	DISK_OP_READ,
+	DISK_OP_WRITE,
+	DISK_OP_SYNC, /* all three kinds */
+	DISK_OP_TRUNCATE,
+	DISK_OP_NAMES, /* mkdir, rmdir, rename, unlink */
+	DISK_OP_N
+};
+
+struct disk_fault {
+	uint32_t ppm;     /* chance of failing, per million */
+	int next_n;       /* the next so many fail */
+	enum err err;     /* ERR_IO unless set */
+	const char *path; /* only below this path; NULL: everywhere. Borrowed. */
+};
+
+struct sim_disk *disk_new(struct world *w, struct sim_node *sn);
+void disk_free(struct sim_disk *d);
+struct fs *disk_fs(struct sim_disk *d);
+
+void disk_process_end(struct sim_disk *d);
+void disk_power_cut(struct sim_disk *d);
+
+/* Faults. */
+void disk_fault(struct sim_disk *d, enum disk_op op, struct disk_fault fault);
+void disk_heal(struct sim_disk *d);
+void disk_set_capacity(struct sim_disk *d, int64_t bytes);
+int64_t disk_used(const struct sim_disk *d);
+int64_t disk_capacity(const struct sim_disk *d);
+/* Extra delay of everything that waits for the disk, at most so long. */
+void disk_slow(struct sim_disk *d, int64_t max_us);
+int64_t disk_delay_us(const struct sim_disk *d);
+/* The node dies at its n-th changing operation from now (1: the next); 0: never. A write that it strikes may leave a
+ * part of itself. */
+void disk_crash_at(struct sim_disk *d, uint64_t n, enum sim_death death);
+uint64_t disk_changes_n(const struct sim_disk *d); /* changing operations so far */
+/* Flips one bit of a file, durable and visible. False when there is no such byte. */
+bool disk_flip(struct sim_disk *d, const char *path, int64_t pos, int bit);
+
+/* Looking from outside, no faults, no trace. */
+struct bytes disk_peek(struct sim_disk *d, const char *path, bool *ret_exists);
+/* Calls fn for every file and directory of the tree, parents first, names in order. */
+void disk_walk(struct sim_disk *d, void (*fn)(void *ctx, const char *path, bool is_dir, struct bytes content), void *ctx);
+/* Writes the visible tree below the real directory `to`, for a look with other tools. */
+bool disk_export(struct sim_disk *d, const char *to);
+
+#endif
