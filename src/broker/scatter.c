@@ -74,7 +74,7 @@ void scatter_run(struct scatter *scatter, void (*run)(struct shard *, struct sca
 		run(scatter->home, local);
 }
 
-void scatter_leg_done(struct scatter_leg *leg)
+static void scatter_leg_done(struct scatter_leg *leg)
 {
 	struct scatter *scatter = leg->scatter;
 
@@ -84,4 +84,26 @@ void scatter_leg_done(struct scatter_leg *leg)
 	}
 	leg->msg.handle = scatter_leg_returns;
 	reactor_send(leg->shard->reactor, scatter->home->reactor, &leg->msg);
+}
+
+void scatter_part_done(struct scatter_leg *leg)
+{
+	CHECK_OP(leg->parts_done, <, leg->parts_n);
+	if (++leg->parts_done == leg->parts_n)
+		scatter_leg_done(leg);
+}
+
+void scatter_clear(struct scatter *scatter)
+{
+	for (int i = 0; i < scatter->legs_n; i++) {
+		list_init(&scatter->legs[i].parts);
+		scatter->legs[i].parts_n = 0;
+		scatter->legs[i].parts_done = 0;
+	}
+}
+
+void scatter_free(struct scatter *scatter)
+{
+	for (int i = 0; scatter && i < scatter->legs_n; i++)
+		arena_reset(&scatter->legs[i].arena);
 }

@@ -5,7 +5,7 @@
  * out and the same message back. The request and all its memory stay alive (and are not touched at home) meanwhile.
  *
  *   scatter_new -> scatter_leg(shard) while sorting parts -> scatter_run
- *        each leg: run(shard, leg) on its reactor ... scatter_leg_done(leg) there, once
+ *        each leg: run(shard, leg) on its reactor ... scatter_part_done(leg) there, once for each part
  *        at home, after the last: done(scatter)
  */
 #ifndef BROKER_SCATTER_H
@@ -24,7 +24,8 @@ struct scatter_leg {
 	struct shard *shard; /* where it runs */
 	struct list parts;   /* the handler's, embedded nodes */
 	int parts_n;
-	int parts_done;      /* for run: a counter of its own */
+	int parts_done;      /* see scatter_part_done */
+	struct arena arena;  /* for what the leg makes: the request's own arena belongs to the home reactor */
 };
 
 struct scatter {
@@ -32,6 +33,7 @@ struct scatter {
 	struct scatter_leg *legs; /* one per reactor of the node */
 	int legs_n;
 	struct gather gather;
+	void *home_op; /* the handler's, at home */
 	void (*run)(struct shard *shard, struct scatter_leg *leg);
 	void (*done)(struct scatter *scatter);
 };
@@ -42,7 +44,11 @@ void scatter_add(struct scatter *scatter, int shard_index, struct list *part);
 /* Runs the legs that have parts; with none, done is called at once. `done` may run before this returns. */
 void scatter_run(struct scatter *scatter, void (*run)(struct shard *, struct scatter_leg *),
 		 void (*done)(struct scatter *));
-/* On the leg's reactor, when all of it is answered. */
-void scatter_leg_done(struct scatter_leg *leg);
+/* On the leg's reactor, once for each of its parts; with the last the leg goes home. */
+void scatter_part_done(struct scatter_leg *leg);
+/* Empties the legs for another round. */
+void scatter_clear(struct scatter *scatter);
+/* Frees what the legs' arenas hold; the rest is the request's arena's. NULL is fine. */
+void scatter_free(struct scatter *scatter);
 
 #endif

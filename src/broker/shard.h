@@ -31,13 +31,16 @@ struct shard {
 	int conns_n;
 	struct list image_waiters; /* struct image_wait */
 	struct compress_ctx *compress;
-	struct arena scratch;  /* reset at the end of each turn that used it */
 	struct fetch_sessions *sessions;
 	struct producer_ids *producer_ids;
 	struct buf_pool request_bufs; /* frames under construction */
 	struct list free_requests;
 	int free_requests_n;
 	int requests_n; /* under way or unsent */
+	struct list unopened; /* partitions whose log nobody asked for yet (by partition->link) */
+	struct list opened;
+	struct list closing;  /* taken out of topics; they go when their log is closed */
+	int opening_n;
 	struct timer idle_timer;
 	bool is_stopping;
 };
@@ -71,6 +74,8 @@ void shard_deinit(struct shard *shard);
 /* A new image is published (on this reactor): opens, moves and closes partitions by what changed. The image stays
  * referenced by the publisher until the shard has sent the one before back. */
 void shard_apply_image(struct shard *shard, struct image *image);
+/* Opens the logs nobody has asked for, a few at a time. */
+void shard_open_in_background(struct shard *shard);
 /* Fails all waiters and closes all logs; shard_is_closed tells when that is over. */
 void shard_stop(struct shard *shard);
 bool shard_is_closed(const struct shard *shard);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Produce (key 0), versions 3-13; 0-2 are advertised but refused, because librdkafka turns compression off where
+ * version 0 is missing (KAFKA-18659).
+ *
+ *    SPLIT by owner --> each partition appends as leader --> all stored, replicated, or failed --> reply
+ *
+ * The order of a connection's produce requests is fixed as soon as they are handed to the owners: messages between
+ * reactors keep their order, and an owner assigns offsets as they come. So the next request may start at once.
+ *
+ * acks=0: no response at all; after an error the connection ends, so that the client notices.
+ * Same as Kafka: one batch a partition; zstd needs version 7; internal topics refuse all clients but the tools'.
+ * Differs: transactional batches are refused until transactions exist (their coordinator is not advertised either).
+ */
+#include "api.h"
+#include "batch.h"
+#include "broker.h"
+#include "internal_topics.h"
+#include "msg/produce.h"
+#include "partition.h"
+#include "scatter.h"
+#include "shard.h"
+
+typedef struct produce_response_responses_partition_responses produce_result;
+
+struct produce;
+
+struct produce_part {
+	struct list link;
+	struct produce *produce;
+	struct scatter_leg *leg;
+	struct leader_append append;
+	struct watch open;
+	struct uuid topic_id;
+	const struct produce_request_topic_data_partition_data *in;
+	produce_result *out;
+};
+
+struct produce {
+	struct request *request;
+	const struct produce_request *in;
+	struct produce_response out;
+	struct scatter *scatter;
+	int64_t now_ms;
+	bool failed;
+};
+
+static void produce_release(struct request *request)
+{
+	struct produce *produce = request->op;
+
+	scatter_free(produce->scatter);
+	request_released(request);
+}
+
+static void produce_reply(struct scatter *scatter)
+{
+	struct produce *produce = scatter->home_op;
+	struct request *request = produce->request;
+
+	if (produce->in->acks != 0) {
+		request_reply(request, &produce->out);
+		return;
+	}
+	for (int32_t i = 0; i < produce->out.responses_n; i++) {
+		const struct produce_response_responses *topic = &produce->out.responses[i];
+
+		for (int32_t j = 0; j < topic->partition_responses_n; j++)
+			produce->failed |= topic->partition_responses[j].error_code != 0;
+	}
+	if (produce->failed)
+		request_close(request, "a produce with acks=0 failed");
+	else
+		request_reply_none(request);
+}
+
+/* ---- on the owner's reactor ---- */
+
+static void produce_part_end(struct produce_part *part, enum err err)
+{
+	part->out->error_code = err_wire(err);
+	scatter_part_done(part->leg);
+}
+
+static void produce_part_record_errors(struct produce_part *part)
+{
+	struct leader_append *append = &part->append;
+
+	part->out->record_errors = MSG_NEW_N(&part->leg->arena,
+					     produce_response_responses_partition_responses_record_errors,
+					     append->record_errors_n);
+	part->out->record_errors_n = append->record_errors_n;
+	for (int32_t i = 0; i < append->record_errors_n; i++) {
+		part->out->record_errors[i].batch_index = append->record_errors[i].index;
+		part->out->record_errors[i].batch_index_error_message = append->record_errors[i].text;
+	}
+}
+
+static void produce_part_appended(struct leader_append *append)
+{
+	struct produce_part *part = container_of(append, struct produce_part, append);
+
+	part->out->base_offset = append->base_offset;
+	part->out->log_append_time_ms = append->append_time_ms;
+	part->out->log_start_offset = append->err ? -1 : append->log_start_offset;
+	part->out->error_message = append->error_text;
+	if (append->record_errors_n)
+		produce_part_record_errors(part);
+	produce_part_end(part, append->err);
+}
+
+static void produce_part_start(struct produce_part *part);
+
+static void produce_part_opened(struct watch *watch, enum err err)
+{
+	struct produce_part *part = container_of(watch, struct produce_part, open);
+
+	if (err)
+		produce_part_end(part, err);
+	else
+		produce_part_start(part);
+}
+
+static void produce_part_start(struct produce_part *part)
+{
+	struct shard *shard = part->leg->shard;
+	struct partition *partition = shard_partition(shard, part->topic_id, part->in->index);
+	struct leader_append *append = &part->append;
+	enum err err = partition ? partition_check_leader(partition, -1) : ERR_NOT_LEADER_OR_FOLLOWER;
+
+	if (err == ERR_WOULD_BLOCK) {
+		watch_start(&partition->open_watches, &part->open, WATCH_ANY, produce_part_opened);
+		return;
+	}
+	if (err) {
+		produce_part_end(part, err);
+		return;
+	}
+	append->partition = partition;
+	append->records = (uint8_t *)part->in->records.piece.mem; /* the frame is ours to stamp */
+	append->records_len = part->in->records.piece.len;
+	append->acks = part->produce->in->acks;
+	append->timeout_ms = part->produce->in->timeout_ms;
+	append->now_ms = shard->reactor->wall_ms;
+	append->reactor = shard->reactor;
+	append->compress = shard->compress;
+	append->arena = &part->leg->arena;
+	append->done = produce_part_appended;
+	leader_append_start(append);
+}
+
+static void produce_run(struct shard *shard, struct scatter_leg *leg)
+{
+	list_for_each(node, next, &leg->parts) {
+		struct produce_part *part = list_entry(node, struct produce_part, link);
+
+		part->leg = leg;
+		produce_part_start(part);
+	}
+}
+
+/* ---- at home ---- */
+
+/* What can be refused without asking the owner. */
+static enum err produce_check(const struct produce *produce, struct str topic,
+			      const struct produce_request_topic_data_partition_data *in)
+{
+	const struct piece *records = &in->records.piece;
+
+	if (produce->in->acks < -1 || produce->in->acks > 1)
+		return ERR_INVALID_REQUIRED_ACKS;
+	if (in->records.is_null)
+		return ERR_INVALID_RECORD;
+	if (internal_topic_is(topic) && !str_eq_c(produce->request->head.client_id, "__admin_client"))
+		return ERR_INVALID_TOPIC_EXCEPTION;
+	if (records->len >= BATCH_HEADER_LEN) {
+		uint16_t attributes = load_be16(records->mem + BATCH_ATTRIBUTES_AT);
+
+		if ((attributes & BATCH_CODEC_MASK) == CODEC_ZSTD && produce->request->version < 7)
+			return ERR_UNSUPPORTED_COMPRESSION_TYPE;
+		if (attributes & BATCH_TRANSACTIONAL)
+			return ERR_INVALID_TXN_STATE;
+	}
+	return ERR_NONE;
+}
+
+static const struct topic_image *produce_topic(const struct produce *produce,
+					       const struct produce_request_topic_data *in, enum err *ret_err)
+{
+	const struct image *image = produce->request->shard->image;
+	const struct topic_image *topic;
+
+	if (produce->request->version >= 13) {
+		topic = image_topic_by_id(image, in->topic_id);
+		*ret_err = ERR_UNKNOWN_TOPIC_ID;
+	} else {
+		topic = image_topic(image, in->name);
+		*ret_err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+	}
+	return topic;
+}
+
+static void produce_split_topic(struct produce *produce, const struct produce_request_topic_data *in,
+				struct produce_response_responses *out)
+{
+	struct arena *arena = &produce->request->arena;
+	enum err missing;
+	const struct topic_image *topic = produce_topic(produce, in, &missing);
+
+	out->name = in->name;
+	out->topic_id = in->topic_id;
+	out->partition_responses_n = in->partition_data_n;
+	out->partition_responses = MSG_NEW_N(arena, produce_response_responses_partition_responses,
+					     in->partition_data_n);
+	for (int32_t i = 0; i < in->partition_data_n; i++) {
+		const struct produce_request_topic_data_partition_data *partition = &in->partition_data[i];
+		produce_result *result = &out->partition_responses[i];
+		struct produce_part *part;
+		enum err err = topic ? produce_check(produce, topic->name, partition) : missing;
+
+		if (!err && (partition->index < 0 || !topic_partition(topic, partition->index)))
+			err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+		result->index = partition->index;
+		result->error_code = err_wire(err);
+		result->base_offset = -1;
+		if (err)
+			continue;
+		part = ARENA_NEW(arena, struct produce_part);
+		part->produce = produce;
+		part->topic_id = topic->id;
+		part->in = partition;
+		part->out = result;
+		scatter_add(produce->scatter,
+			    shard_of_partition(produce->request->shard->broker->shards_n, topic->id,
+					       partition->index),
+			    &part->link);
+	}
+}
+
+void api_produce(struct request *request)
+{
+	struct produce *produce = ARENA_NEW(&request->arena, struct produce);
+
+	produce->request = request;
+	produce->in = request->body;
+	msg_init(&produce_response_type, &produce->out);
+	produce->scatter = scatter_new(request->shard, &request->arena);
+	produce->scatter->home_op = produce;
+	request->op = produce;
+	request->release = produce_release;
+	produce->out.responses_n = produce->in->topic_data_n;
+	produce->out.responses = MSG_NEW_N(&request->arena, produce_response_responses, produce->in->topic_data_n);
+	for (int32_t i = 0; i < produce->in->topic_data_n; i++)
+		produce_split_topic(produce, &produce->in->topic_data[i], &produce->out.responses[i]);
+	request_order_fixed(request);
+	scatter_run(produce->scatter, produce_run, produce_reply);
+}

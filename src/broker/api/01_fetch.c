@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fetch (key 1), versions 4-18.
+ *
+ *    ASKING --enough, error, or no time left--> REPLY
+ *       |  ^
+ *       v  |  (news from any partition, or the deadline)
+ *    ARMING --> WAITING --> DISARMING
+ *
+ * ASKING     every owner says what is readable now: a range of a file per partition, nothing is copied
+ * ARMING     every owner starts one watch per partition; a high watermark that moved meanwhile counts as news
+ * WAITING    suspended until a watch fires or the deadline
+ * DISARMING  the watches are taken back, then all is asked again
+ *
+ * Byte limits are dealt out in request order after the answers are in: the first partition that has data gives its
+ * first batch whole, whatever the limits say, so that a large batch always gets through (KIP-74).
+ *
+ * Same as Kafka: sessions (KIP-227), topic ids from version 13 (KIP-516), epoch fencing (KIP-320), the last batch may be
+ * cut, an error on any partition answers at once. Differs: read_committed equals read_uncommitted until transactions
+ * exist: no undecided data can be in the log.
+ */
+#include "api.h"
+#include "broker.h"
+#include "fetch_session.h"
+#include "msg/fetch.h"
+#include "partition.h"
+#include "scatter.h"
+#include "shard.h"
+
+typedef struct fetch_response_responses_partitions fetch_result;
+
+enum fetch_state { FETCH_ASKING, FETCH_ARMING, FETCH_WAITING, FETCH_DISARMING, FETCH_REPLY };
+
+struct fetch;
+
+/* One partition of one fetch. */
+struct fetch_part {
+	struct list link;
+	struct fetch *fetch;
+	struct fetch_partition *want;
+	struct uuid topic_id; /* resolved */
+	int shard_index;      /* -1: refused at home */
+	struct scatter_leg *leg;
+	struct partition *partition; /* owner's */
+	struct watch open, news;
+	struct log_read read;
+	enum err err;
+	int64_t high_watermark, log_start;
+	int32_t leader_epoch;
+	int32_t diverging_epoch; /* -1: none */
+	int64_t diverging_end;
+};
+
+/* One message from an owner while the fetch waits. */
+struct fetch_news {
+	struct msg msg;
+	struct fetch *fetch;
+	bool sent;
+};
+
+struct fetch {
+	struct request *request;
+	const struct fetch_request *in;
+	struct fetch_session *session;
+	bool is_full; /* sessionless, or the first of a session: all partitions are answered */
+	struct list wants; /* sessionless: struct fetch_partition */
+	struct fetch_part *parts;
+	int32_t parts_n;
+	struct scatter *scatter;
+	struct fetch_news *news; /* per reactor */
+	struct timer timer;
+	struct deferred again;
+	enum fetch_state state;
+	bool is_late;  /* the deadline has passed */
+	bool has_news; /* an owner said so while we were arming */
+	struct fetch_response out;
+};
+
+static void fetch_ask(struct fetch *fetch);
+static void fetch_disarm(struct fetch *fetch);
+
+/* ---- on the owner's reactor: asking ---- */
+
+static void fetch_part_end(struct fetch_part *part, enum err err)
+{
+	part->err = err;
+	scatter_part_done(part->leg);
+}
+
+static bool fetch_part_diverges(struct fetch_part *part)
+{
+	const struct part_log *log = part->partition->log;
+	int32_t epoch;
+	int64_t end;
+
+	if (part->want->last_fetched_epoch < 0)
+		return false;
+	epoch_cache_end(&log->epochs, part->want->last_fetched_epoch, log->end, &epoch, &end);
+	if (epoch < 0 || (epoch == part->want->last_fetched_epoch && end >= part->want->fetch_offset))
+		return false;
+	part->diverging_epoch = epoch;
+	part->diverging_end = end;
+	return true;
+}
+
+static void fetch_part_read_done(struct log_read *read)
+{
+	struct fetch_part *part = container_of(read, struct fetch_part, read);
+
+	fetch_part_end(part, read->err);
+}
+
+static void fetch_part_read(struct fetch_part *part)
+{
+	struct partition *partition = part->partition;
+	int64_t offset = part->want->fetch_offset;
+
+	part->high_watermark = partition->high_watermark.offset;
+	part->log_start = partition->log->log_start;
+	part->leader_epoch = partition->leader_epoch;
+	if (fetch_part_diverges(part)) {
+		fetch_part_end(part, ERR_NONE);
+		return;
+	}
+	if (offset < part->log_start || offset > partition->log->end) {
+		fetch_part_end(part, ERR_OFFSET_OUT_OF_RANGE);
+		return;
+	}
+	if (offset >= part->high_watermark) {
+		fetch_part_end(part, ERR_NONE);
+		return;
+	}
+	part->read.offset = offset;
+	part->read.max_bytes = MIN((int64_t)MAX(part->want->max_bytes, 0), (int64_t)part->fetch->in->max_bytes);
+	part->read.whole_first = true;
+	part->read.done = fetch_part_read_done;
+	if (leader_read(partition, &part->read))
+		fetch_part_end(part, part->read.err);
+}
+
+static void fetch_part_ask(struct fetch_part *part);
+
+static void fetch_part_opened(struct watch *watch, enum err err)
+{
+	struct fetch_part *part = container_of(watch, struct fetch_part, open);
+
+	if (err)
+		fetch_part_end(part, err);
+	else
+		fetch_part_ask(part);
+}
+
+static void fetch_part_ask(struct fetch_part *part)
+{
+	enum err err;
+
+	part->partition = shard_partition(part->leg->shard, part->topic_id, part->want->partition);
+	err = part->partition ? partition_check_leader(part->partition, part->want->current_leader_epoch)
+			      : ERR_NOT_LEADER_OR_FOLLOWER;
+	if (err == ERR_WOULD_BLOCK)
+		watch_start(&part->partition->open_watches, &part->open, WATCH_ANY, fetch_part_opened);
+	else if (err)
+		fetch_part_end(part, err);
+	else
+		fetch_part_read(part);
+}
+
+static void fetch_leg_ask(struct shard *shard, struct scatter_leg *leg)
+{
+	list_for_each(node, next, &leg->parts) {
+		struct fetch_part *part = list_entry(node, struct fetch_part, link);
+
+		part->leg = leg;
+		log_read_release(&part->read);
+		part->read.piece.len = 0;
+		part->diverging_epoch = -1;
+		part->high_watermark = -1;
+		part->log_start = -1;
+		fetch_part_ask(part);
+	}
+}
+
+/* ---- on the owner's reactor: waiting ---- */
+
+static void fetch_news_arrives(struct reactor *reactor, struct msg *msg);
+
+/* Tells the home reactor once. */
+static void fetch_part_tell(struct fetch_part *part)
+{
+	struct shard *shard = part->leg->shard;
+	struct fetch_news *news = &part->fetch->news[shard->index];
+
+	if (news->sent)
+		return;
+	news->sent = true;
+	news->fetch = part->fetch;
+	news->msg.handle = fetch_news_arrives;
+	if (shard == part->fetch->request->shard)
+		fetch_news_arrives(shard->reactor, &news->msg);
+	else
+		reactor_send(shard->reactor, part->fetch->request->shard->reactor, &news->msg);
+}
+
+static void fetch_part_news(struct watch *watch, enum err err)
+{
+	fetch_part_tell(container_of(watch, struct fetch_part, news));
+}
+
+static void fetch_leg_arm(struct shard *shard, struct scatter_leg *leg)
+{
+	list_for_each(node, next, &leg->parts) {
+		struct fetch_part *part = list_entry(node, struct fetch_part, link);
+
+		log_read_release(&part->read);
+		part->read.piece.len = 0;
+		if (part->partition->state != PARTITION_LEADER ||
+		    part->partition->high_watermark.offset != part->high_watermark)
+			fetch_part_tell(part);
+		else
+			watch_start(&part->partition->hw_watches, &part->news, WATCH_ANY, fetch_part_news);
+	}
+	for (int i = leg->parts_n; i > 0; i--)
+		scatter_part_done(leg);
+}
+
+static void fetch_leg_disarm(struct shard *shard, struct scatter_leg *leg)
+{
+	list_for_each(node, next, &leg->parts)
+		watch_stop(&list_entry(node, struct fetch_part, link)->news);
+	for (int i = leg->parts_n; i > 0; i--)
+		scatter_part_done(leg);
+}
+
+static void fetch_leg_release(struct shard *shard, struct scatter_leg *leg)
+{
+	list_for_each(node, next, &leg->parts)
+		log_read_release(&list_entry(node, struct fetch_part, link)->read);
+	for (int i = leg->parts_n; i > 0; i--)
+		scatter_part_done(leg);
+}
+
+/* ---- at home ---- */
+
+/* One round over all parts that have an owner. */
+static void fetch_round(struct fetch *fetch, enum fetch_state state, void (*run)(struct shard *, struct scatter_leg *),
+			void (*done)(struct scatter *))
+{
+	fetch->state = state;
+	scatter_clear(fetch->scatter);
+	for (int32_t i = 0; i < fetch->parts_n; i++) {
+		struct fetch_part *part = &fetch->parts[i];
+
+		if (part->shard_index < 0)
+			continue;
+		part->link = (struct list){0};
+		scatter_add(fetch->scatter, part->shard_index, &part->link);
+	}
+	scatter_run(fetch->scatter, run, done);
+}
+
+/* Deals out the request's bytes in order. Returns their sum. */
+static int64_t fetch_limit(struct fetch *fetch)
+{
+	int64_t left = MIN((int64_t)fetch->in->max_bytes,
+			   (int64_t)fetch->request->shard->broker->config.fetch_max_bytes);
+	int64_t total = 0;
+
+	for (int32_t i = 0; i < fetch->parts_n; i++) {
+		struct log_read *read = &fetch->parts[i].read;
+		int64_t first = read->first_batch_bytes;
+		int64_t len = (int64_t)read->piece.len;
+
+		if (fetch->parts[i].err || len == 0)
+			continue;
+		if (total > 0 && (first > left || first > fetch->parts[i].want->max_bytes))
+			len = 0;
+		else
+			len = MIN(len, MAX(left, total > 0 ? 0 : first));
+		read->piece.len = (size_t)len;
+		left = MAX(left - len, 0);
+		total += len;
+	}
+	return total;
+}
+
+static bool fetch_must_answer(const struct fetch *fetch)
+{
+	if (fetch->in->max_wait_ms <= 0 || fetch->is_late || fetch->parts_n == 0 ||
+	    fetch->request->shard->is_stopping || fetch->request->conn->state != CONN_OPEN)
+		return true;
+	for (int32_t i = 0; i < fetch->parts_n; i++) {
+		if (fetch->parts[i].err || fetch->parts[i].diverging_epoch >= 0)
+			return true;
+	}
+	return false;
+}
+
+static void fetch_result_fill(const struct fetch *fetch, const struct fetch_part *part, fetch_result *out)
+{
+	out->partition_index = part->want->partition;
+	out->error_code = err_wire(part->err);
+	out->high_watermark = part->err ? -1 : part->high_watermark;
+	out->last_stable_offset = out->high_watermark;
+	out->log_start_offset = part->err ? -1 : part->log_start;
+	out->aborted_transactions_n = fetch->in->isolation_level == 1 && !part->err ? 0 : -1;
+	out->records = part->read.piece.len && !part->err ? records_piece(part->read.piece)
+							  : records_mem((struct bytes){(const uint8_t *)"", 0});
+	if (part->diverging_epoch >= 0) {
+		out->diverging_epoch.epoch = part->diverging_epoch;
+		out->diverging_epoch.end_offset = part->diverging_end;
+	}
+}
+
+/* Does an incremental answer name this partition? Remembers what was said. */
+static bool fetch_has_news(const struct fetch *fetch, struct fetch_part *part)
+{
+	struct fetch_partition *want = part->want;
+	int64_t high_watermark = part->err ? -1 : part->high_watermark;
+	int64_t log_start = part->err ? -1 : part->log_start;
+	bool news = fetch->is_full || part->err || part->read.piece.len > 0 || part->diverging_epoch >= 0 ||
+		    want->told_high_watermark != high_watermark || want->told_log_start != log_start;
+
+	want->told_high_watermark = high_watermark;
+	want->told_log_start = log_start;
+	return news;
+}
+
+static bool fetch_same_topic(const struct fetch *fetch, const struct fetch_response_responses *topic,
+			     const struct fetch_partition *want)
+{
+	if (fetch->request->version >= 13)
+		return uuid_eq(topic->topic_id, want->topic_id);
+	return str_eq(topic->topic, want->topic);
+}
+
+static void fetch_build(struct fetch *fetch)
+{
+	struct arena *arena = &fetch->request->arena;
+	fetch_result *results = MSG_NEW_N(arena, fetch_response_responses_partitions, fetch->parts_n);
+	struct fetch_response_responses *topic = NULL;
+
+	fetch->out.responses = MSG_NEW_N(arena, fetch_response_responses, fetch->parts_n);
+	for (int32_t i = 0; i < fetch->parts_n; i++) {
+		struct fetch_part *part = &fetch->parts[i];
+
+		if (!fetch_has_news(fetch, part))
+			continue;
+		if (!topic || !fetch_same_topic(fetch, topic, part->want)) {
+			topic = &fetch->out.responses[fetch->out.responses_n++];
+			topic->topic = part->want->topic;
+			topic->topic_id = part->want->topic_id;
+			topic->partitions = results;
+		}
+		fetch_result_fill(fetch, part, results++);
+		topic->partitions_n++;
+		/* Invariant 1 of sessions: who was served goes to the end. */
+		if (fetch->session && part->read.piece.len > 0) {
+			list_remove(&part->want->link);
+			list_push_back(&fetch->session->partitions, &part->want->link);
+		}
+	}
+}
+
+static void fetch_released(struct scatter *scatter)
+{
+	struct fetch *fetch = scatter->home_op;
+
+	scatter_free(scatter);
+	request_released(fetch->request);
+}
+
+static void fetch_release(struct request *request)
+{
+	fetch_round(request->op, FETCH_REPLY, fetch_leg_release, fetch_released);
+}
+
+static void fetch_reply(struct fetch *fetch)
+{
+	timer_stop(&fetch->request->shard->reactor->timers, &fetch->timer);
+	fetch_build(fetch);
+	if (fetch->session) {
+		fetch->session->in_use = false;
+		fetch->out.session_id = fetch->session->id;
+	}
+	fetch->state = FETCH_REPLY;
+	request_reply(fetch->request, &fetch->out);
+}
+
+static void fetch_again(struct deferred *deferred)
+{
+	struct fetch *fetch = container_of(deferred, struct fetch, again);
+
+	if (fetch->state == FETCH_WAITING)
+		fetch_disarm(fetch);
+}
+
+static void fetch_news_arrives(struct reactor *reactor, struct msg *msg)
+{
+	struct fetch *fetch = container_of(msg, struct fetch_news, msg)->fetch;
+
+	fetch->has_news = true;
+	if (fetch->state == FETCH_WAITING)
+		reactor_defer(reactor, &fetch->again, fetch_again);
+}
+
+static void fetch_timed_out(struct timer *timer)
+{
+	struct fetch *fetch = container_of(timer, struct fetch, timer);
+
+	fetch->is_late = true;
+	if (fetch->state == FETCH_WAITING)
+		reactor_defer(fetch->request->shard->reactor, &fetch->again, fetch_again);
+}
+
+static void fetch_armed(struct scatter *scatter)
+{
+	struct fetch *fetch = scatter->home_op;
+
+	fetch->state = FETCH_WAITING;
+	if (fetch->has_news || fetch->is_late)
+		reactor_defer(fetch->request->shard->reactor, &fetch->again, fetch_again);
+}
+
+/* Who told us has done so by now: an owner sends its news before it answers the round that takes the watches back. */
+static void fetch_disarmed(struct scatter *scatter)
+{
+	struct fetch *fetch = scatter->home_op;
+
+	for (int i = 0; i < scatter->legs_n; i++)
+		fetch->news[i].sent = false;
+	fetch->has_news = false;
+	fetch_ask(fetch);
+}
+
+static void fetch_disarm(struct fetch *fetch)
+{
+	fetch_round(fetch, FETCH_DISARMING, fetch_leg_disarm, fetch_disarmed);
+}
+
+static void fetch_asked(struct scatter *scatter)
+{
+	struct fetch *fetch = scatter->home_op;
+	int64_t total = fetch_limit(fetch);
+
+	if (total >= fetch->in->min_bytes || fetch_must_answer(fetch)) {
+		fetch_reply(fetch);
+		return;
+	}
+	if (!timer_is_on(&fetch->timer))
+		reactor_timer(fetch->request->shard->reactor, &fetch->timer, fetch->in->max_wait_ms * NS_PER_MS,
+			      fetch_timed_out);
+	fetch_round(fetch, FETCH_ARMING, fetch_leg_arm, fetch_armed);
+}
+
+static void fetch_ask(struct fetch *fetch)
+{
+	fetch_round(fetch, FETCH_ASKING, fetch_leg_ask, fetch_asked);
+}
+
+/* Finds the owner of a wanted partition, or why there is none. */
+static void fetch_resolve(struct fetch *fetch, struct fetch_part *part)
+{
+	struct shard *shard = fetch->request->shard;
+	bool by_id = fetch->request->version >= 13;
+	const struct topic_image *topic = by_id ? image_topic_by_id(shard->image, part->want->topic_id)
+						: image_topic(shard->image, part->want->topic);
+
+	part->shard_index = -1;
+	part->diverging_epoch = -1;
+	if (!topic) {
+		part->err = by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION;
+	} else if (part->want->partition < 0 || !topic_partition(topic, part->want->partition)) {
+		part->err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+	} else if (fetch->in->replica_id >= 0 || fetch->in->replica_state.replica_id >= 0) {
+		part->err = ERR_NOT_LEADER_OR_FOLLOWER; /* no other broker has a copy */
+	} else {
+		part->topic_id = topic->id;
+		part->shard_index = shard_of_partition(shard->broker->shards_n, topic->id, part->want->partition);
+	}
+}
+
+static void fetch_begin(struct fetch *fetch, struct list *wants, uint32_t wants_n)
+{
+	struct arena *arena = &fetch->request->arena;
+
+	fetch->parts = ARENA_NEW_N(arena, struct fetch_part, wants_n);
+	list_for_each(node, next, wants) {
+		struct fetch_part *part = &fetch->parts[fetch->parts_n++];
+
+		part->fetch = fetch;
+		part->want = list_entry(node, struct fetch_partition, link);
+		fetch_resolve(fetch, part);
+	}
+	request_order_fixed(fetch->request);
+	fetch_ask(fetch);
+}
+
+static struct fetch_partition fetch_want(const struct fetch_request_topics *topic,
+					 const struct fetch_request_topics_partitions *in)
+{
+	return (struct fetch_partition){
+		.topic_id = topic->topic_id,
+		.topic = topic->topic,
+		.partition = in->partition,
+		.current_leader_epoch = in->current_leader_epoch,
+		.last_fetched_epoch = in->last_fetched_epoch,
+		.fetch_offset = in->fetch_offset,
+		.log_start_offset = in->log_start_offset,
+		.max_bytes = in->partition_max_bytes,
+	};
+}
+
+static void fetch_sessionless(struct fetch *fetch)
+{
+	uint32_t n = 0;
+
+	fetch->is_full = true;
+	list_init(&fetch->wants);
+	for (int32_t i = 0; i < fetch->in->topics_n; i++) {
+		const struct fetch_request_topics *topic = &fetch->in->topics[i];
+
+		for (int32_t j = 0; j < topic->partitions_n; j++) {
+			struct fetch_partition *want = ARENA_NEW(&fetch->request->arena, struct fetch_partition);
+
+			*want = fetch_want(topic, &topic->partitions[j]);
+			list_push_back(&fetch->wants, &want->link);
+			n++;
+		}
+	}
+	fetch_begin(fetch, &fetch->wants, n);
+}
+
+static void fetch_session_update(struct fetch *fetch, struct fetch_session *session)
+{
+	for (int32_t i = 0; i < fetch->in->topics_n; i++) {
+		const struct fetch_request_topics *topic = &fetch->in->topics[i];
+
+		for (int32_t j = 0; j < topic->partitions_n; j++) {
+			struct fetch_partition want = fetch_want(topic, &topic->partitions[j]);
+
+			fetch_session_put(session, &want);
+		}
+	}
+	for (int32_t i = 0; i < fetch->in->forgotten_topics_data_n; i++) {
+		const struct fetch_request_forgotten_topics_data *topic = &fetch->in->forgotten_topics_data[i];
+
+		for (int32_t j = 0; j < topic->partitions_n; j++)
+			fetch_session_forget(session, topic->topic_id, topic->topic, topic->partitions[j]);
+	}
+}
+
+static void fetch_in_session(struct fetch *fetch, struct fetch_session *session)
+{
+	struct shard *shard = fetch->request->shard;
+
+	fetch_session_update(fetch, session);
+	fetch_session_touch(shard->sessions, session, shard->reactor->now_ns);
+	if (session->partitions_n == 0) {
+		fetch_session_remove(shard->sessions, session);
+		fetch_begin(fetch, &fetch->wants, 0);
+		return;
+	}
+	session->in_use = true;
+	fetch->session = session;
+	fetch_begin(fetch, &session->partitions, session->partitions_n);
+}
+
+static void fetch_refuse(struct fetch *fetch, enum err err)
+{
+	fetch->out.error_code = err_wire(err);
+	request_reply(fetch->request, &fetch->out);
+}
+
+static void fetch_incremental(struct fetch *fetch)
+{
+	struct fetch_sessions *sessions = fetch->request->shard->sessions;
+	struct fetch_session *session = fetch_session_find(sessions, fetch->in->session_id);
+
+	if (!session) {
+		fetch_refuse(fetch, ERR_FETCH_SESSION_ID_NOT_FOUND);
+	} else if (session->epoch != fetch->in->session_epoch || session->in_use) {
+		fetch_refuse(fetch, ERR_INVALID_FETCH_SESSION_EPOCH);
+	} else if (session->uses_topic_ids != (fetch->request->version >= 13)) {
+		fetch_refuse(fetch, ERR_FETCH_SESSION_TOPIC_ID_ERROR);
+	} else {
+		session->epoch = fetch_session_next_epoch(session->epoch);
+		fetch_in_session(fetch, session);
+	}
+}
+
+/* Epoch 0 makes a session, -1 none; either ends the one that is named. */
+static void fetch_full(struct fetch *fetch)
+{
+	struct fetch_sessions *sessions = fetch->request->shard->sessions;
+	struct fetch_session *session = NULL;
+
+	if (fetch->in->session_id != 0)
+		session = fetch_session_find(sessions, fetch->in->session_id);
+	if (session && !session->in_use)
+		fetch_session_remove(sessions, session);
+	session = NULL;
+	if (fetch->in->session_epoch == 0 && fetch->in->topics_n > 0)
+		session = fetch_session_new(sessions, fetch->request->version >= 13);
+	if (!session) {
+		fetch_sessionless(fetch);
+		return;
+	}
+	fetch->is_full = true;
+	fetch_in_session(fetch, session);
+}
+
+void api_fetch(struct request *request)
+{
+	struct fetch *fetch = ARENA_NEW(&request->arena, struct fetch);
+
+	fetch->request = request;
+	fetch->in = request->body;
+	fetch->scatter = scatter_new(request->shard, &request->arena);
+	fetch->scatter->home_op = fetch;
+	fetch->news = ARENA_NEW_N(&request->arena, struct fetch_news, fetch->scatter->legs_n);
+	list_init(&fetch->wants);
+	msg_init(&fetch_response_type, &fetch->out);
+	request->op = fetch;
+	request->release = fetch_release;
+	if (fetch->in->session_epoch == -1 || fetch->in->session_epoch == 0)
+		fetch_full(fetch);
+	else
+		fetch_incremental(fetch);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which log directory holds a partition: the one where it was found at start, else the one that the image names, else
+ * the online one with the fewest partitions. */
+#ifndef BROKER_PLACEMENT_DIR_H
+#define BROKER_PLACEMENT_DIR_H
+
+#include "shard.h"
+
+struct storage_dir *placement_dir_choose(struct shard *shard, const struct topic_image *topic, int32_t partition);
+/* Gives the partition the offsets that the checkpoint files of its directory had at start. */
+void placement_dir_checkpoints(struct shard *shard, struct partition *partition);
+/* The partition is gone. */
+void placement_dir_forget(struct shard *shard, struct partition *partition);
+
+#endif

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A shard follows the image: what changed between two images decides which partitions it opens, leads, and closes.
+ * Logs open on first use; the rest is opened in the background, a few at a time, so that a start with many partitions
+ * serves at once and is whole soon.
+ */
+#include "shard.h"
+
+#include "broker.h"
+#include "fetch_session.h"
+#include "log.h"
+#include "placement_dir.h"
+#include "producer_ids.h"
+#include "topic_settings.h"
+
+#define SHARD_OPENING_MAX 32
+#define SHARD_RECV_BLOCK ((size_t)128 * 1024)
+
+int shard_of_partition(int reactors_n, struct uuid topic_id, int32_t partition)
+{
+	uint64_t hash;
+
+	if (reactors_n == 1)
+		return 0;
+	hash = hash_u64((uint64_t)partition, hash_uuid(topic_id, 0));
+	return 1 + (int)(hash % (uint64_t)(reactors_n - 1));
+}
+
+struct partition *shard_partition(struct shard *shard, struct uuid topic_id, int32_t partition)
+{
+	struct shard_topic *topic = map_get_uuid(&shard->topics, topic_id);
+
+	if (!topic || partition < 0 || partition >= topic->partitions_n)
+		return NULL;
+	return topic->partitions[partition];
+}
+
+/* ---- waiting for an image ---- */
+
+static void image_wait_end(struct image_wait *wait, bool reached)
+{
+	list_remove(&wait->link);
+	timer_stop(&wait->shard->reactor->timers, &wait->timer);
+	wait->done(wait, reached);
+}
+
+static void image_wait_timed_out(struct timer *timer)
+{
+	image_wait_end(container_of(timer, struct image_wait, timer), false);
+}
+
+void image_wait_start(struct shard *shard, struct image_wait *wait, int64_t offset, int64_t timeout_ns,
+		      void (*done)(struct image_wait *, bool))
+{
+	wait->shard = shard;
+	wait->offset = offset;
+	wait->done = done;
+	list_push_back(&shard->image_waiters, &wait->link);
+	reactor_timer(shard->reactor, &wait->timer, timeout_ns, image_wait_timed_out);
+}
+
+static void shard_wake_image_waiters(struct shard *shard)
+{
+	list_for_each(node, next, &shard->image_waiters) {
+		struct image_wait *wait = list_entry(node, struct image_wait, link);
+
+		if (wait->offset <= shard->image->offset)
+			image_wait_end(wait, true);
+	}
+}
+
+/* ---- partitions ---- */
+
+static void shard_open_more(struct shard *shard);
+
+/* A closing partition's log is closed: its files go, and so does it. */
+static void shard_partition_closed(struct shard *shard, struct partition *partition)
+{
+	list_remove(&partition->link);
+	if (partition->is_deleted && partition->log->state == PART_LOG_CLOSED) {
+		part_log_delete(partition->log);
+		partition->log = NULL;
+	}
+	placement_dir_forget(shard, partition);
+	partition_free(partition);
+}
+
+static void shard_partition_free_later(struct deferred *deferred)
+{
+	struct partition *partition = container_of(deferred, struct partition, free_later);
+
+	shard_partition_closed(partition->ctx, partition);
+}
+
+static void shard_partition_log_changed(struct partition *partition)
+{
+	struct shard *shard = partition->ctx;
+	enum part_log_state state = partition->log->state;
+
+	if (partition->is_opening && state != PART_LOG_OPENING) {
+		partition->is_opening = false;
+		shard->opening_n--;
+		shard_open_more(shard);
+	}
+	if (partition->state != PARTITION_STOPPED)
+		return;
+	if (state == PART_LOG_OPEN)
+		part_log_close(partition->log);
+	else if (state == PART_LOG_CLOSED || state == PART_LOG_FAILED)
+		reactor_defer(shard->reactor, &partition->free_later, shard_partition_free_later);
+}
+
+static void shard_open(struct shard *shard, struct partition *partition)
+{
+	if (partition->is_opening || partition->log->state != PART_LOG_CLOSED)
+		return;
+	partition->is_opening = true;
+	shard->opening_n++;
+	partition_open(partition);
+}
+
+/* Background opening of what nobody asked for yet. */
+static void shard_open_more(struct shard *shard)
+{
+	if (shard->is_stopping || shard->broker->phase != BROKER_RUNNING)
+		return;
+	while (shard->opening_n < SHARD_OPENING_MAX && !list_is_empty(&shard->unopened)) {
+		struct partition *partition = list_entry(list_pop_front(&shard->unopened), struct partition, link);
+
+		list_push_back(&shard->opened, &partition->link);
+		shard_open(shard, partition);
+	}
+}
+
+void shard_open_in_background(struct shard *shard)
+{
+	shard_open_more(shard);
+}
+
+static void shard_partition_add(struct shard *shard, const struct topic_image *topic, int32_t index,
+				const struct partition_config *config)
+{
+	struct shard_topic *own = map_get_uuid(&shard->topics, topic->id);
+	struct partition *partition;
+
+	partition = partition_new(&shard->storage, placement_dir_choose(shard, topic, index), topic, index, config);
+	partition->ctx = shard;
+	partition->log_changed = shard_partition_log_changed;
+	placement_dir_checkpoints(shard, partition);
+	own->partitions[index] = partition;
+	list_push_back(&shard->unopened, &partition->link);
+}
+
+static void shard_partition_follow(struct shard *shard, struct partition *partition, const struct partition_image *image)
+{
+	if (image->leader == shard->broker->node_id) {
+		if (image->leader_epoch > partition->leader_epoch)
+			partition_become_leader(partition, image->leader_epoch);
+	} else {
+		partition_resign(partition, image->leader_epoch);
+	}
+}
+
+static bool shard_has_replica(const struct shard *shard, const struct partition_image *image)
+{
+	for (int32_t i = 0; image && i < image->replicas_n; i++) {
+		if (image->replicas[i] == shard->broker->node_id)
+			return true;
+	}
+	return false;
+}
+
+static void shard_partition_remove(struct shard *shard, struct shard_topic *topic, int32_t index)
+{
+	struct partition *partition = topic->partitions[index];
+
+	if (!partition)
+		return;
+	topic->partitions[index] = NULL;
+	list_remove(&partition->link);
+	list_push_back(&shard->closing, &partition->link);
+	partition->is_deleted = true;
+	partition_stop(partition, ERR_UNKNOWN_TOPIC_OR_PARTITION);
+	shard_partition_log_changed(partition);
+}
+
+static void shard_topic_removed(struct shard *shard, const struct topic_image *image)
+{
+	struct shard_topic *topic = map_remove_uuid(&shard->topics, image->id);
+
+	if (!topic)
+		return;
+	for (int32_t i = 0; i < topic->partitions_n; i++)
+		shard_partition_remove(shard, topic, i);
+	mem_free(topic->partitions);
+	mem_free(topic);
+}
+
+static struct shard_topic *shard_topic_get(struct shard *shard, const struct topic_image *image)
+{
+	struct shard_topic *topic = map_get_uuid(&shard->topics, image->id);
+
+	if (!topic) {
+		topic = MEM_NEW(struct shard_topic);
+		topic->id = image->id;
+		map_put_uuid(&shard->topics, topic->id, topic);
+	}
+	if (image->partitions_n > topic->partitions_n) {
+		topic->partitions = mem_realloc(topic->partitions,
+						(size_t)image->partitions_n * sizeof(*topic->partitions));
+		for (int32_t i = topic->partitions_n; i < image->partitions_n; i++)
+			topic->partitions[i] = NULL;
+		topic->partitions_n = image->partitions_n;
+	}
+	return topic;
+}
+
+struct shard_apply {
+	struct shard *shard;
+	struct image *image;
+	bool has_base;
+	struct topic_config base;
+};
+
+static void shard_topic_changed(struct shard_apply *apply, const struct topic_image *image)
+{
+	struct shard *shard = apply->shard;
+	struct shard_topic *topic = shard_topic_get(shard, image);
+	struct partition_config config;
+	bool has_config = false;
+
+	for (int32_t i = 0; i < image->partitions_n; i++) {
+		const struct partition_image *partition = topic_partition(image, i);
+
+		if (shard_of_partition(shard->broker->shards_n, image->id, i) != shard->index)
+			continue;
+		if (!shard_has_replica(shard, partition)) {
+			shard_partition_remove(shard, topic, i);
+			continue;
+		}
+		if (!topic->partitions[i]) {
+			if (!apply->has_base)
+				topic_settings_base(shard->broker, apply->image, &apply->base);
+			apply->has_base = true;
+			if (!has_config)
+				topic_settings_build(&apply->base, apply->image, image->name, &config);
+			has_config = true;
+			shard_partition_add(shard, image, i, &config);
+		}
+		shard_partition_follow(shard, topic->partitions[i], partition);
+	}
+}
+
+static void shard_topic_diff(void *ctx, const struct topic_image *before, const struct topic_image *after)
+{
+	struct shard_apply *apply = ctx;
+
+	if (!after)
+		shard_topic_removed(apply->shard, before);
+	else
+		shard_topic_changed(apply, after);
+}
+
+void shard_apply_image(struct shard *shard, struct image *image)
+{
+	struct shard_apply apply = {.shard = shard, .image = image};
+
+	image_diff_topics(shard->image, image, shard_topic_diff, &apply);
+	shard->image = image;
+	shard_wake_image_waiters(shard);
+	shard_open_more(shard);
+}
+
+/* ---- life ---- */
+
+#define SHARD_IDLE_CHECK_NS (NS_PER_S / 2)
+
+/* Closes connections that were quiet for longer than connections.max.idle.ms; the least active stand first. */
+static void shard_check_idle(struct timer *timer)
+{
+	struct shard *shard = container_of(timer, struct shard, idle_timer);
+	int64_t limit_ns = shard->broker->config.connections_max_idle_ms * NS_PER_MS;
+
+	list_for_each(node, next, &shard->conns) {
+		struct conn *conn = list_entry(node, struct conn, link);
+
+		if (shard->broker->config.connections_max_idle_ms < 0 ||
+		    shard->reactor->now_ns - conn->active_ns < limit_ns)
+			break;
+		if (list_is_empty(&conn->requests) && conn->state == CONN_OPEN)
+			conn_close(conn, "idle for longer than connections.max.idle.ms");
+	}
+	reactor_timer(shard->reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
+}
+
+enum err shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor)
+{
+	uint64_t seed = reactor->node->hash_seed;
+
+	shard->broker = broker;
+	shard->reactor = reactor;
+	shard->index = reactor->index;
+	reactor->shard = shard;
+	map_init(&shard->topics, MAP_UUID, seed);
+	list_init(&shard->conns);
+	list_init(&shard->image_waiters);
+	list_init(&shard->free_requests);
+	list_init(&shard->unopened);
+	list_init(&shard->opened);
+	list_init(&shard->closing);
+	buf_pool_init(&shard->request_bufs, SHARD_RECV_BLOCK, 16);
+	shard->compress = MEM_NEW(struct compress_ctx);
+	shard->sessions = fetch_sessions_new(shard);
+	shard->producer_ids = producer_ids_new(shard);
+	reactor_timer(reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
+	return ERR_NONE;
+}
+
+void shard_stop(struct shard *shard)
+{
+	uint32_t it = 0;
+	struct shard_topic *topic;
+
+	shard->is_stopping = true;
+	list_for_each(node, next, &shard->conns)
+		conn_close(list_entry(node, struct conn, link), "the broker is stopping");
+	list_for_each(node, next, &shard->image_waiters)
+		image_wait_end(list_entry(node, struct image_wait, link), false);
+	while ((topic = map_next(&shard->topics, &it)) != NULL) {
+		for (int32_t i = 0; i < topic->partitions_n; i++) {
+			struct partition *partition = topic->partitions[i];
+
+			if (partition && partition->state != PARTITION_STOPPED)
+				partition_stop(partition, ERR_NOT_LEADER_OR_FOLLOWER);
+		}
+	}
+}
+
+static bool shard_log_is_closed(const struct partition *partition)
+{
+	enum part_log_state state = partition->log->state;
+
+	return state == PART_LOG_CLOSED || state == PART_LOG_FAILED;
+}
+
+bool shard_is_closed(const struct shard *shard)
+{
+	uint32_t it = 0;
+	struct shard_topic *topic;
+
+	if (shard->conns_n > 0 || shard->requests_n > 0 || !list_is_empty(&shard->closing))
+		return false;
+	while ((topic = map_next(&shard->topics, &it)) != NULL) {
+		for (int32_t i = 0; i < topic->partitions_n; i++) {
+			if (topic->partitions[i] && !shard_log_is_closed(topic->partitions[i]))
+				return false;
+		}
+	}
+	return true;
+}
+
+void shard_deinit(struct shard *shard)
+{
+	uint32_t it = 0;
+	struct shard_topic *topic;
+	struct list *node;
+
+	if (!shard->broker)
+		return;
+	timer_stop(&shard->reactor->timers, &shard->idle_timer);
+	while ((topic = map_next(&shard->topics, &it)) != NULL) {
+		for (int32_t i = 0; i < topic->partitions_n; i++) {
+			if (topic->partitions[i])
+				partition_free(topic->partitions[i]);
+		}
+		mem_free(topic->partitions);
+		mem_free(topic);
+	}
+	map_deinit(&shard->topics);
+	while ((node = list_pop_front(&shard->free_requests)) != NULL)
+		mem_free(list_entry(node, struct request, link));
+	producer_ids_free(shard->producer_ids);
+	fetch_sessions_free(shard->sessions);
+	compress_ctx_deinit(shard->compress);
+	mem_free(shard->compress);
+	storage_deinit(&shard->storage);
+	buf_pool_deinit(&shard->request_bufs);
+}
