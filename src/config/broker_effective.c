@@ -133,6 +133,8 @@ static void fill_ip_limits(struct broker_config *config, struct config_report *r
 
 		if (colon) {
 			host = setting_trim((struct str){entry.p, (size_t)(colon - entry.p)});
+			if (host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']')
+				host = (struct str){host.p + 1, host.len - 2};
 			count = setting_trim((struct str){colon + 1, entry.len - (size_t)(colon + 1 - entry.p)});
 		}
 		if (!colon || host.len == 0 || parse_i32(count, &v[n].max) != ERR_NONE || v[n].max < 0) {

@@ -55,7 +55,7 @@ static bool is_host_char(char c)
 /* The decimal behind the last colon, and what stands before that colon. */
 static bool split_port(struct str text, struct str *ret_before, int32_t *ret_port)
 {
-	const char *colon = text.len ? memrchr(text.p, ':', text.len) : NULL;
+	const char *colon = text.p ? memrchr(text.p, ':', text.len) : NULL;
 	struct str digits;
 
 	if (!colon)
@@ -80,7 +80,7 @@ static bool take_host(struct str text, struct str *ret)
 
 enum err endpoint_parse(struct str text, struct endpoint *ret, struct err_text *why)
 {
-	const char *slashes = text.len ? memmem(text.p, text.len, "://", 3) : NULL;
+	const char *slashes = text.p ? memmem(text.p, text.len, "://", 3) : NULL;
 	struct endpoint e;
 	struct str rest, host;
 
@@ -104,7 +104,7 @@ enum err endpoint_parse(struct str text, struct endpoint *ret, struct err_text *
 
 enum err host_port_parse(struct str text, struct str *ret_host, int32_t *ret_port)
 {
-	const char *slashes = text.len ? memmem(text.p, text.len, "://", 3) : NULL;
+	const char *slashes = text.p ? memmem(text.p, text.len, "://", 3) : NULL;
 	struct str before;
 	int32_t port;
 
@@ -331,6 +331,26 @@ static size_t count_controllers(const struct listener_list *list)
 	return n;
 }
 
+/* A broker finds controllers over these names without opening them, so it must know what they speak. */
+static void check_known_controllers(struct resolve *r)
+{
+	enum security_protocol protocol;
+
+	for (size_t i = 0; i < r->controller_names.n; i++) {
+		struct str name = upper(&r->config->arena, r->controller_names.v[i]);
+
+		if (!protocol_of(r, name, &protocol))
+			BAD_LISTENER(r, SETTING_CONTROLLER_LISTENER_NAMES,
+				     "Nothing says which protocol controller listener %.*s speaks. Add %.*s:PLAINTEXT to "
+				     "listener.security.protocol.map.",
+				     STR_ARGS(name), STR_ARGS(name));
+		else if (protocol != SECURITY_PLAINTEXT)
+			PROBLEM(r, CONFIG_ERROR, "ML1102", SETTING_CONTROLLER_LISTENER_NAMES,
+				"Controller listener %.*s speaks %s, which is not built in yet.", STR_ARGS(name),
+				security_protocol_name(protocol));
+	}
+}
+
 /* Which listeners a role needs and which it must not have. */
 static void check_roles(struct resolve *r)
 {
@@ -342,6 +362,7 @@ static void check_roles(struct resolve *r)
 			BAD_LISTENER(r, SETTING_LISTENERS,
 				     "A node with only the broker role must not open a listener of "
 				     "controller.listener.names.");
+		check_known_controllers(r);
 		return;
 	}
 	if (controllers_n == 0)
@@ -394,12 +415,21 @@ static void resolve_advertised(struct resolve *r)
 		} else if (self) {
 			l.host = self->host;
 			l.port = self->port;
+		} else if (str_eq_c(l.host, "0.0.0.0")) {
+			l.host = STR(""); /* as the original: the host's own name instead */
 		}
 		controllers[eff->advertised_controller.n++] = l;
 	}
 	if (eff->is_broker && eff->advertised.n == 0 && all.n > 0)
 		BAD_LISTENER(r, SETTING_ADVERTISED_LISTENERS,
 			     "No listener is left for clients: all of them stand in controller.listener.names.");
+	for (size_t i = 0; i < all.n && has_own; i++) {
+		if (!listener_find(&eff->listeners, all.v[i].name) && eff->is_broker)
+			BAD_LISTENER(r, SETTING_ADVERTISED_LISTENERS,
+				     "advertised.listeners names %.*s, which is not one of listeners, so nobody would answer "
+				     "there.",
+				     STR_ARGS(all.v[i].name));
+	}
 	for (size_t i = 0; i < all.n; i++) {
 		bool is_nowhere = str_eq_c(all.v[i].host, "0.0.0.0");
 
@@ -435,6 +465,11 @@ static void resolve_inter_broker(struct resolve *r)
 	else if (is_named && !protocol_of(r, eff->inter_broker_listener, &protocol))
 		BAD_LISTENER(r, SETTING_INTER_BROKER_LISTENER_NAME,
 			     "inter.broker.listener.name is %.*s, which listener.security.protocol.map does not know.",
+			     STR_ARGS(eff->inter_broker_listener));
+	else if (is_named && !eff->is_broker && is_controller_name(r, eff->inter_broker_listener))
+		BAD_LISTENER(r, SETTING_INTER_BROKER_LISTENER_NAME,
+			     "inter.broker.listener.name is %.*s, a controller listener. A node with only the controller "
+			     "role needs no inter.broker.listener.name.",
 			     STR_ARGS(eff->inter_broker_listener));
 	else if (eff->is_broker && eff->advertised.n > 0 && !listener_find(&eff->advertised, eff->inter_broker_listener))
 		BAD_LISTENER(r, SETTING_INTER_BROKER_LISTENER_NAME,
