@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals reach the callback on their own thread; the limits and sizes of the process make sense. */
+#include "process.h"
+
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "test_runtime.h"
+
+struct heard {
+	sem_t sem;
+	int last; /* read after the semaphore */
+};
+
+static void on_signal(int number, void *ctx)
+{
+	struct heard *heard = ctx;
+
+	heard->last = number;
+	sem_post(&heard->sem);
+}
+
+static void test_signals(void **state)
+{
+	static struct heard heard;
+	const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGTERM};
+
+	sem_init(&heard.sem, 0, 0);
+	assert_int_equal(signal_start(on_signal, &heard), 0);
+	for (size_t i = 0; i < ARRAY_N(numbers); i++) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 5;
+		kill(getpid(), numbers[i]);
+		assert_int_equal(sem_timedwait(&heard.sem, &until), 0);
+		assert_int_equal(heard.last, numbers[i]);
+	}
+	raise(SIGPIPE); /* ignored */
+}
+
+static void test_limits(void **state)
+{
+	struct rlimit limit;
+	int64_t files = process_raise_file_limit();
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	assert_true(files > 0);
+	assert_int_equal(limit.rlim_cur, limit.rlim_max);
+	assert_true(process_cpus() >= 1);
+	assert_true(process_rss_bytes() > 100000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_limits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
