@@ -10,11 +10,20 @@
 
 #include "bench_load.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
 struct target target_of(struct args *args)
 {
+	int64_t cpu = args_int(args, "cpu", -1);
+	if (cpu >= 0) {
+		cpu_set_t set;
+		CPU_ZERO(&set);
+		CPU_SET((size_t)cpu, &set);
+		if (sched_setaffinity(0, sizeof(set), &set) != 0)
+			die("cannot run on processor %d", (int)cpu);
+	}
 	return (struct target){
 		.port = (uint16_t)args_int(args, "port", 9092),
 		.pid = (pid_t)args_int(args, "pid", 0),
@@ -28,6 +37,7 @@ void window_begin(struct window *w, const struct target *t)
 {
 	*w = (struct window){ .start_ns = clock_now_ns(), .self_cpu_ns = clock_self_cpu_ns() };
 	w->server = proc_read(t->pid);
+	w->machine_busy_ns = machine_busy_ns();
 	w->rss_max_bytes = w->server.rss_bytes;
 }
 
@@ -56,6 +66,8 @@ void window_print(const struct window *w, const struct target *t, uint64_t end_n
 	uint64_t rss_max = server.rss_bytes > w->rss_max_bytes ? server.rss_bytes : w->rss_max_bytes;
 	printf(" cpu_s_per_gb=%.3f cpu_us_per_rec=%.3f cpu_cores=%.2f user_cores=%.2f", cpu / b, cpu / 1e3 / r,
 	       cpu / 1e9 / secs, (double)(server.user_ns - w->server.user_ns) / 1e9 / secs);
+	double others = (double)(machine_busy_ns() - w->machine_busy_ns) - cpu - self_cpu;
+	printf(" other_cores=%.2f", others > 0 ? others / 1e9 / secs : 0);
 	printf(" rss_mb=%.1f rss_max_mb=%.1f", (double)server.rss_bytes / 1e6, (double)rss_max / 1e6);
 }
 

@@ -20,12 +20,14 @@ struct target {
 	const char *configs;
 	bool deletes; /* the topic, at the end */
 };
+/* Also pins the generator to processor `cpu`, when that is given. */
 struct target target_of(struct args *args);
 
 /* The part of a run that counts: started after the warm-up. */
 struct window {
 	uint64_t start_ns;
 	uint64_t self_cpu_ns;
+	uint64_t machine_busy_ns;
 	struct proc_sample server;
 	uint64_t rss_max_bytes;
 	uint64_t rss_due_ns;

@@ -215,6 +215,18 @@ struct proc_sample proc_read(pid_t pid)
 	return s;
 }
 
+uint64_t machine_busy_ns(void)
+{
+	char text[256];
+	unsigned long long v[8] = { 0 }; /* user nice system idle iowait irq softirq steal */
+	file_read("/proc/stat", text, sizeof(text));
+	if (sscanf(text, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+		   &v[6], &v[7]) != 8)
+		return 0;
+	uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+	return (v[0] + v[1] + v[2] + v[5] + v[6] + v[7]) * tick_ns;
+}
+
 void fd_limit_raise(uint64_t n)
 {
 	struct rlimit limit;

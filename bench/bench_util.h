@@ -53,6 +53,8 @@ struct proc_sample {
 };
 struct proc_sample proc_read(pid_t pid);
 uint64_t proc_rss_bytes(pid_t pid);
+/* Time that all processors together have been busy with anything, in steps of 10 ms. */
+uint64_t machine_busy_ns(void);
 
 /* Makes room for `n` descriptors, as far as the hard limit (or root) allows. */
 void fd_limit_raise(uint64_t n);
