@@ -244,7 +244,7 @@ class Reader:
             self.fail(f"field {field.name} stands twice")
         struct.fields.append(field)
         if field.type == "struct":
-            field.struct = Struct(f"{struct.c_name}_{field.name}", comment)
+            field.struct = Struct(f"{struct.c_name}_{field.name}")
             stack.append((indent + 2, field.struct))
 
     def field(self, message, struct, words, comment):
