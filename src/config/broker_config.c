@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a node's settings. Order: read the sources; sort every key into known, removed, of one listener, unknown;
- * read known values into their fields; fill defaults; work out what follows (broker_effective.c); check keys against
- * each other (broker_check.c); say which keys have no effect.
+ * Reading a node's settings. Order: read the sources; sort every key into known, removed, of one listener,
+ * unknown; read known values into their fields; fill defaults; work out what follows (broker_effective.c);
+ * check keys against each other (broker_check.c); say which keys have no effect.
  */
 #include "broker_config.h"
 
@@ -14,7 +14,8 @@ static const struct {
 	const char *why;
 } removed_keys[] = {
 	{"zookeeper.", "this broker keeps its own metadata"},
-	{"control.plane.listener.name", "controllers have their own listeners, see controller.listener.names"},
+	{"control.plane.listener.name",
+	 "controllers have their own listeners, see controller.listener.names"},
 	{"inter.broker.protocol.version", "versions follow the cluster's metadata.version"},
 	{"log.message.format.version", "records are always stored in format 2"},
 	{"message.format.version", "records are always stored in format 2"},
@@ -29,8 +30,10 @@ static const struct {
 	{"controlled.shutdown.retry.backoff.ms", "a stopping broker asks the controller until it may go"},
 	{"leader.imbalance.per.broker.percentage", "leadership is balanced without a threshold"},
 	{"auto.include.jmx.reporter", "there is no JMX"},
-	{"quota.producer.default", "default quotas are set in the metadata, and no limit is in force from this line"},
-	{"quota.consumer.default", "default quotas are set in the metadata, and no limit is in force from this line"},
+	{"quota.producer.default",
+	 "default quotas are set in the metadata, and no limit is in force from this line"},
+	{"quota.consumer.default",
+	 "default quotas are set in the metadata, and no limit is in force from this line"},
 	{"group.coordinator.new.enable", "there is only one group coordinator"},
 	{"group.share.max.groups", "the number of share groups has no limit"},
 	{"metadata.log.segment.min.bytes", "it was only for tests"},
@@ -44,7 +47,11 @@ struct load {
 	struct broker_config config;
 	struct config_report *report;
 	struct config_pairs pairs;
+	int unknown_n;
 };
+
+/* So many unknown keys get a suggestion; a file with more is not a settings file. */
+#define SUGGESTIONS_MAX 50
 
 static const char *removed_reason(struct str key)
 {
@@ -87,25 +94,31 @@ static void report_unknown(struct load *load, const struct config_pair *pair)
 	for (size_t i = 0; i < ARRAY_N(plugin_prefixes); i++) {
 		if (str_starts(pair->key, str_of(plugin_prefixes[i]))) {
 			config_report_add(load->report, CONFIG_INFO, "ML1109", pair->key, &pair->origin,
-					  "%.*s is for a Java class, which is not loaded here.", STR_ARGS(pair->key));
+					  "%.*s is for a Java class, which is not loaded here.",
+					  STR_ARGS(pair->key));
 			return;
 		}
 	}
-	near = setting_suggest(SETTING_FAMILY_BROKER, pair->key);
+	near = load->unknown_n++ < SUGGESTIONS_MAX ? setting_suggest(SETTING_FAMILY_BROKER, pair->key) : NULL;
 	if (near)
-		config_report_add(load->report, load->config.config_strict ? CONFIG_ERROR : CONFIG_WARNING, "ML1101",
-				  pair->key, &pair->origin, "%.*s is not a known setting. Did you mean %.*s?",
-				  STR_ARGS(pair->key), STR_ARGS(near->name));
+		config_report_add(load->report, load->config.config_strict ? CONFIG_ERROR : CONFIG_WARNING,
+				  "ML1101", pair->key, &pair->origin,
+				  "%.*s is not a known setting. Did you mean %.*s?", STR_ARGS(pair->key),
+				  STR_ARGS(near->name));
 	else
-		config_report_add(load->report, load->config.config_strict ? CONFIG_ERROR : CONFIG_WARNING, "ML1101",
-				  pair->key, &pair->origin, "%.*s is not a known setting and is ignored.",
-				  STR_ARGS(pair->key));
+		config_report_add(load->report, load->config.config_strict ? CONFIG_ERROR : CONFIG_WARNING,
+				  "ML1101", pair->key, &pair->origin,
+				  "%.*s is not a known setting and is ignored.", STR_ARGS(pair->key));
 }
 
 /* Settings of one listener; max.connections is honoured after the listeners are known. */
 static void report_listener_key(struct load *load, const struct config_pair *pair, struct str rest)
 {
-	static const char *const known[] = {"ssl.", "sasl.", "max.connection", "num.network.threads", "connections.max.",
+	static const char *const known[] = {"ssl.",
+					    "sasl.",
+					    "max.connection",
+					    "num.network.threads",
+					    "connections.max.",
 					    "principal.builder.class"};
 
 	if (str_eq_c(rest, "max.connections"))
@@ -129,7 +142,8 @@ static void store_default(struct load *load, const struct setting_def *def)
 	struct setting_value value = setting_default(def);
 
 	setting_store(def, &load->config, &value, &load->config.arena);
-	load->config.origin[setting_id(def)] = (struct setting_origin){.is_null = value.is_null, .where = STR("")};
+	load->config.origin[setting_id(def)] =
+		(struct setting_origin){.is_null = value.is_null, .where = STR("")};
 }
 
 static void store_given(struct load *load, const struct setting_def *def, const struct config_pair *pair)
@@ -139,7 +153,8 @@ static void store_given(struct load *load, const struct setting_def *def, const 
 	struct err_text text;
 
 	if (setting_parse(def, pair->value, &value, &text) != ERR_NONE) {
-		config_report_add(load->report, CONFIG_ERROR, "ML1103", pair->key, &pair->origin, "%s", text.text);
+		config_report_add(load->report, CONFIG_ERROR, "ML1103", pair->key, &pair->origin, "%s",
+				  text.text);
 		return;
 	}
 	setting_store(def, &load->config, &value, &load->config.arena);
@@ -159,9 +174,10 @@ static void settle_node_id(struct load *load)
 		*node = *broker;
 	} else if (node->kind != CONFIG_ORIGIN_DEFAULT && broker->kind != CONFIG_ORIGIN_DEFAULT &&
 		   load->config.node_id != load->config.broker_id) {
-		config_report_add(load->report, CONFIG_ERROR, "ML1105", STR("broker.id"), broker,
-				  "node.id is %d and broker.id is %d. They are the same setting; remove broker.id.",
-				  load->config.node_id, load->config.broker_id);
+		config_report_add(
+			load->report, CONFIG_ERROR, "ML1105", STR("broker.id"), broker,
+			"node.id is %d and broker.id is %d. They are the same setting; remove broker.id.",
+			load->config.node_id, load->config.broker_id);
 	}
 	if (broker->kind == CONFIG_ORIGIN_DEFAULT)
 		load->config.broker_id = load->config.node_id;
@@ -240,7 +256,8 @@ static void report_classes(struct load *load)
 					  "%.*s has no effect yet. %s", STR_ARGS(defs[i].name), defs[i].note);
 		else if (defs[i].cls == SETTING_CLASS_ACCEPTED)
 			config_report_add(load->report, CONFIG_INFO, "ML1109", defs[i].name, origin,
-					  "%.*s has no effect here. %s", STR_ARGS(defs[i].name), defs[i].note);
+					  "%.*s has no effect here. %s", STR_ARGS(defs[i].name),
+					  defs[i].note);
 	}
 }
 
@@ -267,12 +284,14 @@ static void read_listener_limits(struct load *load)
 		if (setting_parse(def, pair->value, &value, &text) == ERR_NONE)
 			v[i].max_connections = (int32_t)value.i;
 		else
-			config_report_add(load->report, CONFIG_ERROR, "ML1103", pair->key, &pair->origin, "%s", text.text);
+			config_report_add(load->report, CONFIG_ERROR, "ML1103", pair->key, &pair->origin,
+					  "%s", text.text);
 	}
 	list->v = v;
 }
 
-enum err broker_config_load(struct broker_config *ret, struct config_report *report, const struct config_source *source)
+enum err broker_config_load(struct broker_config *ret, struct config_report *report,
+			    const struct config_source *source)
 {
 	struct load *load = MEM_NEW(struct load);
 	size_t errors_before = report->errors_n;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The settings of this node: read from all sources, checked, defaults filled in, and what follows from several keys
- * worked out (eff). Every problem is reported, not only the first.
+ * The settings of this node: read from all sources, checked, defaults filled in, and what follows from
+ * several keys worked out (eff). Every problem is reported, not only the first.
  *
  * Codes: ML1002 advertised address nobody can reach; ML1100 key of a ZooKeeper cluster or otherwise removed;
- * ML1101 unknown key; ML1102 refused; ML1103 value not valid; ML1104 required key missing; ML1105 keys contradict
- * each other; ML1106 listeners; ML1107 form of file, environment or override; ML1108 given twice; ML1109 given, but
- * without effect here or not yet.
+ * ML1101 unknown key; ML1102 refused; ML1103 value not valid; ML1104 required key missing; ML1105 keys
+ * contradict each other; ML1106 listeners; ML1107 form of file, environment or override; ML1108 given twice;
+ * ML1109 given, but without effect here or not yet.
  */
 #ifndef CONFIG_BROKER_CONFIG_H
 #define CONFIG_BROKER_CONFIG_H
@@ -14,7 +14,8 @@
 #include "config_source.h"
 #include "setting.h"
 
-/* ERR_BAD_CONFIG when the report holds an error; *ret is then untouched. The report is added to, never cleared. */
+/* ERR_BAD_CONFIG when the report holds an error; *ret is then untouched. The report is added to, never
+ * cleared. */
 enum err broker_config_load(struct broker_config *ret, struct config_report *report,
 			    const struct config_source *source) MUST_USE;
 void broker_config_deinit(struct broker_config *config);

@@ -27,11 +27,14 @@ static void fill_times(struct broker_config *config)
 				    : config->log_retention_hours * MS_PER_HOUR;
 	if (eff->retention_ms < 0)
 		eff->retention_ms = -1;
-	eff->roll_ms = is_set(config, SETTING_LOG_ROLL_MS) ? config->log_roll_ms : config->log_roll_hours * MS_PER_HOUR;
-	eff->roll_jitter_ms = is_set(config, SETTING_LOG_ROLL_JITTER_MS) ? config->log_roll_jitter_ms
-									 : config->log_roll_jitter_hours * MS_PER_HOUR;
-	eff->flush_ms = is_set(config, SETTING_LOG_FLUSH_INTERVAL_MS) ? config->log_flush_interval_ms
-								       : config->log_flush_scheduler_interval_ms;
+	eff->roll_ms = is_set(config, SETTING_LOG_ROLL_MS) ? config->log_roll_ms
+							   : config->log_roll_hours * MS_PER_HOUR;
+	eff->roll_jitter_ms = is_set(config, SETTING_LOG_ROLL_JITTER_MS)
+				      ? config->log_roll_jitter_ms
+				      : config->log_roll_jitter_hours * MS_PER_HOUR;
+	eff->flush_ms = is_set(config, SETTING_LOG_FLUSH_INTERVAL_MS)
+				? config->log_flush_interval_ms
+				: config->log_flush_scheduler_interval_ms;
 }
 
 static void fill_roles(struct broker_config *config)
@@ -55,10 +58,11 @@ static void fill_dirs(struct broker_config *config, struct config_report *report
 		struct str d = dirs.v[i];
 
 		if (d.p[0] != '/')
-			config_report_add(report, CONFIG_INFO, "ML1103", setting_defs[id].name, &config->origin[id],
-					  "%.*s is a relative path; it is taken from the directory in which the server "
-					  "was started.",
-					  STR_ARGS(d));
+			config_report_add(
+				report, CONFIG_INFO, "ML1103", setting_defs[id].name, &config->origin[id],
+				"%.*s is a relative path; it is taken from the directory in which the server "
+				"was started.",
+				STR_ARGS(d));
 	}
 	eff->log_dirs = dirs;
 	eff->metadata_log_dir = is_set(config, SETTING_METADATA_LOG_DIR) && config->metadata_log_dir.len > 0
@@ -77,20 +81,23 @@ static void fill_voters(struct broker_config *config, struct config_report *repo
 		const char *at = t.len ? memchr(t.p, '@', t.len) : NULL;
 		struct voter voter;
 
-		if (!at || parse_i32((struct str){t.p, (size_t)(at - t.p)}, &voter.id) != ERR_NONE || voter.id < 0 ||
-		    host_port_parse((struct str){at + 1, t.len - (size_t)(at + 1 - t.p)}, &voter.host, &voter.port) !=
-			    ERR_NONE) {
-			config_report_add(report, CONFIG_ERROR, "ML1103", STR("controller.quorum.voters"),
-					  &config->origin[SETTING_CONTROLLER_QUORUM_VOTERS],
-					  "\"%.*s\" in controller.quorum.voters is not of the form id@host:port.",
-					  STR_ARGS(t));
+		if (!at || parse_i32((struct str){t.p, (size_t)(at - t.p)}, &voter.id) != ERR_NONE ||
+		    voter.id < 0 ||
+		    host_port_parse((struct str){at + 1, t.len - (size_t)(at + 1 - t.p)}, &voter.host,
+				    &voter.port) != ERR_NONE) {
+			config_report_add(
+				report, CONFIG_ERROR, "ML1103", STR("controller.quorum.voters"),
+				&config->origin[SETTING_CONTROLLER_QUORUM_VOTERS],
+				"\"%.*s\" in controller.quorum.voters is not of the form id@host:port.",
+				STR_ARGS(t));
 			continue;
 		}
 		for (size_t j = 0; j < n; j++) {
 			if (v[j].id == voter.id)
-				config_report_add(report, CONFIG_ERROR, "ML1105", STR("controller.quorum.voters"),
-						  &config->origin[SETTING_CONTROLLER_QUORUM_VOTERS],
-						  "Voter %d stands twice in controller.quorum.voters.", voter.id);
+				config_report_add(
+					report, CONFIG_ERROR, "ML1105", STR("controller.quorum.voters"),
+					&config->origin[SETTING_CONTROLLER_QUORUM_VOTERS],
+					"Voter %d stands twice in controller.quorum.voters.", voter.id);
 		}
 		v[n++] = voter;
 	}
@@ -108,9 +115,11 @@ static void fill_bootstrap(struct broker_config *config, struct config_report *r
 		if (host_port_parse(texts.v[i], &v[n].host, &v[n].port) == ERR_NONE)
 			n++;
 		else
-			config_report_add(report, CONFIG_ERROR, "ML1103", STR("controller.quorum.bootstrap.servers"),
+			config_report_add(report, CONFIG_ERROR, "ML1103",
+					  STR("controller.quorum.bootstrap.servers"),
 					  &config->origin[SETTING_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS],
-					  "\"%.*s\" in controller.quorum.bootstrap.servers is not of the form host:port.",
+					  "\"%.*s\" in controller.quorum.bootstrap.servers is not of the "
+					  "form host:port.",
 					  STR_ARGS(texts.v[i]));
 	}
 	config->eff.bootstrap_servers = (struct voter_list){v, n};
@@ -135,12 +144,15 @@ static void fill_ip_limits(struct broker_config *config, struct config_report *r
 			host = setting_trim((struct str){entry.p, (size_t)(colon - entry.p)});
 			if (host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']')
 				host = (struct str){host.p + 1, host.len - 2};
-			count = setting_trim((struct str){colon + 1, entry.len - (size_t)(colon + 1 - entry.p)});
+			count = setting_trim(
+				(struct str){colon + 1, entry.len - (size_t)(colon + 1 - entry.p)});
 		}
 		if (!colon || host.len == 0 || parse_i32(count, &v[n].max) != ERR_NONE || v[n].max < 0) {
-			config_report_add(report, CONFIG_ERROR, "ML1103", STR("max.connections.per.ip.overrides"),
+			config_report_add(report, CONFIG_ERROR, "ML1103",
+					  STR("max.connections.per.ip.overrides"),
 					  &config->origin[SETTING_MAX_CONNECTIONS_PER_IP_OVERRIDES],
-					  "\"%.*s\" in max.connections.per.ip.overrides is not of the form address:count.",
+					  "\"%.*s\" in max.connections.per.ip.overrides is not of the form "
+					  "address:count.",
 					  STR_ARGS(entry));
 			continue;
 		}
@@ -149,15 +161,16 @@ static void fill_ip_limits(struct broker_config *config, struct config_report *r
 	config->eff.ip_limits = (struct ip_limit_list){v, n};
 }
 
-/* Without a word from the user an internal topic has one copy on one node. The fields are changed too, so that
- * whoever shows them shows what is in force. */
+/* Without a word from the user an internal topic has one copy on one node. The fields are changed too, so
+ * that whoever shows them shows what is in force. */
 static void fill_internal_topics(struct broker_config *config)
 {
 	struct broker_effective *eff = &config->eff;
 
 	eff->offsets_topic.is_given = is_given(config, SETTING_OFFSETS_TOPIC_REPLICATION_FACTOR);
 	eff->transaction_topic.is_given = is_given(config, SETTING_TRANSACTION_STATE_LOG_REPLICATION_FACTOR);
-	eff->share_topic.is_given = is_given(config, SETTING_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR);
+	eff->share_topic.is_given =
+		is_given(config, SETTING_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR);
 	eff->transaction_topic.is_min_isr_given = is_given(config, SETTING_TRANSACTION_STATE_LOG_MIN_ISR);
 	eff->share_topic.is_min_isr_given = is_given(config, SETTING_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR);
 	if (!eff->offsets_topic.is_given)
@@ -189,7 +202,7 @@ void broker_effective_fill(struct broker_config *config, struct config_report *r
 	fill_internal_topics(config);
 	config->eff.durability =
 		str_eq_c(config->durability, "synced") ? DURABILITY_SYNCED : DURABILITY_PAGE_CACHE;
-	config->eff.io_backend = str_eq_c(config->io_backend, "posix")   ? IO_BACKEND_POSIX
+	config->eff.io_backend = str_eq_c(config->io_backend, "posix")	 ? IO_BACKEND_POSIX
 				 : str_eq_c(config->io_backend, "uring") ? IO_BACKEND_URING
 									 : IO_BACKEND_AUTO;
 	listeners_resolve(config, report);

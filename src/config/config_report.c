@@ -11,8 +11,8 @@ void config_report_deinit(struct config_report *report)
 	*report = (struct config_report){0};
 }
 
-void config_report_add(struct config_report *report, enum config_severity severity, const char *code, struct str key,
-		       const struct setting_origin *origin, const char *format, ...)
+void config_report_add(struct config_report *report, enum config_severity severity, const char *code,
+		       struct str key, const struct setting_origin *origin, const char *format, ...)
 {
 	struct config_finding finding = {.severity = severity, .code = code, .where = STR("")};
 	char text[1024];
@@ -29,7 +29,8 @@ void config_report_add(struct config_report *report, enum config_severity severi
 	finding.key = arena_str(&report->arena, key);
 	finding.text = arena_str(&report->arena, str_of(text));
 	if (origin && origin->kind == CONFIG_ORIGIN_FILE)
-		finding.where = arena_printf(&report->arena, "%.*s:%d", STR_ARGS(origin->where), origin->line);
+		finding.where =
+			arena_printf(&report->arena, "%.*s:%d", STR_ARGS(origin->where), origin->line);
 	else if (origin && origin->kind != CONFIG_ORIGIN_DEFAULT)
 		finding.where = arena_str(&report->arena, origin->where);
 	vec_push(&report->findings, finding);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the sources into one sorted list. The environment rules are those of the original's container image, so
- * that the same compose file works: its excluded names are not settings, and a broker that was only told its
- * advertised listeners listens on their ports on every address.
+ * Reading the sources into one sorted list. The environment rules are those of the original's container
+ * image, so that the same compose file works: its excluded names are not settings, and a broker that was only
+ * told its advertised listeners listens on their ports on every address.
  */
 #include "config_source.h"
 
@@ -13,11 +13,21 @@
 
 /* They steer the Java start scripts and the image, and are no settings. */
 static const char *const env_not_settings[] = {
-	"KAFKA_VERSION",         "KAFKA_HEAP_OPT",           "KAFKA_HEAP_OPTS",
-	"KAFKA_LOG4J_OPTS",      "KAFKA_OPTS",               "KAFKA_JMX_OPTS",
-	"KAFKA_JMX_PORT",        "KAFKA_JMX_HOSTNAME",       "KAFKA_JVM_PERFORMANCE_OPTS",
-	"KAFKA_GC_LOG_OPTS",     "KAFKA_LOG4J_ROOT_LOGLEVEL", "KAFKA_LOG4J_LOGGERS",
-	"KAFKA_TOOLS_LOG4J_LOGLEVEL", "KAFKA_DEBUG",         "KAFKA_HOME",
+	"KAFKA_VERSION",
+	"KAFKA_HEAP_OPT",
+	"KAFKA_HEAP_OPTS",
+	"KAFKA_LOG4J_OPTS",
+	"KAFKA_OPTS",
+	"KAFKA_JMX_OPTS",
+	"KAFKA_JMX_PORT",
+	"KAFKA_JMX_HOSTNAME",
+	"KAFKA_JVM_PERFORMANCE_OPTS",
+	"KAFKA_GC_LOG_OPTS",
+	"KAFKA_LOG4J_ROOT_LOGLEVEL",
+	"KAFKA_LOG4J_LOGGERS",
+	"KAFKA_TOOLS_LOG4J_LOGLEVEL",
+	"KAFKA_DEBUG",
+	"KAFKA_HOME",
 };
 
 void config_pairs_deinit(struct config_pairs *pairs)
@@ -59,7 +69,8 @@ static void add(struct config_pairs *ret, struct config_report *report, struct s
 	if (ret->pairs.n >= CONFIG_PAIRS_MAX) {
 		if (ret->pairs.n == CONFIG_PAIRS_MAX)
 			config_report_add(report, CONFIG_ERROR, "ML1107", STR(""), origin,
-					  "There are more than %d settings; the rest was not read.", CONFIG_PAIRS_MAX);
+					  "There are more than %d settings; the rest was not read.",
+					  CONFIG_PAIRS_MAX);
 		return;
 	}
 	vec_push(&ret->pairs, pair);
@@ -68,15 +79,16 @@ static void add(struct config_pairs *ret, struct config_report *report, struct s
 static void read_file(const struct config_source *source, struct arena *arena, struct config_report *report,
 		      struct config_pairs *ret)
 {
-	struct setting_origin origin = {.kind = CONFIG_ORIGIN_FILE, .where = arena_str(arena, source->file_name)};
+	struct setting_origin origin = {.kind = CONFIG_ORIGIN_FILE,
+					.where = arena_str(arena, source->file_name)};
 	struct properties reader;
 	struct property pair = {.line = 0};
 	enum err err = properties_init(&reader, source->file_text, arena);
 
 	if (err != ERR_NONE) {
 		config_report_add(report, CONFIG_ERROR, "ML1107", STR(""), &origin,
-				  "The file has %zu bytes; more than %zu are not read.", source->file_text.len,
-				  PROPERTIES_TEXT_MAX);
+				  "The file has %zu bytes; more than %zu are not read.",
+				  source->file_text.len, PROPERTIES_TEXT_MAX);
 		return;
 	}
 	while ((err = properties_next(&reader, &pair)) != ERR_NOT_FOUND) {
@@ -85,7 +97,8 @@ static void read_file(const struct config_source *source, struct arena *arena, s
 			add(ret, report, pair.key, pair.value, &origin);
 		else
 			config_report_add(report, CONFIG_ERROR, "ML1107", STR(""), &origin,
-					  "\\u must be followed by four hexadecimal digits. Write a \\ itself as \\\\.");
+					  "\\u must be followed by four hexadecimal digits. Write a \\ "
+					  "itself as \\\\.");
 	}
 }
 
@@ -141,8 +154,8 @@ static void read_env(const struct config_source *source, struct arena *arena, st
 	}
 }
 
-static void read_overrides(const struct config_source *source, struct arena *arena, struct config_report *report,
-			   struct config_pairs *ret)
+static void read_overrides(const struct config_source *source, struct arena *arena,
+			   struct config_report *report, struct config_pairs *ret)
 {
 	struct setting_origin origin = {.kind = CONFIG_ORIGIN_OVERRIDE, .where = STR("--override")};
 
@@ -174,8 +187,8 @@ static void settle(struct config_pairs *ret, struct config_report *report)
 	for (size_t i = 0; i < ret->pairs.n; i++) {
 		bool is_same = n > 0 && str_eq(v[n - 1].key, v[i].key);
 
-		if (is_same && v[n - 1].origin.kind == CONFIG_ORIGIN_FILE && v[i].origin.kind == CONFIG_ORIGIN_FILE &&
-		    !str_eq(v[n - 1].value, v[i].value))
+		if (is_same && v[n - 1].origin.kind == CONFIG_ORIGIN_FILE &&
+		    v[i].origin.kind == CONFIG_ORIGIN_FILE && !str_eq(v[n - 1].value, v[i].value))
 			config_report_add(report, CONFIG_WARNING, "ML1108", v[i].key, &v[i].origin,
 					  "%.*s is given twice, first in line %d. The later value counts.",
 					  STR_ARGS(v[i].key), v[n - 1].origin.line);
@@ -197,7 +210,8 @@ static void derive_listeners(struct arena *arena, struct config_report *report, 
 	char *p;
 	size_t len = 0;
 
-	if (!advertised || advertised->origin.kind != CONFIG_ORIGIN_ENV || config_pairs_find(ret, STR("listeners")) ||
+	if (!advertised || advertised->origin.kind != CONFIG_ORIGIN_ENV ||
+	    config_pairs_find(ret, STR("listeners")) ||
 	    (roles && str_eq_c(setting_trim(roles->value), "controller")))
 		return;
 	origin = advertised->origin;

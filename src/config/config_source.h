@@ -14,9 +14,9 @@
 #define CONFIG_PAIRS_MAX 20000
 
 struct config_source {
-	struct str file_name;     /* shown in findings */
-	struct bytes file_text;   /* empty: no file */
-	const char *const *env;   /* "NAME=value", ended by NULL; NULL: none */
+	struct str file_name;	     /* shown in findings */
+	struct bytes file_text;	     /* empty: no file */
+	const char *const *env;	     /* "NAME=value", ended by NULL; NULL: none */
 	const struct str *overrides; /* "key=value" each */
 	size_t overrides_n;
 };
@@ -35,11 +35,12 @@ struct config_pairs {
 
 void config_pairs_deinit(struct config_pairs *pairs);
 const struct config_pair *config_pairs_find(const struct config_pairs *pairs, struct str key);
-/* Reads all sources; texts are copied into `arena`. Mistakes of form go to the report; the rest is still read. */
+/* Reads all sources; texts are copied into `arena`. Mistakes of form go to the report; the rest is still
+ * read. */
 void config_source_read(const struct config_source *source, struct arena *arena, struct config_report *report,
 			struct config_pairs *ret);
-/* The key that an environment variable stands for: KAFKA_ dropped, lower case, _ is a dot, __ is _, ___ is -. False
- * when it stands for none (no prefix, or one of the names that only steer a Java start script). */
+/* The key that an environment variable stands for: KAFKA_ dropped, lower case, _ is a dot, __ is _, ___ is -.
+ * False when it stands for none (no prefix, or one of the names that only steer a Java start script). */
 bool config_source_env_key(struct str variable, struct arena *arena, struct str *ret);
 
 #endif

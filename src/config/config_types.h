@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Types that the generated settings and the hand-written code share: what a definition says about a key, where a
- * value came from, and what follows from several keys together. settings.h includes this; users include
- * broker_config.h or topic_config.h.
+ * Types that the generated settings and the hand-written code share: what a definition says about a key,
+ * where a value came from, and what follows from several keys together. settings.h includes this; users
+ * include broker_config.h or topic_config.h.
  */
 #ifndef CONFIG_TYPES_H
 #define CONFIG_TYPES_H
@@ -44,8 +44,8 @@ enum setting_update { SETTING_UPDATE_READ_ONLY, SETTING_UPDATE_PER_BROKER, SETTI
 enum setting_class {
 	SETTING_CLASS_HONOURED, /* does what it says */
 	SETTING_CLASS_ACCEPTED, /* read, no effect here */
-	SETTING_CLASS_NOT_YET,  /* read and shown, the effect follows */
-	SETTING_CLASS_REFUSED,  /* any value but the default stops the start */
+	SETTING_CLASS_NOT_YET,	/* read and shown, the effect follows */
+	SETTING_CLASS_REFUSED,	/* any value but the default stops the start */
 };
 enum setting_visibility { SETTING_PUBLIC, SETTING_INTERNAL, SETTING_DYNAMIC_ONLY, SETTING_OURS };
 
@@ -99,17 +99,23 @@ enum config_origin { CONFIG_ORIGIN_DEFAULT, CONFIG_ORIGIN_FILE, CONFIG_ORIGIN_EN
 struct setting_origin {
 	enum config_origin kind;
 	bool is_null;
-	int line;          /* FILE: from 1 */
-	struct str where;  /* file name, name of the variable, or "--override"; owned by the config's arena */
+	int line;	  /* FILE: from 1 */
+	struct str where; /* file name, name of the variable, or "--override"; owned by the config's arena */
 };
 
-enum security_protocol { SECURITY_PLAINTEXT = 0, SECURITY_SSL = 1, SECURITY_SASL_PLAINTEXT = 2, SECURITY_SASL_SSL = 3 };
+enum security_protocol {
+	SECURITY_PLAINTEXT = 0,
+	SECURITY_SSL = 1,
+	SECURITY_SASL_PLAINTEXT = 2,
+	SECURITY_SASL_SSL = 3
+};
 
 struct listener {
 	struct str name; /* upper case */
 	enum security_protocol protocol;
-	struct str host; /* empty: every address when bound, the host's own name when advertised; no brackets */
-	int32_t port;    /* 0: the system chooses when bound, the bound port when advertised */
+	struct str
+		host; /* empty: every address when bound, the host's own name when advertised; no brackets */
+	int32_t port; /* 0: the system chooses when bound, the bound port when advertised */
 	bool is_controller;
 	int32_t max_connections; /* of this listener alone; INT32_MAX: no limit of its own */
 };
@@ -144,7 +150,8 @@ struct ip_limit_list {
 enum durability { DURABILITY_PAGE_CACHE, DURABILITY_SYNCED };
 enum io_backend_choice { IO_BACKEND_AUTO, IO_BACKEND_POSIX, IO_BACKEND_URING };
 
-/* Copies of an internal topic. is_given: the user said so; else one on one node, see broker_config_single_node. */
+/* Copies of an internal topic. is_given: the user said so; else one on one node, see
+ * broker_config_single_node. */
 struct internal_topic {
 	int16_t replication_factor;
 	int32_t min_isr;
@@ -157,13 +164,13 @@ struct broker_effective {
 	bool is_broker;
 	bool is_controller;
 	int32_t node_id;
-	struct str_list log_dirs;      /* at least one, no duplicates */
-	struct str metadata_log_dir;   /* one of log_dirs unless set apart */
-	struct listener_list listeners; /* to bind, in the order given */
-	struct listener_list advertised;            /* of the broker role */
+	struct str_list log_dirs;		    /* at least one, no duplicates */
+	struct str metadata_log_dir;		    /* one of log_dirs unless set apart */
+	struct listener_list listeners;		    /* to bind, in the order given */
+	struct listener_list advertised;	    /* of the broker role */
 	struct listener_list advertised_controller; /* of the controller role */
-	struct str inter_broker_listener;           /* name, "" without the broker role */
-	struct voter_list voters;                   /* controller.quorum.voters; empty with dynamic voters */
+	struct str inter_broker_listener;	    /* name, "" without the broker role */
+	struct voter_list voters;		    /* controller.quorum.voters; empty with dynamic voters */
 	struct voter_list bootstrap_servers;
 	struct ip_limit_list ip_limits;
 	int64_t retention_ms; /* -1: for ever */

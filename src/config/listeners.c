@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading and judging listeners. Names are compared in upper case, except controller.listener.names, which the
- * original compares as written. Each check says one sentence and the next is still made, so that a person sees all
- * mistakes at once; checks that would only repeat an earlier one are left out.
+ * Reading and judging listeners. Names are compared in upper case, except controller.listener.names, which
+ * the original compares as written. Each check says one sentence and the next is still made, so that a person
+ * sees all mistakes at once; checks that would only repeat an earlier one are left out.
  */
 #include "listeners.h"
 
@@ -49,7 +49,8 @@ static struct str upper(struct arena *arena, struct str s)
 
 static bool is_host_char(char c)
 {
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("-%._:", c));
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+	       (c && strchr("-%._:", c));
 }
 
 /* The decimal behind the last colon, and what stands before that colon. */
@@ -90,14 +91,15 @@ enum err endpoint_parse(struct str text, struct endpoint *ret, struct err_text *
 	e.name = (struct str){text.p, (size_t)(slashes - text.p)};
 	rest = (struct str){slashes + 3, text.len - e.name.len - 3};
 	if (!split_port(rest, &host, &e.port))
-		return err_text_set(why, ERR_INVALID_TEXT, "\"%.*s\" does not end with a port, as in NAME://host:9092",
+		return err_text_set(why, ERR_INVALID_TEXT,
+				    "\"%.*s\" does not end with a port, as in NAME://host:9092",
 				    STR_ARGS(text));
 	if (!take_host(host, &e.host))
-		return err_text_set(why, ERR_INVALID_TEXT, "\"%.*s\" is not a host in \"%.*s\"", STR_ARGS(host),
-				    STR_ARGS(text));
+		return err_text_set(why, ERR_INVALID_TEXT, "\"%.*s\" is not a host in \"%.*s\"",
+				    STR_ARGS(host), STR_ARGS(text));
 	if (e.port < 0 || e.port > 65535)
-		return err_text_set(why, ERR_INVALID_TEXT, "port %d in \"%.*s\" is not between 0 and 65535", e.port,
-				    STR_ARGS(text));
+		return err_text_set(why, ERR_INVALID_TEXT, "port %d in \"%.*s\" is not between 0 and 65535",
+				    e.port, STR_ARGS(text));
 	*ret = e;
 	return ERR_NONE;
 }
@@ -159,8 +161,9 @@ static bool is_given(const struct resolve *r, enum setting_id id)
 	return r->config->origin[id].kind != CONFIG_ORIGIN_DEFAULT;
 }
 
-#define PROBLEM(r, severity, code, id, ...) \
-	config_report_add((r)->report, (severity), (code), setting_defs[id].name, origin_of((r), (id)), __VA_ARGS__)
+#define PROBLEM(r, severity, code, id, ...)                                                                  \
+	config_report_add((r)->report, (severity), (code), setting_defs[id].name, origin_of((r), (id)),      \
+			  __VA_ARGS__)
 #define BAD_LISTENER(r, id, ...) PROBLEM(r, CONFIG_ERROR, "ML1106", id, __VA_ARGS__)
 
 static bool is_controller_name(const struct resolve *r, struct str name)
@@ -191,8 +194,8 @@ static void add_protocol(struct resolve *r, struct str name, enum security_proto
 	}
 }
 
-/* Whether a listener or controller listener is named after a protocol that protects: then the default map is taken as
- * it is, so that nothing that was meant to be protected becomes plain text. */
+/* Whether a listener or controller listener is named after a protocol that protects: then the default map is
+ * taken as it is, so that nothing that was meant to be protected becomes plain text. */
 static bool is_protection_named(const struct resolve *r)
 {
 	enum security_protocol protocol;
@@ -222,7 +225,8 @@ static void read_protocols(struct resolve *r)
 
 		if (!colon) {
 			BAD_LISTENER(r, SETTING_LISTENER_SECURITY_PROTOCOL_MAP,
-				     "\"%.*s\" in listener.security.protocol.map is not of the form NAME:PROTOCOL.",
+				     "\"%.*s\" in listener.security.protocol.map is not of the form "
+				     "NAME:PROTOCOL.",
 				     STR_ARGS(entry));
 			continue;
 		}
@@ -232,7 +236,8 @@ static void read_protocols(struct resolve *r)
 			add_protocol(r, name, protocol);
 		else
 			BAD_LISTENER(r, SETTING_LISTENER_SECURITY_PROTOCOL_MAP,
-				     "%.*s is not a security protocol. Known are PLAINTEXT, SSL, SASL_PLAINTEXT and "
+				     "%.*s is not a security protocol. Known are PLAINTEXT, SSL, "
+				     "SASL_PLAINTEXT and "
 				     "SASL_SSL.",
 				     STR_ARGS(word));
 	}
@@ -252,7 +257,9 @@ static int address_family(struct str host)
 	if (host.len == 0 || host.len >= sizeof(text))
 		return 0;
 	snprintf(text, sizeof(text), "%.*s", STR_ARGS(host));
-	return inet_pton(AF_INET, text, binary) == 1 ? AF_INET : inet_pton(AF_INET6, text, binary) == 1 ? AF_INET6 : 0;
+	return inet_pton(AF_INET, text, binary) == 1	? AF_INET
+	       : inet_pton(AF_INET6, text, binary) == 1 ? AF_INET6
+							: 0;
 }
 
 /* Two listeners may share a port only as one IPv4 and one IPv6 address. */
@@ -264,7 +271,8 @@ static void check_ports(struct resolve *r, const struct listener *v, size_t n)
 
 			if (v[i].port != 0 && v[i].port == v[j].port && (!a || !b || a == b))
 				BAD_LISTENER(r, SETTING_LISTENERS,
-					     "Listeners %.*s and %.*s both want port %d. Give each its own port, or one an "
+					     "Listeners %.*s and %.*s both want port %d. Give each its own "
+					     "port, or one an "
 					     "IPv4 and the other an IPv6 address.",
 					     STR_ARGS(v[j].name), STR_ARGS(v[i].name), v[i].port);
 		}
@@ -278,8 +286,8 @@ static struct listener_list read_listeners(struct resolve *r, enum setting_id id
 	struct err_text why;
 
 	if (texts.n > LISTENERS_MAX) {
-		BAD_LISTENER(r, id, "%.*s has %zu entries; at most %d are taken.", STR_ARGS(setting_defs[id].name), texts.n,
-			     LISTENERS_MAX);
+		BAD_LISTENER(r, id, "%.*s has %zu entries; at most %d are taken.",
+			     STR_ARGS(setting_defs[id].name), texts.n, LISTENERS_MAX);
 		return list;
 	}
 	for (size_t i = 0; i < texts.n; i++) {
@@ -295,10 +303,11 @@ static struct listener_list read_listeners(struct resolve *r, enum setting_id id
 		l.port = e.port;
 		l.is_controller = is_controller_name(r, l.name);
 		if (!protocol_of(r, l.name, &l.protocol)) {
-			BAD_LISTENER(r, id,
-				     "Nothing says which protocol listener %.*s speaks. Add %.*s:PLAINTEXT to "
-				     "listener.security.protocol.map.",
-				     STR_ARGS(l.name), STR_ARGS(l.name));
+			BAD_LISTENER(
+				r, id,
+				"Nothing says which protocol listener %.*s speaks. Add %.*s:PLAINTEXT to "
+				"listener.security.protocol.map.",
+				STR_ARGS(l.name), STR_ARGS(l.name));
 			continue;
 		}
 		if (listener_find(&list, l.name)) {
@@ -316,7 +325,8 @@ static void refuse_protection(struct resolve *r, const struct listener_list *lis
 	for (size_t i = 0; i < list->n; i++) {
 		if (list->v[i].protocol != SECURITY_PLAINTEXT)
 			PROBLEM(r, CONFIG_ERROR, "ML1102", SETTING_LISTENERS,
-				"Listener %.*s asks for %s. TLS and logins are not built in yet, and opening it without "
+				"Listener %.*s asks for %s. TLS and logins are not built in yet, and opening "
+				"it without "
 				"them would let everybody in.",
 				STR_ARGS(list->v[i].name), security_protocol_name(list->v[i].protocol));
 	}
@@ -341,13 +351,14 @@ static void check_known_controllers(struct resolve *r)
 
 		if (!protocol_of(r, name, &protocol))
 			BAD_LISTENER(r, SETTING_CONTROLLER_LISTENER_NAMES,
-				     "Nothing says which protocol controller listener %.*s speaks. Add %.*s:PLAINTEXT to "
+				     "Nothing says which protocol controller listener %.*s speaks. Add "
+				     "%.*s:PLAINTEXT to "
 				     "listener.security.protocol.map.",
 				     STR_ARGS(name), STR_ARGS(name));
 		else if (protocol != SECURITY_PLAINTEXT)
 			PROBLEM(r, CONFIG_ERROR, "ML1102", SETTING_CONTROLLER_LISTENER_NAMES,
-				"Controller listener %.*s speaks %s, which is not built in yet.", STR_ARGS(name),
-				security_protocol_name(protocol));
+				"Controller listener %.*s speaks %s, which is not built in yet.",
+				STR_ARGS(name), security_protocol_name(protocol));
 	}
 }
 
@@ -366,12 +377,14 @@ static void check_roles(struct resolve *r)
 		return;
 	}
 	if (controllers_n == 0)
-		BAD_LISTENER(r, SETTING_CONTROLLER_LISTENER_NAMES,
-			     "The controller role needs at least one listener of controller.listener.names in "
-			     "listeners, such as CONTROLLER://:9093. Names are compared in upper case.");
+		BAD_LISTENER(
+			r, SETTING_CONTROLLER_LISTENER_NAMES,
+			"The controller role needs at least one listener of controller.listener.names in "
+			"listeners, such as CONTROLLER://:9093. Names are compared in upper case.");
 	else if (controllers_n < r->controller_names.n)
 		BAD_LISTENER(r, SETTING_CONTROLLER_LISTENER_NAMES,
-			     "With the controller role every name in controller.listener.names must stand in listeners.");
+			     "With the controller role every name in controller.listener.names must stand in "
+			     "listeners.");
 	if (!eff->is_broker && controllers_n < eff->listeners.n)
 		BAD_LISTENER(r, SETTING_LISTENERS,
 			     "A node with only the controller role may open only listeners of "
@@ -387,13 +400,47 @@ static const struct voter *own_voter(const struct broker_effective *eff)
 	return NULL;
 }
 
+/* Addresses that nobody could reach, and names that nobody would answer. */
+static void check_advertised(struct resolve *r, const struct listener_list *all, bool has_own)
+{
+	for (size_t i = 0; i < all->n && has_own; i++) {
+		if (!listener_find(&r->config->eff.listeners, all->v[i].name) && r->config->eff.is_broker)
+			BAD_LISTENER(r, SETTING_ADVERTISED_LISTENERS,
+				     "advertised.listeners names %.*s, which is not one of listeners, so "
+				     "nobody would answer "
+				     "there.",
+				     STR_ARGS(all->v[i].name));
+	}
+	for (size_t i = 0; i < all->n; i++) {
+		bool is_nowhere = str_eq_c(all->v[i].host, "0.0.0.0");
+
+		if (!has_own && all->v[i].is_controller)
+			continue;
+		if (is_nowhere)
+			PROBLEM(r, CONFIG_ERROR, "ML1002",
+				has_own ? SETTING_ADVERTISED_LISTENERS : SETTING_LISTENERS,
+				"%s, which no client can connect to. Set advertised.listeners=%.*s://HOST:%d "
+				"with a name or "
+				"address that clients can reach.",
+				has_own ? "advertised.listeners says 0.0.0.0"
+					: "listeners says 0.0.0.0 and would be told to clients",
+				STR_ARGS(all->v[i].name), all->v[i].port);
+		else if (has_own && str_eq_c(all->v[i].host, "::"))
+			PROBLEM(r, CONFIG_WARNING, "ML1002", SETTING_ADVERTISED_LISTENERS,
+				"advertised.listeners says [::], which clients cannot connect to. It must be "
+				"a name or "
+				"address that they can reach.");
+	}
+}
+
 static void resolve_advertised(struct resolve *r)
 {
 	struct broker_config *config = r->config;
 	struct broker_effective *eff = &config->eff;
 	bool has_own = !config->origin[SETTING_ADVERTISED_LISTENERS].is_null;
-	struct listener_list all = has_own ? read_listeners(r, SETTING_ADVERTISED_LISTENERS, config->advertised_listeners)
-					   : eff->listeners;
+	struct listener_list all =
+		has_own ? read_listeners(r, SETTING_ADVERTISED_LISTENERS, config->advertised_listeners)
+			: eff->listeners;
 	struct listener *brokers = ARENA_NEW_N(&config->arena, struct listener, all.n + 1);
 	struct listener *controllers = ARENA_NEW_N(&config->arena, struct listener, eff->listeners.n + 1);
 	const struct voter *self = own_voter(eff);
@@ -421,33 +468,10 @@ static void resolve_advertised(struct resolve *r)
 		controllers[eff->advertised_controller.n++] = l;
 	}
 	if (eff->is_broker && eff->advertised.n == 0 && all.n > 0)
-		BAD_LISTENER(r, SETTING_ADVERTISED_LISTENERS,
-			     "No listener is left for clients: all of them stand in controller.listener.names.");
-	for (size_t i = 0; i < all.n && has_own; i++) {
-		if (!listener_find(&eff->listeners, all.v[i].name) && eff->is_broker)
-			BAD_LISTENER(r, SETTING_ADVERTISED_LISTENERS,
-				     "advertised.listeners names %.*s, which is not one of listeners, so nobody would answer "
-				     "there.",
-				     STR_ARGS(all.v[i].name));
-	}
-	for (size_t i = 0; i < all.n; i++) {
-		bool is_nowhere = str_eq_c(all.v[i].host, "0.0.0.0");
-
-		if (!has_own && all.v[i].is_controller)
-			continue;
-		if (is_nowhere)
-			PROBLEM(r, CONFIG_ERROR, "ML1002",
-				has_own ? SETTING_ADVERTISED_LISTENERS : SETTING_LISTENERS,
-				"%s, which no client can connect to. Set advertised.listeners=%.*s://HOST:%d with a name or "
-				"address that clients can reach.",
-				has_own ? "advertised.listeners says 0.0.0.0"
-					: "listeners says 0.0.0.0 and would be told to clients",
-				STR_ARGS(all.v[i].name), all.v[i].port);
-		else if (has_own && str_eq_c(all.v[i].host, "::"))
-			PROBLEM(r, CONFIG_WARNING, "ML1002", SETTING_ADVERTISED_LISTENERS,
-				"advertised.listeners says [::], which clients cannot connect to. It must be a name or "
-				"address that they can reach.");
-	}
+		BAD_LISTENER(
+			r, SETTING_ADVERTISED_LISTENERS,
+			"No listener is left for clients: all of them stand in controller.listener.names.");
+	check_advertised(r, &all, has_own);
 }
 
 static void resolve_inter_broker(struct resolve *r)
@@ -461,21 +485,26 @@ static void resolve_inter_broker(struct resolve *r)
 								    : config->security_inter_broker_protocol);
 	if (is_named && is_given(r, SETTING_SECURITY_INTER_BROKER_PROTOCOL))
 		BAD_LISTENER(r, SETTING_SECURITY_INTER_BROKER_PROTOCOL,
-			     "Only one of inter.broker.listener.name and security.inter.broker.protocol may be given.");
+			     "Only one of inter.broker.listener.name and security.inter.broker.protocol may "
+			     "be given.");
 	else if (is_named && !protocol_of(r, eff->inter_broker_listener, &protocol))
 		BAD_LISTENER(r, SETTING_INTER_BROKER_LISTENER_NAME,
-			     "inter.broker.listener.name is %.*s, which listener.security.protocol.map does not know.",
+			     "inter.broker.listener.name is %.*s, which listener.security.protocol.map does "
+			     "not know.",
 			     STR_ARGS(eff->inter_broker_listener));
 	else if (is_named && !eff->is_broker && is_controller_name(r, eff->inter_broker_listener))
 		BAD_LISTENER(r, SETTING_INTER_BROKER_LISTENER_NAME,
-			     "inter.broker.listener.name is %.*s, a controller listener. A node with only the controller "
+			     "inter.broker.listener.name is %.*s, a controller listener. A node with only "
+			     "the controller "
 			     "role needs no inter.broker.listener.name.",
 			     STR_ARGS(eff->inter_broker_listener));
-	else if (eff->is_broker && eff->advertised.n > 0 && !listener_find(&eff->advertised, eff->inter_broker_listener))
-		BAD_LISTENER(r, SETTING_INTER_BROKER_LISTENER_NAME,
-			     "Brokers would reach each other over listener %.*s, which is not advertised. Set "
-			     "inter.broker.listener.name to one that is, such as %.*s.",
-			     STR_ARGS(eff->inter_broker_listener), STR_ARGS(eff->advertised.v[0].name));
+	else if (eff->is_broker && eff->advertised.n > 0 &&
+		 !listener_find(&eff->advertised, eff->inter_broker_listener))
+		BAD_LISTENER(
+			r, SETTING_INTER_BROKER_LISTENER_NAME,
+			"Brokers would reach each other over listener %.*s, which is not advertised. Set "
+			"inter.broker.listener.name to one that is, such as %.*s.",
+			STR_ARGS(eff->inter_broker_listener), STR_ARGS(eff->advertised.v[0].name));
 }
 
 static void check_early_start(struct resolve *r)
@@ -484,9 +513,10 @@ static void check_early_start(struct resolve *r)
 		struct str name = upper(&r->config->arena, r->config->early_start_listeners.v[i]);
 
 		if (!listener_find(&r->config->eff.listeners, name) && !is_controller_name(r, name))
-			BAD_LISTENER(r, SETTING_EARLY_START_LISTENERS,
-				     "early.start.listeners names %.*s, which is not a listener of this node.",
-				     STR_ARGS(name));
+			BAD_LISTENER(
+				r, SETTING_EARLY_START_LISTENERS,
+				"early.start.listeners names %.*s, which is not a listener of this node.",
+				STR_ARGS(name));
 	}
 }
 

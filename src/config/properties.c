@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two steps as in Java. First a logical line: blanks at its start dropped, comment and empty lines skipped, a line
- * whose end is escaped joined with the next one, whose leading blanks are dropped too. Then the line is cut into key
- * and value, and each is unescaped.
+ * Two steps as in Java. First a logical line: blanks at its start dropped, comment and empty lines skipped, a
+ * line whose end is escaped joined with the next one, whose leading blanks are dropped too. Then the line is
+ * cut into key and value, and each is unescaped.
  *
- * Bounds: a logical line is never longer than the text, and unescaping one escape of six bytes gives at most three,
- * so buffers are sized by the text. ISO-8859-1 bytes above 127 become two bytes of UTF-8.
+ * Bounds: a logical line is never longer than the text, and unescaping one escape of six bytes gives at most
+ * three, so buffers are sized by the text. ISO-8859-1 bytes above 127 become two bytes of UTF-8.
  */
 #include "properties.h"
 
@@ -142,8 +142,8 @@ static bool read_hex4(const char *p, const char *end, uint32_t *ret)
 	return true;
 }
 
-/* \uXXXX at p (behind the u), with the second half of a surrogate pair if there is one; a lone half becomes U+FFFD.
- * Returns where it ends, NULL when malformed. */
+/* \uXXXX at p (behind the u), with the second half of a surrogate pair if there is one; a lone half becomes
+ * U+FFFD. Returns where it ends, NULL when malformed. */
 static const char *read_unicode(const char *p, const char *end, uint32_t *ret)
 {
 	uint32_t c, low;
@@ -151,8 +151,8 @@ static const char *read_unicode(const char *p, const char *end, uint32_t *ret)
 	if (!read_hex4(p, end, &c))
 		return NULL;
 	p += 4;
-	if (c >= 0xd800 && c < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u' && read_hex4(p + 2, end, &low) &&
-	    low >= 0xdc00 && low < 0xe000) {
+	if (c >= 0xd800 && c < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u' &&
+	    read_hex4(p + 2, end, &low) && low >= 0xdc00 && low < 0xe000) {
 		*ret = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 		return p + 6;
 	}

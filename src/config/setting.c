@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading one value. The order of the steps is the original's, since it decides which of two mistakes is named:
- * trim, convert to the type, then bounds. Numbers are decimal with an optional sign; a double may be written in
- * every form Java takes. A list is split at commas, its elements are trimmed; an empty text is an empty list.
+ * Reading one value. The order of the steps is the original's, since it decides which of two mistakes is
+ * named: trim, convert to the type, then bounds. Numbers are decimal with an optional sign; a double may be
+ * written in every form Java takes. A list is split at commas, its elements are trimmed; an empty text is an
+ * empty list.
  */
 #include "setting.h"
 
@@ -83,7 +84,8 @@ bool setting_list_next(struct str list, struct setting_list_pos *pos, struct str
 	return true;
 }
 
-static enum err refuse(const struct setting_def *def, struct str value, struct err_text *text, const char *why)
+static enum err refuse(const struct setting_def *def, struct str value, struct err_text *text,
+		       const char *why)
 {
 	return err_text_set(text, ERR_INVALID_CONFIG, "Invalid value %.*s for configuration %.*s: %s",
 			    STR_ARGS(value), STR_ARGS(def->name), why);
@@ -112,8 +114,8 @@ static bool parse_decimal(struct str s, int64_t *ret)
 	return true;
 }
 
-/* Every character that may stand in a double of Java; what strtod takes beyond that (nan(...), inf) is not among
- * the words let through. */
+/* Every character that may stand in a double of Java; what strtod takes beyond that (nan(...), inf) is not
+ * among the words let through. */
 static bool parse_double(struct str s, double *ret)
 {
 	char buf[400];
@@ -140,11 +142,15 @@ static bool parse_double(struct str s, double *ret)
 	return *end == '\0';
 }
 
-static enum err parse_integer(const struct setting_def *def, struct str value, int64_t *ret, struct err_text *text)
+static enum err parse_integer(const struct setting_def *def, struct str value, int64_t *ret,
+			      struct err_text *text)
 {
-	int64_t limit = def->type == SETTING_TYPE_SHORT ? INT16_MAX : def->type == SETTING_TYPE_INT ? INT32_MAX
-												      : INT64_MAX;
-	const char *kind = def->type == SETTING_TYPE_SHORT ? "SHORT" : def->type == SETTING_TYPE_INT ? "INT" : "LONG";
+	int64_t limit = def->type == SETTING_TYPE_SHORT ? INT16_MAX
+			: def->type == SETTING_TYPE_INT ? INT32_MAX
+							: INT64_MAX;
+	const char *kind = def->type == SETTING_TYPE_SHORT ? "SHORT"
+			   : def->type == SETTING_TYPE_INT ? "INT"
+							   : "LONG";
 	char why[40];
 	int64_t v;
 
@@ -164,8 +170,8 @@ static enum err check_range_i(const struct setting_def *def, int64_t v, struct e
 	if (def->has_other) {
 		if (v == def->other_i || (v >= def->min_i && v <= def->max_i))
 			return ERR_NONE;
-		snprintf(why, sizeof(why), "Value must be between %lld and %lld or equal to %lld", (long long)def->min_i,
-			 (long long)def->max_i, (long long)def->other_i);
+		snprintf(why, sizeof(why), "Value must be between %lld and %lld or equal to %lld",
+			 (long long)def->min_i, (long long)def->max_i, (long long)def->other_i);
 	} else if (def->has_min && v < def->min_i) {
 		snprintf(why, sizeof(why), "Value must be at least %lld", (long long)def->min_i);
 	} else if (def->has_max && v > def->max_i) {
@@ -286,7 +292,8 @@ static enum err check_list(const struct setting_def *def, struct str list, struc
 		return check_replicas(def, list, text);
 	for (; setting_list_next(list, &pos, &item); n++) {
 		if (item.len == 0)
-			return err_text_set(text, ERR_INVALID_CONFIG, "Configuration '%.*s' values must not be empty.",
+			return err_text_set(text, ERR_INVALID_CONFIG,
+					    "Configuration '%.*s' values must not be empty.",
 					    STR_ARGS(def->name));
 		if (def->valid == SETTING_VALID_ONE_OF) {
 			enum err err = check_one_of(def, item, text);
@@ -303,7 +310,8 @@ static enum err check_list(const struct setting_def *def, struct str list, struc
 			fmt_add(&f, "%s%s", i ? ", " : "[", def->names[i]);
 		fmt_add(&f, "]");
 	}
-	return err_text_set(text, ERR_INVALID_CONFIG, "Configuration '%.*s' must not be empty. Valid values include: %s",
+	return err_text_set(text, ERR_INVALID_CONFIG,
+			    "Configuration '%.*s' must not be empty. Valid values include: %s",
 			    STR_ARGS(def->name), names);
 }
 
@@ -329,7 +337,8 @@ static enum err check_offset_reset(const struct setting_def *def, struct str v, 
 		i++;
 		numbers++;
 	}
-	return numbers ? ERR_NONE : refuse(def, v, text, "must be latest, earliest or by_duration:PnDTnHnMn.nS");
+	return numbers ? ERR_NONE
+		       : refuse(def, v, text, "must be latest, earliest or by_duration:PnDTnHnMn.nS");
 }
 
 static enum err check_text(const struct setting_def *def, struct str v, struct err_text *text)
@@ -351,8 +360,9 @@ enum err setting_parse(const struct setting_def *def, struct str value, struct s
 
 	CHECK(value.p != NULL);
 	if (value.len > SETTING_VALUE_MAX)
-		return err_text_set(text, ERR_INVALID_CONFIG, "The value of %.*s has %zu bytes, more than %zu",
-				    STR_ARGS(def->name), value.len, SETTING_VALUE_MAX);
+		return err_text_set(text, ERR_INVALID_CONFIG,
+				    "The value of %.*s has %zu bytes, more than %zu", STR_ARGS(def->name),
+				    value.len, SETTING_VALUE_MAX);
 	switch (def->type) {
 	case SETTING_TYPE_BOOLEAN:
 		v.b = is_same_nocase(v.s, "true");
@@ -410,7 +420,8 @@ static bool is_repeated(const struct setting_def *def, const struct str *v, size
 	return false;
 }
 
-static void store_list(const struct setting_def *def, struct str_list *field, struct str text, struct arena *arena)
+static void store_list(const struct setting_def *def, struct str_list *field, struct str text,
+		       struct arena *arena)
 {
 	struct setting_list_pos pos = {0};
 	struct str item;
@@ -427,7 +438,8 @@ static void store_list(const struct setting_def *def, struct str_list *field, st
 	*field = (struct str_list){v, n};
 }
 
-void setting_store(const struct setting_def *def, void *base, const struct setting_value *value, struct arena *arena)
+void setting_store(const struct setting_def *def, void *base, const struct setting_value *value,
+		   struct arena *arena)
 {
 	void *field = (char *)base + def->offset;
 
@@ -586,47 +598,4 @@ void setting_format_field(const struct setting_def *def, const void *base, bool 
 		break;
 	}
 	setting_format(def, &v, ret);
-}
-
-/* Optimal string alignment distance (insert, delete, replace, swap neighbours), at most `max` + 1. */
-static size_t edit_distance(struct str a, struct str b, size_t max)
-{
-	enum { NAME_MAX_LEN = 80 };
-	size_t rows[3][NAME_MAX_LEN + 1];
-
-	if (a.len > NAME_MAX_LEN || b.len > NAME_MAX_LEN || (a.len > b.len ? a.len - b.len : b.len - a.len) > max)
-		return max + 1;
-	for (size_t j = 0; j <= b.len; j++)
-		rows[0][j] = j;
-	for (size_t i = 1; i <= a.len; i++) {
-		size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b.len; j++) {
-			size_t best = above[j - 1] + (a.p[i - 1] != b.p[j - 1]);
-
-			best = MIN(best, above[j] + 1);
-			best = MIN(best, row[j - 1] + 1);
-			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1])
-				best = MIN(best, above2[j - 2] + 1);
-			row[j] = best;
-		}
-	}
-	return rows[a.len % 3][b.len];
-}
-
-const struct setting_def *setting_suggest(enum setting_family family, struct str name)
-{
-	size_t n, max = MAX((size_t)2, name.len / 5), best = max + 1;
-	const struct setting_def *defs = setting_family_defs(family, &n), *found = NULL;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t d = edit_distance(name, defs[i].name, max);
-
-		if (d < best) {
-			best = d;
-			found = &defs[i];
-		}
-	}
-	return found;
 }

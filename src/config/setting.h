@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One setting: find its definition, read a value with the original's rules and wording, write it back as text,
- * put it into its struct's field. The tables behind it are generated from schema/; see there for the grammar.
+ * One setting: find its definition, read a value with the original's rules and wording, write it back as
+ * text, put it into its struct's field. The tables behind it are generated from schema/; see there for the
+ * grammar.
  */
 #ifndef CONFIG_SETTING_H
 #define CONFIG_SETTING_H
@@ -39,9 +40,11 @@ enum err setting_parse(const struct setting_def *def, struct str value, struct s
 /* The value of the definition's default; null for required keys. */
 struct setting_value setting_default(const struct setting_def *def);
 
-/* Puts a value into its field of the struct at `base` (of the definition's family). Text and the elements of lists
- * are copied into `arena`; with arena NULL text stays borrowed, which only families without lists of elements allow. */
-void setting_store(const struct setting_def *def, void *base, const struct setting_value *value, struct arena *arena);
+/* Puts a value into its field of the struct at `base` (of the definition's family). Text and the elements of
+ * lists are copied into `arena`; with arena NULL text stays borrowed, which only families without lists of
+ * elements allow. */
+void setting_store(const struct setting_def *def, void *base, const struct setting_value *value,
+		   struct arena *arena);
 
 /* Writes a value as the original prints it; nothing for null. Sensitive values are the caller's business. */
 void setting_format(const struct setting_def *def, const struct setting_value *value, struct fmt *ret);
@@ -50,8 +53,8 @@ void setting_format_field(const struct setting_def *def, const void *base, bool 
 /* A double as Java prints it: 0.5, 1.0E-5, 1.7976931348623157E308. */
 void setting_format_double(double d, struct fmt *ret);
 
-/* Takes the next element off a comma-separated list: trimmed, possibly empty. False at the end. A zeroed *pos starts.
- * An empty text has no elements. */
+/* Takes the next element off a comma-separated list: trimmed, possibly empty. False at the end. A zeroed *pos
+ * starts. An empty text has no elements. */
 struct setting_list_pos {
 	size_t at;
 	bool is_done;

@@ -25,8 +25,10 @@ static void put(struct topic_config *config, const struct setting_def *def, cons
 	*source_of(config, def) = source;
 }
 
-/* A value of a broker setting in the topic's terms. Hours and minutes of a negative number mean "for ever". */
-static bool convert(const struct setting_def *def, const struct setting_synonym *synonym, struct setting_value *value)
+/* A value of a broker setting in the topic's terms. Hours and minutes of a negative number mean "for ever".
+ */
+static bool convert(const struct setting_def *def, const struct setting_synonym *synonym,
+		    struct setting_value *value)
 {
 	if (value->is_null)
 		return false;
@@ -39,18 +41,20 @@ static bool convert(const struct setting_def *def, const struct setting_synonym 
 	return def->type != SETTING_TYPE_INT || (value->i <= INT32_MAX && value->i >= INT32_MIN);
 }
 
-static bool from_layer(struct config_layer layer, const struct setting_def *def, const struct setting_synonym *synonym,
-		       struct setting_value *ret)
+static bool from_layer(struct config_layer layer, const struct setting_def *def,
+		       const struct setting_synonym *synonym, struct setting_value *ret)
 {
 	const struct setting_def *broker_def = &setting_defs[synonym->id];
 	const struct config_entry *entry = layer_find(layer, broker_def->name);
 
-	return entry && setting_parse(broker_def, entry->value, ret, NULL) == ERR_NONE && convert(def, synonym, ret);
+	return entry && setting_parse(broker_def, entry->value, ret, NULL) == ERR_NONE &&
+	       convert(def, synonym, ret);
 }
 
-/* The field of a static node setting as a value. Lists give their text through their default only: the one list with
- * a synonym, cleanup.policy, is put together in `buf`. */
-static void static_value(const struct broker_config *broker, const struct setting_def *def, struct setting_value *ret)
+/* The field of a static node setting as a value. Lists give their text through their default only: the one
+ * list with a synonym, cleanup.policy, is put together in `buf`. */
+static void static_value(const struct broker_config *broker, const struct setting_def *def,
+			 struct setting_value *ret)
 {
 	const void *field = (const char *)broker + def->offset;
 
@@ -75,8 +79,8 @@ static void static_value(const struct broker_config *broker, const struct settin
 		const struct str_list *list = field;
 
 		/* Only cleanup policies: one of four constant texts. */
-		ret->s = list->n == 0   ? STR("")
-			 : list->n == 1 ? list->v[0]
+		ret->s = list->n == 0			   ? STR("")
+			 : list->n == 1			   ? list->v[0]
 			 : str_eq_c(list->v[0], "compact") ? STR("compact,delete")
 							   : STR("delete,compact");
 		break;
@@ -121,8 +125,10 @@ static enum topic_compression compression_of(struct str name)
 		const char *name;
 		enum topic_compression value;
 	} names[] = {
-		{"uncompressed", TOPIC_COMPRESSION_UNCOMPRESSED}, {"gzip", TOPIC_COMPRESSION_GZIP},
-		{"snappy", TOPIC_COMPRESSION_SNAPPY},             {"lz4", TOPIC_COMPRESSION_LZ4},
+		{"uncompressed", TOPIC_COMPRESSION_UNCOMPRESSED},
+		{"gzip", TOPIC_COMPRESSION_GZIP},
+		{"snappy", TOPIC_COMPRESSION_SNAPPY},
+		{"lz4", TOPIC_COMPRESSION_LZ4},
 		{"zstd", TOPIC_COMPRESSION_ZSTD},
 	};
 
@@ -170,7 +176,8 @@ void topic_config_base(struct topic_config *ret, const struct topic_config_layer
 	derive(ret);
 }
 
-void topic_config_build(struct topic_config *ret, const struct topic_config *base, struct config_layer overrides)
+void topic_config_build(struct topic_config *ret, const struct topic_config *base,
+			struct config_layer overrides)
 {
 	*ret = *base;
 	for (size_t i = 0; i < overrides.n; i++) {
@@ -191,12 +198,14 @@ static enum err unknown(struct str name, struct err_text *text)
 }
 
 /* Remote storage is not there; the original refuses with these words while its own is switched off. */
-static enum err check_remote(const struct setting_def *def, const struct setting_value *value, struct err_text *text)
+static enum err check_remote(const struct setting_def *def, const struct setting_value *value,
+			     struct err_text *text)
 {
 	if (setting_id(def) == TOPIC_SETTING_REMOTE_STORAGE_ENABLE && value->b)
-		return err_text_set(text, ERR_INVALID_CONFIG,
-				    "Tiered Storage functionality is disabled in the broker. Topic cannot be configured "
-				    "with remote log storage.");
+		return err_text_set(
+			text, ERR_INVALID_CONFIG,
+			"Tiered Storage functionality is disabled in the broker. Topic cannot be configured "
+			"with remote log storage.");
 	return ERR_NONE;
 }
 
@@ -212,7 +221,8 @@ enum err topic_config_check_override(struct str name, struct str value, struct e
 	return err == ERR_NONE ? check_remote(def, &parsed, text) : err;
 }
 
-enum err topic_config_check(const struct topic_config *base, struct config_layer overrides, struct err_text *text)
+enum err topic_config_check(const struct topic_config *base, struct config_layer overrides,
+			    struct err_text *text)
 {
 	size_t n;
 	const struct setting_def *defs = setting_family_defs(SETTING_FAMILY_TOPIC, &n);
@@ -235,10 +245,11 @@ enum err topic_config_check(const struct topic_config *base, struct config_layer
 	}
 	topic_config_build(&config, base, overrides);
 	if (config.min_compaction_lag_ms > config.max_compaction_lag_ms)
-		return err_text_set(text, ERR_INVALID_CONFIG,
-				    "conflict topic config setting min.compaction.lag.ms (%lld) > max.compaction.lag.ms "
-				    "(%lld)",
-				    (long long)config.min_compaction_lag_ms, (long long)config.max_compaction_lag_ms);
+		return err_text_set(
+			text, ERR_INVALID_CONFIG,
+			"conflict topic config setting min.compaction.lag.ms (%lld) > max.compaction.lag.ms "
+			"(%lld)",
+			(long long)config.min_compaction_lag_ms, (long long)config.max_compaction_lag_ms);
 	value = (struct setting_value){.b = config.remote_storage_enable};
 	return check_remote(&setting_defs[TOPIC_SETTING_REMOTE_STORAGE_ENABLE], &value, text);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a server.properties: the properties reader and everything behind it end with findings or a config,
- * never with a crash, and free what they took.
+ * Any bytes as a server.properties: the properties reader and everything behind it end with findings or a
+ * config, never with a crash, and free what they took.
  */
 #include "broker_config.h"
 

@@ -14,18 +14,18 @@
 
 #include "broker_config.h"
 
-#define STOCK                                                                                                      \
-	"process.roles=broker,controller\n"                                                                        \
-	"node.id=1\n"                                                                                              \
-	"controller.quorum.bootstrap.servers=localhost:9093\n"                                                     \
-	"listeners=PLAINTEXT://:9092,CONTROLLER://:9093\n"                                                         \
+#define STOCK                                                                                                \
+	"process.roles=broker,controller\n"                                                                  \
+	"node.id=1\n"                                                                                        \
+	"controller.quorum.bootstrap.servers=localhost:9093\n"                                               \
+	"listeners=PLAINTEXT://:9092,CONTROLLER://:9093\n"                                                   \
 	"controller.listener.names=CONTROLLER\n"
 
-#define assert_str(s, expected)                                                                                    \
-	do {                                                                                                       \
-		struct str got_ = (s);                                                                             \
-		assert_int_equal(got_.len, strlen(expected));                                                      \
-		assert_memory_equal(got_.p, (expected), got_.len);                                                 \
+#define assert_str(s, expected)                                                                              \
+	do {                                                                                                 \
+		struct str got_ = (s);                                                                       \
+		assert_int_equal(got_.len, strlen(expected));                                                \
+		assert_memory_equal(got_.p, (expected), got_.len);                                           \
 	} while (0)
 
 static inline enum err load_text(struct broker_config *config, struct config_report *report, const char *text)

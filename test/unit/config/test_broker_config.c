@@ -5,10 +5,11 @@
 static const char *values_path;
 static const char *sample_path;
 
-#define PEER                                                                                                       \
-	"process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"                      \
-	"listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.quorum.bootstrap.servers=localhost:9093\n"    \
-	"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,"                         \
+#define PEER                                                                                                 \
+	"process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"                 \
+	"listeners=PLAINTEXT://:9092,CONTROLLER://"                                                          \
+	":9093\ncontroller.quorum.bootstrap.servers=localhost:9093\n"                                        \
+	"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,"                   \
 	"SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL\n"
 
 /* The base without the line of `key`. */
@@ -90,13 +91,16 @@ static const char stock_file[] =
 	"listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ninter.broker.listener.name=PLAINTEXT\n"
 	"advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\n"
 	"controller.listener.names=CONTROLLER\n"
-	"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,"
+	"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_"
+	"PLAINTEXT,"
 	"SASL_SSL:SASL_SSL\n"
-	"num.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\nsocket.receive.buffer.bytes=102400\n"
+	"num.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\nsocket.receive.buffer."
+	"bytes=102400\n"
 	"socket.request.max.bytes=104857600\nlog.dirs=/tmp/kraft-combined-logs\nnum.partitions=1\n"
 	"num.recovery.threads.per.data.dir=2\noffsets.topic.replication.factor=1\n"
 	"share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n"
-	"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n#log.flush.interval.messages=10000\n"
+	"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n#log.flush.interval."
+	"messages=10000\n"
 	"log.retention.hours=168\n#log.retention.bytes=1073741824\nlog.segment.bytes=1073741824\n"
 	"log.retention.check.interval.ms=300000\n";
 
@@ -148,33 +152,42 @@ static void test_findings(void **state)
 		const char *more, *code, *key, *part;
 		enum err err;
 	} cases[] = {
-		{"zookeeper.connect=localhost:2181\n", "ML1100", "zookeeper.connect", "keeps its own metadata", ERR_NONE},
-		{"inter.broker.protocol.version=3.5\n", "ML1100", "inter.broker.protocol.version", "Remove", ERR_NONE},
+		{"zookeeper.connect=localhost:2181\n", "ML1100", "zookeeper.connect",
+		 "keeps its own metadata", ERR_NONE},
+		{"inter.broker.protocol.version=3.5\n", "ML1100", "inter.broker.protocol.version", "Remove",
+		 ERR_NONE},
 		{"quota.producer.default=1000\n", "ML1100", "quota.producer.default", "no limit", ERR_NONE},
-		{"log.retention.hour=1\n", "ML1101", "log.retention.hour", "Did you mean log.retention.hours?", ERR_NONE},
-		{"log.retention.hour=1\nconfig.strict=true\n", "ML1101", "log.retention.hour", "Did you mean", ERR_BAD_CONFIG},
+		{"log.retention.hour=1\n", "ML1101", "log.retention.hour",
+		 "Did you mean log.retention.hours?", ERR_NONE},
+		{"log.retention.hour=1\nconfig.strict=true\n", "ML1101", "log.retention.hour", "Did you mean",
+		 ERR_BAD_CONFIG},
 		{"confluent.something.else=1\n", "ML1101", "confluent.something.else", "ignored", ERR_NONE},
 		{"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n", "ML1102",
 		 "authorizer.class.name", "every client could do everything", ERR_BAD_CONFIG},
-		{"client.quota.callback.class=x.Y\n", "ML1102", "client.quota.callback.class", "unlimited", ERR_BAD_CONFIG},
-		{"remote.log.storage.system.enable=true\n", "ML1102", "remote.log.storage.system.enable", "not built in",
+		{"client.quota.callback.class=x.Y\n", "ML1102", "client.quota.callback.class", "unlimited",
 		 ERR_BAD_CONFIG},
+		{"remote.log.storage.system.enable=true\n", "ML1102", "remote.log.storage.system.enable",
+		 "not built in", ERR_BAD_CONFIG},
 		{"config.providers=file\n", "ML1102", "config.providers", "not filled in", ERR_BAD_CONFIG},
-		{"create.topic.policy.class.name=x.Y\n", "ML1102", "create.topic.policy.class.name", "Java", ERR_BAD_CONFIG},
-		{"num.partitions=0\n", "ML1103", "num.partitions", "Value must be at least 1", ERR_BAD_CONFIG},
-		{"controller.quorum.voters=1@x\n", "ML1103", "controller.quorum.voters", "id@host:port", ERR_BAD_CONFIG},
+		{"create.topic.policy.class.name=x.Y\n", "ML1102", "create.topic.policy.class.name", "Java",
+		 ERR_BAD_CONFIG},
+		{"num.partitions=0\n", "ML1103", "num.partitions", "Value must be at least 1",
+		 ERR_BAD_CONFIG},
+		{"controller.quorum.voters=1@x\n", "ML1103", "controller.quorum.voters", "id@host:port",
+		 ERR_BAD_CONFIG},
 		{"broker.id=2\n", "ML1105", "broker.id", "same setting", ERR_BAD_CONFIG},
 		{"log.retention.ms=0\n", "ML1105", "log.retention.ms", "everything at once", ERR_BAD_CONFIG},
-		{"broker.heartbeat.interval.ms=8000\n", "ML1105", "broker.heartbeat.interval.ms", "fences", ERR_NONE},
+		{"broker.heartbeat.interval.ms=8000\n", "ML1105", "broker.heartbeat.interval.ms", "fences",
+		 ERR_NONE},
 		{"num.io.threads=16\n", "ML1109", "num.io.threads", "no effect here", ERR_NONE},
 		{"log.retention.bytes=5\n", "ML1109", "log.retention.bytes", "no effect yet", ERR_NONE},
 		{"rsm.config.x=1\n", "ML1109", "rsm.config.x", "Java class", ERR_NONE},
-		{"leader.replication.throttled.rate=5\n", "ML1101", "leader.replication.throttled.rate", "while the broker runs",
-		 ERR_NONE},
-		{"listener.name.plaintext.segment.bytes=5\n", "ML1101", "listener.name.plaintext.segment.bytes", "one listener",
-		 ERR_NONE},
-		{"listener.name.plaintext.max.connections=-5\n", "ML1103", "listener.name.plaintext.max.connections",
-		 "at least 0", ERR_BAD_CONFIG},
+		{"leader.replication.throttled.rate=5\n", "ML1101", "leader.replication.throttled.rate",
+		 "while the broker runs", ERR_NONE},
+		{"listener.name.plaintext.segment.bytes=5\n", "ML1101",
+		 "listener.name.plaintext.segment.bytes", "one listener", ERR_NONE},
+		{"listener.name.plaintext.max.connections=-5\n", "ML1103",
+		 "listener.name.plaintext.max.connections", "at least 0", ERR_BAD_CONFIG},
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_N(cases); i++) {
@@ -193,7 +206,8 @@ static void test_findings(void **state)
 		}
 		assert_int_equal(err, cases[i].err);
 		assert_non_null(finding);
-		assert_non_null(memmem(finding->text.p, finding->text.len, cases[i].part, strlen(cases[i].part)));
+		assert_non_null(
+			memmem(finding->text.p, finding->text.len, cases[i].part, strlen(cases[i].part)));
 		assert_non_null(memmem(finding->where.p, finding->where.len, "server.properties:", 18));
 		if (err == ERR_NONE)
 			broker_config_deinit(&config);
@@ -207,7 +221,8 @@ static void test_all_mistakes_at_once(void **state)
 	struct config_report report = {0};
 
 	(void)state;
-	assert_int_equal(load_text(&config, &report, "num.partitions=0\nnum.io.threads=x\nlsiteners=a\n"), ERR_BAD_CONFIG);
+	assert_int_equal(load_text(&config, &report, "num.partitions=0\nnum.io.threads=x\nlsiteners=a\n"),
+			 ERR_BAD_CONFIG);
 	assert_non_null(find_finding(&report, "ML1103", "num.partitions"));
 	assert_non_null(find_finding(&report, "ML1103", "num.io.threads"));
 	assert_non_null(find_finding(&report, "ML1101", "lsiteners"));
@@ -225,7 +240,8 @@ static void test_internal_topics(void **state)
 	struct fmt f;
 
 	(void)state;
-	assert_int_equal(load_text(&config, &report, STOCK "transaction.state.log.replication.factor=2\n"), ERR_NONE);
+	assert_int_equal(load_text(&config, &report, STOCK "transaction.state.log.replication.factor=2\n"),
+			 ERR_NONE);
 	assert_false(config.eff.offsets_topic.is_given);
 	assert_int_equal(config.eff.offsets_topic.replication_factor, 1);
 	assert_int_equal(internal_topic_copies(&config.eff.offsets_topic, 1), 1);
@@ -244,9 +260,11 @@ static void test_sources_and_secrets(void **state)
 {
 	const char *env[] = {"KAFKA_NUM_PARTITIONS=6", "KAFKA_LOG_DIRS=/a,/b", NULL};
 	struct str overrides[] = {STR("log.dirs=/c , /d,/c"), STR("ssl.key.password=hunter2")};
-	struct config_source source = {STR("f"), str_bytes(STR(STOCK "num.partitions=3\nmax.connections.per.ip.overrides="
-								     "10.0.0.1:5, [::1]:6,host:7\n")),
-				       env, overrides, 2};
+	struct config_source source = {
+		STR("f"),
+		str_bytes(STR(STOCK "num.partitions=3\nmax.connections.per.ip.overrides="
+				    "10.0.0.1:5, [::1]:6,host:7\n")),
+		env, overrides, 2};
 	struct broker_config config;
 	struct config_report report = {0};
 	char text[256];
@@ -313,7 +331,9 @@ static void test_own_settings(void **state)
 	struct config_report report = {0};
 
 	(void)state;
-	assert_int_equal(load_text(&config, &report, STOCK "durability=synced\nio.backend=posix\nreactors=3\n"), ERR_NONE);
+	assert_int_equal(
+		load_text(&config, &report, STOCK "durability=synced\nio.backend=posix\nreactors=3\n"),
+		ERR_NONE);
 	assert_int_equal(config.eff.durability, DURABILITY_SYNCED);
 	assert_int_equal(config.eff.io_backend, IO_BACKEND_POSIX);
 	assert_int_equal(config.reactors, 3);
@@ -323,11 +343,33 @@ static void test_own_settings(void **state)
 
 static void test_hostile_files(void **state)
 {
-	static const char *const words[] = {"listeners", "=", ",", "://", ":9092", "\n", "PLAINTEXT", "advertised.listeners",
-					    "[::1]", "controller.quorum.voters", "1@", "-1", "log.dirs", "/", "\\", "\\u",
-					    "process.roles=broker,controller\n", "node.id=1\n", "99999999999",
-					    "controller.listener.names=CONTROLLER\n", "CONTROLLER://:9093", " ", "*", "0.0.0.0",
-					    "listener.security.protocol.map", "max.connections.per.ip.overrides", "listener.name.a.max.connections"};
+	static const char *const words[] = {"listeners",
+					    "=",
+					    ",",
+					    "://",
+					    ":9092",
+					    "\n",
+					    "PLAINTEXT",
+					    "advertised.listeners",
+					    "[::1]",
+					    "controller.quorum.voters",
+					    "1@",
+					    "-1",
+					    "log.dirs",
+					    "/",
+					    "\\",
+					    "\\u",
+					    "process.roles=broker,controller\n",
+					    "node.id=1\n",
+					    "99999999999",
+					    "controller.listener.names=CONTROLLER\n",
+					    "CONTROLLER://:9093",
+					    " ",
+					    "*",
+					    "0.0.0.0",
+					    "listener.security.protocol.map",
+					    "max.connections.per.ip.overrides",
+					    "listener.name.a.max.connections"};
 	uint32_t x = 99;
 
 	(void)state;

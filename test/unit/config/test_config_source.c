@@ -13,7 +13,8 @@ static void test_environment_names(void **state)
 		{"KAFKA_A___B", "a-b"},
 		{"KAFKA_A____B", "a-.b"},
 		{"KAFKA_A_____B", "a-_b"},
-		{"KAFKA_LISTENER_NAME_INTERNAL__X_MAX_CONNECTIONS", "listener.name.internal_x.max.connections"},
+		{"KAFKA_LISTENER_NAME_INTERNAL__X_MAX_CONNECTIONS",
+		 "listener.name.internal_x.max.connections"},
 		{"KAFKA_HEAP_OPTS", NULL},
 		{"KAFKA_JMX_OPTS", NULL},
 		{"KAFKA_LOG4J_ROOT_LOGLEVEL", NULL},
@@ -42,10 +43,11 @@ struct fixture {
 	struct config_pairs pairs;
 };
 
-static void read_sources(struct fixture *f, const char *file, const char *const *env, const struct str *overrides,
-			 size_t overrides_n)
+static void read_sources(struct fixture *f, const char *file, const char *const *env,
+			 const struct str *overrides, size_t overrides_n)
 {
-	struct config_source source = {STR("x.properties"), str_bytes(str_of(file)), env, overrides, overrides_n};
+	struct config_source source = {STR("x.properties"), str_bytes(str_of(file)), env, overrides,
+				       overrides_n};
 
 	memset(f, 0, sizeof(*f));
 	config_source_read(&source, &f->arena, &f->report, &f->pairs);
@@ -112,9 +114,12 @@ static void test_bad_forms_are_said(void **state)
 
 static void test_container_derives_listeners(void **state)
 {
-	const char *env[] = {"KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://kafka:9092,EXT://example.org:9094", NULL};
-	const char *given[] = {"KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://kafka:9092", "KAFKA_LISTENERS=PLAINTEXT://:1", NULL};
-	const char *controller[] = {"KAFKA_ADVERTISED_LISTENERS=C://kafka:9092", "KAFKA_PROCESS_ROLES=controller", NULL};
+	const char *env[] = {"KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://kafka:9092,EXT://example.org:9094",
+			     NULL};
+	const char *given[] = {"KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://kafka:9092",
+			       "KAFKA_LISTENERS=PLAINTEXT://:1", NULL};
+	const char *controller[] = {"KAFKA_ADVERTISED_LISTENERS=C://kafka:9092",
+				    "KAFKA_PROCESS_ROLES=controller", NULL};
 	struct fixture f;
 
 	(void)state;

@@ -90,13 +90,15 @@ static void test_own_names_and_advertised(void **state)
 	struct config_report report = {0};
 
 	(void)state;
-	assert_int_equal(load_text(&config, &report,
-				   STOCK "listeners=in://10.0.0.1:19092,Out://[::]:29092,CONTROLLER://:0\n"
-					 "advertised.listeners=IN://a.lan:19092,OUT://example.org:443,CONTROLLER://c.lan:9\n"
-					 "listener.security.protocol.map=IN:PLAINTEXT,out:plaintext,CONTROLLER:PLAINTEXT\n"
-					 "inter.broker.listener.name=in\n"
-					 "listener.name.out.max.connections=7\n"),
-			 ERR_NONE);
+	assert_int_equal(
+		load_text(&config, &report,
+			  STOCK
+			  "listeners=in://10.0.0.1:19092,Out://[::]:29092,CONTROLLER://:0\n"
+			  "advertised.listeners=IN://a.lan:19092,OUT://example.org:443,CONTROLLER://c.lan:9\n"
+			  "listener.security.protocol.map=IN:PLAINTEXT,out:plaintext,CONTROLLER:PLAINTEXT\n"
+			  "inter.broker.listener.name=in\n"
+			  "listener.name.out.max.connections=7\n"),
+		ERR_NONE);
 	assert_int_equal(config.eff.listeners.n, 3);
 	assert_str(config.eff.listeners.v[1].name, "OUT");
 	assert_int_equal(config.eff.listeners.v[1].max_connections, 7);
@@ -116,8 +118,9 @@ static void test_controller_is_advertised_as_voter(void **state)
 	struct config_report report = {0};
 
 	(void)state;
-	assert_int_equal(load_text(&config, &report, STOCK "controller.quorum.voters=1@c1.lan:9093,2@c2.lan:9093\n"),
-			 ERR_NONE);
+	assert_int_equal(
+		load_text(&config, &report, STOCK "controller.quorum.voters=1@c1.lan:9093,2@c2.lan:9093\n"),
+		ERR_NONE);
 	assert_int_equal(config.eff.voters.n, 2);
 	assert_int_equal(config.eff.voters.v[1].id, 2);
 	assert_str(config.eff.advertised_controller.v[0].host, "c1.lan");
@@ -130,16 +133,21 @@ static void test_refusals(void **state)
 	static const struct {
 		const char *more, *code, *key, *part;
 	} cases[] = {
-		{"advertised.listeners=PLAINTEXT://0.0.0.0:9092\n", "ML1002", "advertised.listeners", "no client can connect"},
-		{"listeners=PLAINTEXT://0.0.0.0:9092,CONTROLLER://:9093\n", "ML1002", "listeners", "Set advertised.listeners"},
+		{"advertised.listeners=PLAINTEXT://0.0.0.0:9092\n", "ML1002", "advertised.listeners",
+		 "no client can connect"},
+		{"listeners=PLAINTEXT://0.0.0.0:9092,CONTROLLER://:9093\n", "ML1002", "listeners",
+		 "Set advertised.listeners"},
 		{"listeners=SSL://:9092,CONTROLLER://:9093\ninter.broker.listener.name=SSL\n"
 		 "listener.security.protocol.map=SSL:SSL,CONTROLLER:PLAINTEXT\n",
 		 "ML1102", "listeners", "SSL"},
-		{"listeners=IN://:9092,CONTROLLER://:9093\nlistener.security.protocol.map=IN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+		{"listeners=IN://:9092,CONTROLLER://"
+		 ":9093\nlistener.security.protocol.map=IN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n"
 		 "inter.broker.listener.name=IN\n",
 		 "ML1102", "listeners", "SASL_PLAINTEXT"},
-		{"listeners=PLAINTEXT://:9092,CONTROLLER://:9092\n", "ML1106", "listeners", "both want port 9092"},
-		{"listeners=PLAINTEXT://:9092\n", "ML1106", "controller.listener.names", "CONTROLLER://:9093"},
+		{"listeners=PLAINTEXT://:9092,CONTROLLER://:9092\n", "ML1106", "listeners",
+		 "both want port 9092"},
+		{"listeners=PLAINTEXT://:9092\n", "ML1106", "controller.listener.names",
+		 "CONTROLLER://:9093"},
 		{"process.roles=broker\n", "ML1106", "listeners", "only the broker role"},
 		{"inter.broker.listener.name=NOPE\n", "ML1106", "inter.broker.listener.name", "NOPE"},
 		{"early.start.listeners=NOPE\n", "ML1106", "early.start.listeners", "NOPE"},
@@ -158,7 +166,8 @@ static void test_refusals(void **state)
 		if (!finding)
 			print_findings(&report);
 		assert_non_null(finding);
-		assert_non_null(memmem(finding->text.p, finding->text.len, cases[i].part, strlen(cases[i].part)));
+		assert_non_null(
+			memmem(finding->text.p, finding->text.len, cases[i].part, strlen(cases[i].part)));
 		config_report_deinit(&report);
 	}
 }

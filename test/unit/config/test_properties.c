@@ -13,7 +13,8 @@ static void read_all(const char *text, size_t len, char *ret, size_t cap)
 	enum err err;
 
 	fmt_init(&f, ret, cap);
-	assert_int_equal(properties_init(&reader, (struct bytes){(const uint8_t *)text, len}, &arena), ERR_NONE);
+	assert_int_equal(properties_init(&reader, (struct bytes){(const uint8_t *)text, len}, &arena),
+			 ERR_NONE);
 	while ((err = properties_next(&reader, &pair)) != ERR_NOT_FOUND) {
 		if (err == ERR_NONE)
 			fmt_add(&f, "%.*s=%.*s;", STR_ARGS(pair.key), STR_ARGS(pair.value));
@@ -119,8 +120,9 @@ static void test_too_large(void **state)
 	char *text = calloc(1, PROPERTIES_TEXT_MAX + 1);
 
 	(void)state;
-	assert_int_equal(properties_init(&reader, (struct bytes){(uint8_t *)text, PROPERTIES_TEXT_MAX + 1}, &arena),
-			 ERR_TOO_LARGE);
+	assert_int_equal(
+		properties_init(&reader, (struct bytes){(uint8_t *)text, PROPERTIES_TEXT_MAX + 1}, &arena),
+		ERR_TOO_LARGE);
 	free(text);
 	arena_reset(&arena);
 }

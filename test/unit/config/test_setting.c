@@ -118,17 +118,25 @@ static void test_wording(void **state)
 	static const struct {
 		const char *key, *value, *text;
 	} cases[] = {
-		{"log.segment.bytes", "14", "Invalid value 14 for configuration log.segment.bytes: Value must be at least 1048576"},
-		{"num.partitions", "x", "Invalid value x for configuration num.partitions: Not a number of type INT"},
+		{"log.segment.bytes", "14",
+		 "Invalid value 14 for configuration log.segment.bytes: Value must be at least 1048576"},
+		{"num.partitions", "x",
+		 "Invalid value x for configuration num.partitions: Not a number of type INT"},
 		{"offsets.topic.replication.factor", "40000",
-		 "Invalid value 40000 for configuration offsets.topic.replication.factor: Not a number of type SHORT"},
+		 "Invalid value 40000 for configuration offsets.topic.replication.factor: Not a number of "
+		 "type SHORT"},
 		{"process.roles", "foo",
-		 "Invalid value foo for configuration process.roles: String must be one of: broker, controller"},
-		{"process.roles", "", "Configuration 'process.roles' must not be empty. Valid values include: [broker, controller]"},
-		{"log.dirs", "", "Configuration 'log.dirs' must not be empty. Valid values include: any non-empty value"},
+		 "Invalid value foo for configuration process.roles: String must be one of: broker, "
+		 "controller"},
+		{"process.roles", "",
+		 "Configuration 'process.roles' must not be empty. Valid values include: [broker, "
+		 "controller]"},
+		{"log.dirs", "",
+		 "Configuration 'log.dirs' must not be empty. Valid values include: any non-empty value"},
 		{"log.dirs", "/a,,/b", "Configuration 'log.dirs' values must not be empty."},
 		{"durability", "maybe",
-		 "Invalid value maybe for configuration durability: String must be one of: page-cache, synced"},
+		 "Invalid value maybe for configuration durability: String must be one of: page-cache, "
+		 "synced"},
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_N(cases); i++) {
@@ -144,7 +152,8 @@ static void test_wording(void **state)
 static void test_suggestions(void **state)
 {
 	(void)state;
-	assert_str(setting_suggest(SETTING_FAMILY_BROKER, STR("log.retention.hour"))->name, "log.retention.hours");
+	assert_str(setting_suggest(SETTING_FAMILY_BROKER, STR("log.retention.hour"))->name,
+		   "log.retention.hours");
 	assert_str(setting_suggest(SETTING_FAMILY_BROKER, STR("lsiteners"))->name, "listeners");
 	assert_str(setting_suggest(SETTING_FAMILY_BROKER, STR("num.partition"))->name, "num.partitions");
 	assert_str(setting_suggest(SETTING_FAMILY_TOPIC, STR("retention.mss"))->name, "retention.ms");
@@ -158,9 +167,16 @@ static void test_offset_reset(void **state)
 		const char *value;
 		bool is_ok;
 	} cases[] = {
-		{"latest", true}, {"earliest", true}, {"by_duration:PT1H", true}, {"by_duration:P1DT2H3M4.5S", true},
-		{"none", false},  {"by_duration:", false}, {"by_duration:P", false}, {"by_duration:PT", false},
-		{"by_duration:1H", false}, {"", false},
+		{"latest", true},
+		{"earliest", true},
+		{"by_duration:PT1H", true},
+		{"by_duration:P1DT2H3M4.5S", true},
+		{"none", false},
+		{"by_duration:", false},
+		{"by_duration:P", false},
+		{"by_duration:PT", false},
+		{"by_duration:1H", false},
+		{"", false},
 	};
 	const struct setting_def *def = setting_find_in(SETTING_FAMILY_GROUP, STR("share.auto.offset.reset"));
 
@@ -185,7 +201,8 @@ static void test_hostile_values(void **state)
 	for (size_t i = 0; i < SETTING_N; i++) {
 		err = setting_parse(&setting_defs[i], (struct str){big, 70000}, &value, &text);
 		assert_true(err == ERR_NONE || err == ERR_INVALID_CONFIG);
-		assert_int_equal(setting_parse(&setting_defs[i], (struct str){big, SETTING_VALUE_MAX + 1}, &value, &text),
+		assert_int_equal(setting_parse(&setting_defs[i], (struct str){big, SETTING_VALUE_MAX + 1},
+					       &value, &text),
 				 ERR_INVALID_CONFIG);
 	}
 	free(big);

@@ -19,7 +19,8 @@ static void set_up(struct fixture *f, const char *more, struct config_layer dyna
 	memset(f, 0, sizeof(*f));
 	snprintf(text, sizeof(text), STOCK "%s", more);
 	assert_int_equal(load_text(&f->broker, &f->report, text), ERR_NONE);
-	topic_config_base(&f->base, &(struct topic_config_layers){&f->broker, dynamic_default, dynamic_broker});
+	topic_config_base(&f->base,
+			  &(struct topic_config_layers){&f->broker, dynamic_default, dynamic_broker});
 }
 
 static void tear_down(struct fixture *f)
@@ -65,8 +66,9 @@ static void check_line(const struct fixture *f, char *line)
 		assert_int_equal(err, ERR_INVALID_CONFIG);
 		assert_string_equal(text.text, answer + 2);
 		if (n == 1) {
-			assert_int_equal(topic_config_check_override(entries[0].name, entries[0].value, &text),
-					 ERR_INVALID_CONFIG);
+			assert_int_equal(
+				topic_config_check_override(entries[0].name, entries[0].value, &text),
+				ERR_INVALID_CONFIG);
 			assert_string_equal(text.text, answer + 2);
 		}
 		return;
@@ -77,7 +79,8 @@ static void check_line(const struct fixture *f, char *line)
 	fmt_add(&out, "ok");
 	for (size_t i = 0; i < n; i++) {
 		fmt_add(&out, " ");
-		topic_config_format(&config, setting_id(setting_find_in(SETTING_FAMILY_TOPIC, entries[i].name)), &out);
+		topic_config_format(&config,
+				    setting_id(setting_find_in(SETTING_FAMILY_TOPIC, entries[i].name)), &out);
 	}
 	assert_string_equal(shown, answer);
 }
@@ -137,13 +140,16 @@ static void test_layers_override_in_order(void **state)
 					    {STR("log.retention.ms"), STR("3")},
 					    {STR("min.insync.replicas"), STR("0")}};
 	struct config_entry here[] = {{STR("log.segment.bytes"), STR("4000000")}};
-	struct config_entry own[] = {{STR("segment.bytes"), STR("5000000")}, {STR("cleanup.policy"), STR("compact")}};
+	struct config_entry own[] = {{STR("segment.bytes"), STR("5000000")},
+				     {STR("cleanup.policy"), STR("compact")}};
 	struct fixture f;
 	struct topic_config config;
 
 	(void)state;
-	set_up(&f, "log.segment.bytes=2000000\nlog.retention.hours=2\nlog.roll.hours=1\nlog.message.timestamp.type=LogAppendTime\n"
-		   "compression.type=zstd\nlog.cleanup.policy=compact,delete\n",
+	set_up(&f,
+	       "log.segment.bytes=2000000\nlog.retention.hours=2\nlog.roll.hours=1\nlog.message.timestamp."
+	       "type=LogAppendTime\n"
+	       "compression.type=zstd\nlog.cleanup.policy=compact,delete\n",
 	       (struct config_layer){everywhere, 4}, (struct config_layer){here, 1});
 	assert_int_equal(f.base.segment_bytes, 4000000);
 	assert_int_equal(SOURCE(f.base, SEGMENT_BYTES), SETTING_SOURCE_DYNAMIC_BROKER);
@@ -189,7 +195,8 @@ static void test_finer_units_win(void **state)
 
 static void test_internal_segment_bytes(void **state)
 {
-	struct config_entry own[] = {{STR("internal.segment.bytes"), STR("100")}, {STR("retention.ms"), STR_NULL}};
+	struct config_entry own[] = {{STR("internal.segment.bytes"), STR("100")},
+				     {STR("retention.ms"), STR_NULL}};
 	struct fixture f;
 	struct topic_config config;
 
