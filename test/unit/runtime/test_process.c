@@ -11,14 +11,14 @@
 
 struct heard {
 	sem_t sem;
-	int last; /* read after the semaphore */
+	int last; /* atomic */
 };
 
 static void on_signal(int number, void *ctx)
 {
 	struct heard *heard = ctx;
 
-	heard->last = number;
+	__atomic_store_n(&heard->last, number, __ATOMIC_RELEASE);
 	sem_post(&heard->sem);
 }
 
@@ -36,7 +36,7 @@ static void test_signals(void **state)
 		until.tv_sec += 5;
 		kill(getpid(), numbers[i]);
 		assert_int_equal(sem_timedwait(&heard.sem, &until), 0);
-		assert_int_equal(heard.last, numbers[i]);
+		assert_int_equal(__atomic_load_n(&heard.last, __ATOMIC_ACQUIRE), numbers[i]);
 	}
 	raise(SIGPIPE); /* ignored */
 }
