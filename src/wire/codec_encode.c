@@ -291,6 +291,11 @@ static void write_array(struct encoder *e, const struct msg_step *step, const st
 		prim_put_uvarint(&e->w, array->n < 0 ? 0 : (uint32_t)array->n + 1);
 	else
 		prim_put_u32(&e->w, array->n < 0 ? UINT32_MAX : (uint32_t)array->n);
+	if (step->kind == MSG_INT32) {
+		for (int32_t i = 0; i < array->n; i++)
+			prim_put_u32(&e->w, ((const uint32_t *)(const void *)at)[i]);
+		return;
+	}
 	for (int32_t i = 0; i < array->n; i++, at += field->elem_size)
 		write_one(e, step, field->type, version, at);
 }
