@@ -68,6 +68,10 @@ struct log_dir_listing {
 
 /* Lists; files and directories that are not a partition's are left alone. */
 enum err log_dir_list(struct fs *fs, const char *path, struct arena *arena, struct log_dir_listing *ret) MUST_USE;
+void log_dir_listing_deinit(struct log_dir_listing *listing);
+/* "<topic>-<partition>.<32 hex digits><suffix>", the topic cut where the name would be too long. False when `name` is
+ * no partition's or ret_cap does not suffice. */
+bool log_dir_away_name(struct str name, const char *suffix, struct uuid unique, char *ret, size_t ret_cap);
 /* Renames a partition directory to "<name>.<uuid hex>-stray" / "-delete" and syncs the parent. */
 enum err log_dir_rename_away(struct fs *fs, const char *path, struct str name, const char *suffix,
 			     struct uuid unique) MUST_USE;

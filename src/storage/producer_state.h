@@ -60,7 +60,7 @@ void producer_state_append(struct producer_state *state, const struct batch_info
 void producer_state_undo(struct producer_state *state, const struct producer_undo *undo);
 /* Forgets producers whose newest batch is older than expire_before_ms and that have no open transaction. */
 void producer_state_expire(struct producer_state *state, int64_t expire_before_ms);
-/* Forgets everything at or above / the producers wholly below the offset. */
+/* Forgets everything. */
 void producer_state_truncate_all(struct producer_state *state);
 /* The snapshot file's bytes (version 1), in memory the caller frees with mem_free. */
 struct bytes producer_state_encode(const struct producer_state *state);
