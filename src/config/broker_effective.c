@@ -202,8 +202,6 @@ void broker_effective_fill(struct broker_config *config, struct config_report *r
 	fill_internal_topics(config);
 	config->eff.durability =
 		str_eq_c(config->durability, "synced") ? DURABILITY_SYNCED : DURABILITY_PAGE_CACHE;
-	config->eff.io_backend = str_eq_c(config->io_backend, "posix")	 ? IO_BACKEND_POSIX
-				 : str_eq_c(config->io_backend, "uring") ? IO_BACKEND_URING
-									 : IO_BACKEND_AUTO;
+	config->eff.io_backend = str_eq_c(config->io_backend, "posix") ? IO_BACKEND_POSIX : IO_BACKEND_AUTO;
 	listeners_resolve(config, report);
 }

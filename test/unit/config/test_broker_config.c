@@ -171,6 +171,7 @@ static void test_findings(void **state)
 		{"config.providers=file\n", "ML1102", "config.providers", "not filled in", ERR_BAD_CONFIG},
 		{"create.topic.policy.class.name=x.Y\n", "ML1102", "create.topic.policy.class.name", "Java",
 		 ERR_BAD_CONFIG},
+		{"io.backend=uring\n", "ML1103", "io.backend", "one of: auto, posix", ERR_BAD_CONFIG},
 		{"num.partitions=0\n", "ML1103", "num.partitions", "Value must be at least 1",
 		 ERR_BAD_CONFIG},
 		{"controller.quorum.voters=1@x\n", "ML1103", "controller.quorum.voters", "id@host:port",
