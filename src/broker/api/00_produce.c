@@ -17,8 +17,7 @@
 #include "broker.h"
 #include "internal_topics.h"
 #include "msg/produce.h"
-#include "partition.h"
-#include "scatter.h"
+#include "owner_part.h"
 #include "shard.h"
 
 typedef struct produce_response_responses_partition_responses produce_result;
@@ -26,12 +25,9 @@ typedef struct produce_response_responses_partition_responses produce_result;
 struct produce;
 
 struct produce_part {
-	struct list link;
+	struct owner_part owner;
 	struct produce *produce;
-	struct scatter_leg *leg;
 	struct leader_append append;
-	struct watch open;
-	struct uuid topic_id;
 	const struct produce_request_topic_data_partition_data *in;
 	produce_result *out;
 };
@@ -79,14 +75,14 @@ static void produce_reply(struct scatter *scatter)
 static void produce_part_end(struct produce_part *part, enum err err)
 {
 	part->out->error_code = err_wire(err);
-	scatter_part_done(part->leg);
+	scatter_part_done(part->owner.leg);
 }
 
 static void produce_part_record_errors(struct produce_part *part)
 {
 	struct leader_append *append = &part->append;
 
-	part->out->record_errors = MSG_NEW_N(&part->leg->arena,
+	part->out->record_errors = MSG_NEW_N(&part->owner.leg->arena,
 					     produce_response_responses_partition_responses_record_errors,
 					     append->record_errors_n);
 	part->out->record_errors_n = append->record_errors_n;
@@ -109,34 +105,17 @@ static void produce_part_appended(struct leader_append *append)
 	produce_part_end(part, append->err);
 }
 
-static void produce_part_start(struct produce_part *part);
-
-static void produce_part_opened(struct watch *watch, enum err err)
+static void produce_part_ready(struct owner_part *owner, enum err err)
 {
-	struct produce_part *part = container_of(watch, struct produce_part, open);
-
-	if (err)
-		produce_part_end(part, err);
-	else
-		produce_part_start(part);
-}
-
-static void produce_part_start(struct produce_part *part)
-{
-	struct shard *shard = part->leg->shard;
-	struct partition *partition = shard_partition(shard, part->topic_id, part->in->index);
+	struct produce_part *part = container_of(owner, struct produce_part, owner);
+	struct shard *shard = owner->leg->shard;
 	struct leader_append *append = &part->append;
-	enum err err = partition ? partition_check_leader(partition, -1) : ERR_NOT_LEADER_OR_FOLLOWER;
 
-	if (err == ERR_WOULD_BLOCK) {
-		watch_start(&partition->open_watches, &part->open, WATCH_ANY, produce_part_opened);
-		return;
-	}
 	if (err) {
 		produce_part_end(part, err);
 		return;
 	}
-	append->partition = partition;
+	append->partition = owner->partition;
 	append->records = (uint8_t *)part->in->records.piece.mem; /* the frame is ours to stamp */
 	append->records_len = part->in->records.piece.len;
 	append->acks = part->produce->in->acks;
@@ -144,19 +123,9 @@ static void produce_part_start(struct produce_part *part)
 	append->now_ms = shard->reactor->wall_ms;
 	append->reactor = shard->reactor;
 	append->compress = shard->compress;
-	append->arena = &part->leg->arena;
+	append->arena = &owner->leg->arena;
 	append->done = produce_part_appended;
 	leader_append_start(append);
-}
-
-static void produce_run(struct shard *shard, struct scatter_leg *leg)
-{
-	list_for_each(node, next, &leg->parts) {
-		struct produce_part *part = list_entry(node, struct produce_part, link);
-
-		part->leg = leg;
-		produce_part_start(part);
-	}
 }
 
 /* ---- at home ---- */
@@ -227,13 +196,13 @@ static void produce_split_topic(struct produce *produce, const struct produce_re
 			continue;
 		part = ARENA_NEW(arena, struct produce_part);
 		part->produce = produce;
-		part->topic_id = topic->id;
 		part->in = partition;
 		part->out = result;
-		scatter_add(produce->scatter,
-			    shard_of_partition(produce->request->shard->broker->shards_n, topic->id,
-					       partition->index),
-			    &part->link);
+		part->owner.topic_id = topic->id;
+		part->owner.index = partition->index;
+		part->owner.leader_epoch = -1;
+		part->owner.ready = produce_part_ready;
+		owner_part_add(produce->scatter, &part->owner);
 	}
 }
 
@@ -253,5 +222,5 @@ void api_produce(struct request *request)
 	for (int32_t i = 0; i < produce->in->topic_data_n; i++)
 		produce_split_topic(produce, &produce->in->topic_data[i], &produce->out.responses[i]);
 	request_order_fixed(request);
-	scatter_run(produce->scatter, produce_run, produce_reply);
+	scatter_run(produce->scatter, owner_parts_run, produce_reply);
 }

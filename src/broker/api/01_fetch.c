@@ -23,8 +23,7 @@
 #include "broker.h"
 #include "fetch_session.h"
 #include "msg/fetch.h"
-#include "partition.h"
-#include "scatter.h"
+#include "owner_part.h"
 #include "shard.h"
 
 typedef struct fetch_response_responses_partitions fetch_result;
@@ -35,14 +34,11 @@ struct fetch;
 
 /* One partition of one fetch. */
 struct fetch_part {
-	struct list link;
+	struct owner_part owner;
 	struct fetch *fetch;
 	struct fetch_partition *want;
-	struct uuid topic_id; /* resolved */
-	int shard_index;      /* -1: refused at home */
-	struct scatter_leg *leg;
-	struct partition *partition; /* owner's */
-	struct watch open, news;
+	bool has_owner; /* else refused at home */
+	struct watch news;
 	struct log_read read;
 	enum err err;
 	int64_t high_watermark, log_start;
@@ -84,12 +80,12 @@ static void fetch_disarm(struct fetch *fetch);
 static void fetch_part_end(struct fetch_part *part, enum err err)
 {
 	part->err = err;
-	scatter_part_done(part->leg);
+	scatter_part_done(part->owner.leg);
 }
 
 static bool fetch_part_diverges(struct fetch_part *part)
 {
-	const struct part_log *log = part->partition->log;
+	const struct part_log *log = part->owner.partition->log;
 	int32_t epoch;
 	int64_t end;
 
@@ -112,7 +108,7 @@ static void fetch_part_read_done(struct log_read *read)
 
 static void fetch_part_read(struct fetch_part *part)
 {
-	struct partition *partition = part->partition;
+	struct partition *partition = part->owner.partition;
 	int64_t offset = part->want->fetch_offset;
 
 	part->high_watermark = partition->high_watermark.offset;
@@ -138,46 +134,33 @@ static void fetch_part_read(struct fetch_part *part)
 		fetch_part_end(part, part->read.err);
 }
 
-static void fetch_part_ask(struct fetch_part *part);
-
-static void fetch_part_opened(struct watch *watch, enum err err)
+static void fetch_part_ready(struct owner_part *owner, enum err err)
 {
-	struct fetch_part *part = container_of(watch, struct fetch_part, open);
+	struct fetch_part *part = container_of(owner, struct fetch_part, owner);
 
 	if (err)
-		fetch_part_end(part, err);
-	else
-		fetch_part_ask(part);
-}
-
-static void fetch_part_ask(struct fetch_part *part)
-{
-	enum err err;
-
-	part->partition = shard_partition(part->leg->shard, part->topic_id, part->want->partition);
-	err = part->partition ? partition_check_leader(part->partition, part->want->current_leader_epoch)
-			      : ERR_NOT_LEADER_OR_FOLLOWER;
-	if (err == ERR_WOULD_BLOCK)
-		watch_start(&part->partition->open_watches, &part->open, WATCH_ANY, fetch_part_opened);
-	else if (err)
 		fetch_part_end(part, err);
 	else
 		fetch_part_read(part);
 }
 
+static struct fetch_part *fetch_part_of(struct list *node)
+{
+	return container_of(list_entry(node, struct owner_part, link), struct fetch_part, owner);
+}
+
 static void fetch_leg_ask(struct shard *shard, struct scatter_leg *leg)
 {
 	list_for_each(node, next, &leg->parts) {
-		struct fetch_part *part = list_entry(node, struct fetch_part, link);
+		struct fetch_part *part = fetch_part_of(node);
 
-		part->leg = leg;
 		log_read_release(&part->read);
 		part->read.piece.len = 0;
 		part->diverging_epoch = -1;
 		part->high_watermark = -1;
 		part->log_start = -1;
-		fetch_part_ask(part);
 	}
+	owner_parts_run(shard, leg);
 }
 
 /* ---- on the owner's reactor: waiting ---- */
@@ -187,7 +170,7 @@ static void fetch_news_arrives(struct reactor *reactor, struct msg *msg);
 /* Tells the home reactor once. */
 static void fetch_part_tell(struct fetch_part *part)
 {
-	struct shard *shard = part->leg->shard;
+	struct shard *shard = part->owner.leg->shard;
 	struct fetch_news *news = &part->fetch->news[shard->index];
 
 	if (news->sent)
@@ -209,15 +192,17 @@ static void fetch_part_news(struct watch *watch, enum err err)
 static void fetch_leg_arm(struct shard *shard, struct scatter_leg *leg)
 {
 	list_for_each(node, next, &leg->parts) {
-		struct fetch_part *part = list_entry(node, struct fetch_part, link);
+		struct fetch_part *part = fetch_part_of(node);
 
+		/* The topic may have gone since it was asked. */
+		part->owner.partition = shard_partition(shard, part->owner.topic_id, part->want->partition);
 		log_read_release(&part->read);
 		part->read.piece.len = 0;
-		if (part->partition->state != PARTITION_LEADER ||
-		    part->partition->high_watermark.offset != part->high_watermark)
+		if (!part->owner.partition || part->owner.partition->state != PARTITION_LEADER ||
+		    part->owner.partition->high_watermark.offset != part->high_watermark)
 			fetch_part_tell(part);
 		else
-			watch_start(&part->partition->hw_watches, &part->news, WATCH_ANY, fetch_part_news);
+			watch_start(&part->owner.partition->hw_watches, &part->news, WATCH_ANY, fetch_part_news);
 	}
 	for (int i = leg->parts_n; i > 0; i--)
 		scatter_part_done(leg);
@@ -226,7 +211,7 @@ static void fetch_leg_arm(struct shard *shard, struct scatter_leg *leg)
 static void fetch_leg_disarm(struct shard *shard, struct scatter_leg *leg)
 {
 	list_for_each(node, next, &leg->parts)
-		watch_stop(&list_entry(node, struct fetch_part, link)->news);
+		watch_stop(&fetch_part_of(node)->news);
 	for (int i = leg->parts_n; i > 0; i--)
 		scatter_part_done(leg);
 }
@@ -234,7 +219,7 @@ static void fetch_leg_disarm(struct shard *shard, struct scatter_leg *leg)
 static void fetch_leg_release(struct shard *shard, struct scatter_leg *leg)
 {
 	list_for_each(node, next, &leg->parts)
-		log_read_release(&list_entry(node, struct fetch_part, link)->read);
+		log_read_release(&fetch_part_of(node)->read);
 	for (int i = leg->parts_n; i > 0; i--)
 		scatter_part_done(leg);
 }
@@ -250,10 +235,8 @@ static void fetch_round(struct fetch *fetch, enum fetch_state state, void (*run)
 	for (int32_t i = 0; i < fetch->parts_n; i++) {
 		struct fetch_part *part = &fetch->parts[i];
 
-		if (part->shard_index < 0)
-			continue;
-		part->link = (struct list){0};
-		scatter_add(fetch->scatter, part->shard_index, &part->link);
+		if (part->has_owner)
+			owner_part_add(fetch->scatter, &part->owner);
 	}
 	scatter_run(fetch->scatter, run, done);
 }
@@ -465,7 +448,6 @@ static void fetch_resolve(struct fetch *fetch, struct fetch_part *part)
 	const struct topic_image *topic = by_id ? image_topic_by_id(shard->image, part->want->topic_id)
 						: image_topic(shard->image, part->want->topic);
 
-	part->shard_index = -1;
 	part->diverging_epoch = -1;
 	if (!topic) {
 		part->err = by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION;
@@ -474,8 +456,11 @@ static void fetch_resolve(struct fetch *fetch, struct fetch_part *part)
 	} else if (fetch->in->replica_id >= 0 || fetch->in->replica_state.replica_id >= 0) {
 		part->err = ERR_NOT_LEADER_OR_FOLLOWER; /* no other broker has a copy */
 	} else {
-		part->topic_id = topic->id;
-		part->shard_index = shard_of_partition(shard->broker->shards_n, topic->id, part->want->partition);
+		part->has_owner = true;
+		part->owner.topic_id = topic->id;
+		part->owner.index = part->want->partition;
+		part->owner.leader_epoch = part->want->current_leader_epoch;
+		part->owner.ready = fetch_part_ready;
 	}
 }
 
