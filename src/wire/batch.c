@@ -112,11 +112,12 @@ enum err batch_check_header(struct bytes in, unsigned flags, struct batch_info *
 
 bool batch_iter_next(struct batch_iter *it, struct batch_info *ret)
 {
-	struct bytes rest = {it->in.p + it->pos, it->in.len - it->pos};
+	struct bytes rest;
 	struct batch_info b;
 
-	if (it->err || rest.len == 0)
+	if (it->err || it->pos == it->in.len)
 		return false;
+	rest = (struct bytes){it->in.p + it->pos, it->in.len - it->pos};
 	it->err = batch_parse(rest, &b);
 	if (it->err == ERR_WOULD_BLOCK || (!it->err && b.bytes.len < b.size)) {
 		it->err = ERR_NONE;

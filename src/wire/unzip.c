@@ -28,12 +28,18 @@
 
 static const uint8_t snappy_magic[SNAPPY_MAGIC_LEN] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 
+/* What is left behind the first n bytes. Null stays null. */
+static struct bytes behind(struct bytes b, size_t n)
+{
+	return n ? (struct bytes){b.p + n, b.len - n} : b;
+}
+
 static enum err none_read(struct unzip *u, uint8_t *dst, size_t cap, size_t *n)
 {
 	*n = MIN(cap, u->in.len);
 	if (*n)
 		memcpy(dst, u->in.p, *n);
-	u->in = (struct bytes){u->in.p + *n, u->in.len - *n};
+	u->in = behind(u->in, *n);
 	u->ended = u->in.len == 0;
 	return ERR_NONE;
 }
@@ -80,7 +86,7 @@ static enum err gzip_read(struct unzip *u, uint8_t *dst, size_t cap, size_t *n)
 		z->next_out = dst + *n;
 		z->avail_out = out_len;
 		rc = inflate(z, Z_NO_FLUSH);
-		u->in = (struct bytes){u->in.p + (in_len - z->avail_in), u->in.len - (in_len - z->avail_in)};
+		u->in = behind(u->in, in_len - z->avail_in);
 		*n += out_len - z->avail_out;
 		if (rc == Z_STREAM_END) {
 			u->ended = u->in.len == 0;
@@ -120,7 +126,7 @@ static enum err zstd_read(struct unzip *u, uint8_t *dst, size_t cap, size_t *n)
 		else if (in.pos == in_pos && out.pos == out_pos)
 			return ERR_CORRUPT_MESSAGE;
 	}
-	u->in = (struct bytes){u->in.p + in.pos, u->in.len - in.pos};
+	u->in = behind(u->in, in.pos);
 	*n = out.pos;
 	return ERR_NONE;
 }
@@ -139,7 +145,7 @@ static enum err lz4_head_fix(struct unzip *u)
 	memcpy(u->head, u->in.p, len);
 	u->head[len - 1] = (uint8_t)(XXH32(u->head + 4, len - 5, 0) >> 8);
 	u->head_len = (uint8_t)len;
-	u->in = (struct bytes){u->in.p + len, u->in.len - len};
+	u->in = behind(u->in, len);
 	return ERR_NONE;
 }
 
@@ -179,7 +185,7 @@ static enum err lz4_read(struct unzip *u, uint8_t *dst, size_t cap, size_t *n)
 		if (head)
 			u->head_pos = (uint8_t)(u->head_pos + in_len);
 		else
-			u->in = (struct bytes){u->in.p + in_len, u->in.len - in_len};
+			u->in = behind(u->in, in_len);
 		*n += out_len;
 		if (rc == 0) {
 			/* One frame: the original's readers stop at its end. */
@@ -232,7 +238,7 @@ static enum err snappy_next(struct unzip *u)
 	/* The version numbers in the header are not looked at: some clients write them in the other byte order.
 	 * A header may come again where streams were joined. */
 	if (snappy_at_header(u->in)) {
-		u->in = (struct bytes){u->in.p + SNAPPY_HEADER_LEN, u->in.len - SNAPPY_HEADER_LEN};
+		u->in = behind(u->in, SNAPPY_HEADER_LEN);
 		return ERR_NONE;
 	}
 	if (u->in.len < 4)
@@ -241,7 +247,7 @@ static enum err snappy_next(struct unzip *u)
 	if (len > u->in.len - 4)
 		return ERR_CORRUPT_MESSAGE;
 	err = snappy_unpack(u, (struct bytes){u->in.p + 4, len});
-	u->in = (struct bytes){u->in.p + 4 + len, u->in.len - 4 - len};
+	u->in = behind(u->in, 4 + len);
 	return err;
 }
 
@@ -263,7 +269,7 @@ static enum err snappy_read(struct unzip *u, uint8_t *dst, size_t cap, size_t *n
 		len = MIN(cap - *n, u->ready.len);
 		if (len)
 			memcpy(dst + *n, u->ready.p, len);
-		u->ready = (struct bytes){u->ready.p + len, u->ready.len - len};
+		u->ready = behind(u->ready, len);
 		*n += len;
 	}
 	return ERR_NONE;
