@@ -150,8 +150,7 @@ struct ip_limit_list {
 enum durability { DURABILITY_PAGE_CACHE, DURABILITY_SYNCED };
 enum io_backend_choice { IO_BACKEND_AUTO, IO_BACKEND_POSIX };
 
-/* Copies of an internal topic. is_given: the user said so; else one on one node, see
- * broker_config_single_node. */
+/* Copies of an internal topic. Not given: what internal_topic_copies says, one on one node. */
 struct internal_topic {
 	int16_t replication_factor;
 	int32_t min_isr;

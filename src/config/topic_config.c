@@ -209,12 +209,31 @@ static enum err check_remote(const struct setting_def *def, const struct setting
 	return ERR_NONE;
 }
 
+/* Overrides without a value: all their names in one sentence. */
+static enum err refuse_nulls(struct config_layer overrides, struct err_text *text)
+{
+	char names[400];
+	struct fmt f;
+
+	fmt_init(&f, names, sizeof(names));
+	for (size_t i = 0; i < overrides.n; i++) {
+		if (!overrides.v[i].value.p)
+			fmt_add(&f, "%s%.*s", f.len ? "," : "", STR_ARGS(overrides.v[i].name));
+	}
+	if (f.len == 0)
+		return ERR_NONE;
+	return err_text_set(text, ERR_INVALID_CONFIG, "Null value not supported for topic configs: %s",
+			    names);
+}
+
 enum err topic_config_check_override(struct str name, struct str value, struct err_text *text)
 {
 	const struct setting_def *def = setting_find_in(SETTING_FAMILY_TOPIC, name);
 	struct setting_value parsed;
 	enum err err;
 
+	if (!value.p)
+		return refuse_nulls((struct config_layer){&(struct config_entry){name, value}, 1}, text);
 	if (!def)
 		return unknown(name, text);
 	err = setting_parse(def, value, &parsed, text);
@@ -230,6 +249,9 @@ enum err topic_config_check(const struct topic_config *base, struct config_layer
 	struct setting_value value;
 	enum err err;
 
+	err = refuse_nulls(overrides, text);
+	if (err != ERR_NONE)
+		return err;
 	for (size_t i = 0; i < overrides.n; i++) {
 		if (!setting_find_in(SETTING_FAMILY_TOPIC, overrides.v[i].name))
 			return unknown(overrides.v[i].name, text);

@@ -39,12 +39,13 @@ void topic_config_build(struct topic_config *ret, const struct topic_config *bas
 /* One override: ERR_INVALID_CONFIG with the original's words, "Unknown topic config name: x" for an unknown
  * one. */
 enum err topic_config_check_override(struct str name, struct str value, struct err_text *text) MUST_USE;
-/* All overrides of a topic together, as CreateTopics and IncrementalAlterConfigs check them: names, then
- * values in the order of the table, then values against each other over `base`. */
+/* All overrides of a topic together, as CreateTopics and IncrementalAlterConfigs check them: none without a
+ * value, then names, then values in the order of the table, then values against each other over `base`. */
 enum err topic_config_check(const struct topic_config *base, struct config_layer overrides,
 			    struct err_text *text) MUST_USE;
 
-/* Writes the effective value as the original prints it. */
+/* Writes the effective value as DescribeConfigs prints it; answers to CreateTopics show overrides as they
+ * were given, and leave out internal settings. */
 void topic_config_format(const struct topic_config *config, enum setting_id id, struct fmt *ret);
 /* True for internal.segment.bytes and the like, which are null unless set. */
 bool topic_config_is_null(const struct topic_config *config, enum setting_id id);

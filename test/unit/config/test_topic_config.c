@@ -211,6 +211,23 @@ static void test_internal_segment_bytes(void **state)
 	tear_down(&f);
 }
 
+static void test_null_values(void **state)
+{
+	struct config_entry own[] = {
+		{STR("segment.bytes"), STR_NULL}, {STR("nope"), STR("1")}, {STR("x"), STR_NULL}};
+	struct fixture f;
+	struct err_text text;
+
+	(void)state;
+	set_up(&f, "", (struct config_layer){0}, (struct config_layer){0});
+	assert_int_equal(topic_config_check(&f.base, (struct config_layer){own, 3}, &text),
+			 ERR_INVALID_CONFIG);
+	assert_string_equal(text.text, "Null value not supported for topic configs: segment.bytes,x");
+	assert_int_equal(topic_config_check_override(own[0].name, own[0].value, &text), ERR_INVALID_CONFIG);
+	assert_string_equal(text.text, "Null value not supported for topic configs: segment.bytes");
+	tear_down(&f);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +236,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_layers_override_in_order),
 		cmocka_unit_test(test_finer_units_win),
 		cmocka_unit_test(test_internal_segment_bytes),
+		cmocka_unit_test(test_null_values),
 	};
 
 	if (argc != 2)
