@@ -7,6 +7,7 @@
  */
 #include "codec.h"
 
+#include "check.h"
 #include "codec_internal.h"
 #include "prim.h"
 
@@ -20,14 +21,15 @@ void msg_init(const struct msg_type *type, void *obj)
 	memcpy(obj, type->defaults, type->size);
 }
 
-void *msg_new_n(struct arena *arena, const struct msg_type *type, size_t n)
+void *msg_new_n(struct arena *arena, const struct msg_type *type, int64_t n)
 {
 	uint8_t *p;
 
-	if (n == 0)
+	if (n <= 0)
 		return NULL;
-	p = arena_alloc_raw(arena, n * type->size);
-	for (size_t i = 0; i < n; i++)
+	CHECK_OP(n, <=, INT32_MAX);
+	p = arena_alloc_raw(arena, (size_t)n * type->size);
+	for (int64_t i = 0; i < n; i++)
 		msg_init(type, p + i * type->size);
 	return p;
 }
@@ -129,6 +131,21 @@ static size_t elem_len_min(const struct msg_field *field, uint8_t flags, int16_t
 	return codec_kind_len[field->kind];
 }
 
+/* Zeroed memory for `n` things that the input announced, or NULL with an error. */
+static void *decode_alloc(struct prim_reader *r, size_t n, size_t size)
+{
+	size_t len;
+	void *p = NULL;
+
+	if (!__builtin_mul_overflow(n, size, &len) && len <= r->mem_left)
+		p = arena_try_alloc_n(r->arena, n, size);
+	if (!p)
+		prim_fail(r, ERR_TOO_LARGE, "%zu elements are over the limit of memory", n);
+	else
+		r->mem_left -= len;
+	return p;
+}
+
 /* Replicas, in-sync sets, partitions: by far the most frequent arrays. */
 static void decode_int32s(struct prim_reader *r, int32_t n, uint32_t *ret)
 {
@@ -154,11 +171,9 @@ static void decode_array(struct prim_reader *r, const struct msg_step *step, con
 		prim_fail(r, ERR_DECODE, "%lld elements, %zu bytes left", (long long)n, prim_left(r));
 		return;
 	}
-	at = arena_try_alloc_n(r->arena, (size_t)n, field->elem_size);
-	if (!at) {
-		prim_fail(r, ERR_TOO_LARGE, "%lld elements are over the limit of memory", (long long)n);
+	at = decode_alloc(r, (size_t)n, field->elem_size);
+	if (!at)
 		return;
-	}
 	ret->p = at;
 	ret->n = (int32_t)n;
 	if (field->kind == MSG_INT32) {
@@ -182,12 +197,9 @@ static void decode_pointer(struct prim_reader *r, const struct msg_step *step, c
 		present = step->flags & MSG_TAGGED ? prim_uvarint(r) != 0 : (int8_t)prim_u8(r) >= 0;
 	if (!present || r->fault.err != ERR_NONE)
 		return;
-	*ret = arena_try_alloc_n(r->arena, 1, type->size);
-	if (!*ret) {
-		prim_fail(r, ERR_TOO_LARGE, "over the limit of memory");
-		return;
-	}
-	decode_struct(r, type, version, *ret);
+	*ret = decode_alloc(r, 1, type->size);
+	if (*ret)
+		decode_struct(r, type, version, *ret);
 }
 
 static inline void decode_step(struct prim_reader *r, const struct msg_type *type, const struct msg_step *step,
@@ -212,11 +224,9 @@ static void decode_unknown_tag(struct prim_reader *r, const struct msg_type *typ
 	struct tagged_fields *unknown = (struct tagged_fields *)(obj + type->tags_offset);
 
 	if (unknown->n == 0) {
-		unknown->p = arena_try_alloc_n(r->arena, tags_left, sizeof(*unknown->p));
-		if (!unknown->p) {
-			prim_fail(r, ERR_TOO_LARGE, "tags are over the limit of memory");
+		unknown->p = decode_alloc(r, tags_left, sizeof(*unknown->p));
+		if (!unknown->p)
 			return;
-		}
 	}
 	unknown->p[unknown->n++] = (struct tagged_field){tag, {r->p, len}};
 	r->p += len;
@@ -291,7 +301,12 @@ enum err codec_decode(const struct msg_type *type, int16_t version, struct bytes
 		      size_t *ret_used, struct err_text *text)
 {
 	const uint8_t *p = in.p ? in.p : (const uint8_t *)"";
-	struct prim_reader r = {.p = p, .end = p + in.len, .arena = arena, .fault = {.text = text}};
+	size_t limit = arena->limit ? arena->limit : ARENA_LIMIT_DEFAULT;
+	struct prim_reader r = {.p = p,
+				.end = p + in.len,
+				.arena = arena,
+				.mem_left = MAX(limit / CODEC_DECODE_PART, CODEC_DECODE_MIN),
+				.fault = {.text = text}};
 
 	if (!msg_has_version(type, version)) {
 		msg_init(type, ret);

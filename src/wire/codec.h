@@ -139,18 +139,26 @@ static inline bool msg_has_version(const struct msg_type *type, int16_t version)
 
 /* Sets every field to its default; nothing is freed. */
 void msg_init(const struct msg_type *type, void *obj);
-/* n default objects in the arena. NULL for n 0. */
-void *msg_new_n(struct arena *arena, const struct msg_type *type, size_t n) MUST_USE;
+/* n default objects in the arena; NULL for n <= 0, so the count of a null array may be passed. */
+void *msg_new_n(struct arena *arena, const struct msg_type *type, int64_t n) MUST_USE;
 /* MSG_NEW(arena, fetch_response) is a struct fetch_response * */
 #define MSG_NEW(arena, name) ((struct name *)msg_new_n((arena), &name##_type, 1))
-#define MSG_NEW_N(arena, name, n) ((struct name *)msg_new_n((arena), &name##_type, (size_t)(n)))
+#define MSG_NEW_N(arena, name, n) ((struct name *)msg_new_n((arena), &name##_type, (n)))
+
+/*
+ * One message may take this part of its arena's limit (32 MiB by default), though never less than the minimum. The
+ * rest is for the answer: an answer can be 18 times the size of its request in C (an int32 of OffsetFetch becomes a
+ * struct), and it is made by arena_alloc, which aborts at the limit.
+ */
+#define CODEC_DECODE_PART 32
+#define CODEC_DECODE_MIN ((size_t)1 << 20)
 
 /*
  * Reads one message from the start of `in` into `ret` (of type->size bytes, any content). Arrays lie in `arena`;
  * strings, bytes, records and unknown tags are views of `in`. `ret_used` (NULL is fine) is where the message ended:
  * whether bytes may follow is the caller's rule. On an error `ret` is a default object and `text` (NULL is fine)
  * names the field: "topics[3].partitions[7].isr: 12 elements, 9 bytes left".
- * ERR_UNSUPPORTED_VERSION, ERR_DECODE, ERR_TOO_LARGE past the limit of the arena.
+ * ERR_UNSUPPORTED_VERSION, ERR_DECODE, ERR_TOO_LARGE past the limit of memory.
  * Strings are not checked to be UTF-8: Kafka does not refuse them either, it replaces what it cannot read.
  */
 enum err codec_decode(const struct msg_type *type, int16_t version, struct bytes in, struct arena *arena, void *ret,

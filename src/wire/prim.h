@@ -36,6 +36,7 @@ struct prim_reader {
 	const uint8_t *p;
 	const uint8_t *end;
 	struct arena *arena;
+	size_t mem_left; /* bytes it may still take from the arena */
 	struct prim_fault fault;
 };
 

@@ -50,6 +50,7 @@ static void test_defaults(void **state)
 	assert_int_equal(req->rack_id.len, 0);
 	assert_int_equal(topics[1].topic_authorized_operations, INT32_MIN);
 	assert_null(msg_new_n(arena, &fetch_request_type, 0));
+	assert_null(MSG_NEW_N(arena, fetch_request, -1));
 	/* The one nullable struct whose default is an empty struct. */
 	assert_non_null(MSG_NEW(arena, consumer_group_member_metadata_value)->classic_member_metadata);
 }
@@ -140,6 +141,24 @@ static void test_memory_limit(void **state)
 				      &text),
 			 ERR_TOO_LARGE);
 	assert_text(&text, "topics: 4000 elements are over the limit of memory");
+	arena_reset(&arena);
+}
+
+/* Room is left for the answer. */
+static void test_memory_share(void **state)
+{
+	struct arena arena = {.limit = MIB(64)};
+	size_t len = 1 << 20;
+	uint8_t *in = arena_alloc(*state, len);
+	struct metadata_request req;
+	uint32_t n = 100 * 1000;
+
+	store_be32(in, n);
+	assert_int_equal(codec_decode(&metadata_request_type, 0, (struct bytes){in, len}, &arena, &req, NULL, NULL),
+			 ERR_TOO_LARGE);
+	store_be32(in, n / 10);
+	assert_int_equal(codec_decode(&metadata_request_type, 0, (struct bytes){in, len}, &arena, &req, NULL, NULL),
+			 ERR_NONE);
 	arena_reset(&arena);
 }
 
@@ -416,6 +435,7 @@ int main(void)
 		T(test_error_names_array),
 		T(test_hostile_lengths),
 		T(test_memory_limit),
+		T(test_memory_share),
 		T(test_version_out_of_range),
 		T(test_field_the_version_lacks),
 		T(test_null_the_version_lacks),
