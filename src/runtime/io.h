@@ -132,10 +132,10 @@ static inline void io_cancel(struct io *io, struct io_op *op)
 
 struct io_posix_options {
 	int helpers_n;          /* threads for IO_WORK, shared by the reactors of the process */
-	size_t recv_block_len;  /* bytes of a receive block */
+	size_t recv_block_len;  /* bytes of a receive block; 0: 512 KiB */
 };
 
-struct io_posix_shared; /* helper threads and the posix fs: one per process */
+struct io_posix_shared; /* helper threads and the posix fs: one per process; making it ignores SIGPIPE */
 struct io_posix_shared *io_posix_shared_new(const struct io_posix_options *options);
 void io_posix_shared_free(struct io_posix_shared *shared);
 struct fs *io_posix_fs(struct io_posix_shared *shared);

@@ -444,6 +444,7 @@ struct io *io_posix_new(struct io_posix_shared *shared)
 	io->epoll_fd = epoll_fd;
 	io->wake_fd = wake_fd;
 	io->has_pwait2 = true;
+	io->has_cachestat = true;
 	list_init(&io->submitted);
 	list_init(&io->completed);
 	list_init(&io->ready);

@@ -56,6 +56,7 @@ struct io_posix {
 	int64_t bytes_left;      /* budget of this turn */
 	int turns_since_poll;
 	bool has_pwait2;
+	bool has_cachestat;
 	int jobs_n;              /* at the helpers or in jobs_done */
 	pthread_mutex_t jobs_lock;
 	pthread_cond_t jobs_cond;

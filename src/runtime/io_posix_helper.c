@@ -65,6 +65,8 @@ struct io_posix_shared *io_posix_shared_new(const struct io_posix_options *optio
 	sigset_t all, before;
 
 	CHECK_OP(options->helpers_n, >, 0);
+	/* sendfile has no flag against it. */
+	signal(SIGPIPE, SIG_IGN);
 	fs_posix_init(&shared->fs);
 	shared->recv_block_len = options->recv_block_len ? options->recv_block_len : POSIX_RECV_BLOCK_LEN_DEFAULT;
 	shared->helpers_n = MIN(options->helpers_n, POSIX_HELPERS_MAX);

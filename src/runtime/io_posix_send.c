@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sending pieces. Memory and what the page cache holds of files go out together, in one sendmsg, file parts read
- * into the reactor's scratch first: on loopback that beats sendfile up to the scratch's size, and a receiver in
- * another machine costs the same copy. A file part that would have to wait for the disk is loaded by a helper, and
- * the send goes on when it is back.
+ * Sending pieces. Memory and short parts of files go out together in one sendmsg, the file parts read into the
+ * reactor's scratch first. A longer part of a file goes by sendfile, which spares the copy, but only when the
+ * system says (cachestat) that all of it stands in the page cache, since sendfile would wait for the disk; without
+ * that call everything takes the first way. A part that is not cached is loaded by a helper, and the send goes on
+ * when it is back.
  *
  * 1. pieces[0] is the first piece that has not left completely; bytes leave in order.
  * 2. A load covers the front of pieces[0] from its `pos`. While it is at a helper the send waits and nothing is
@@ -13,7 +14,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fs_posix.h"
@@ -22,6 +25,27 @@
 
 #define POSIX_SEND_IOV_MAX 64
 #define POSIX_SEND_CHUNK_MIN (32 * 1024)
+/* From here on sendfile is cheaper than a copy and its extra calls; see README.md for the figures. */
+#define POSIX_SENDFILE_MIN (32 * 1024)
+#define POSIX_SENDFILE_MAX (1024 * 1024)
+
+#ifndef __NR_cachestat
+#define __NR_cachestat 451
+#endif
+
+/* What the system call takes and gives; older headers do not have it. */
+struct posix_cache_range {
+	uint64_t pos;
+	uint64_t len;
+};
+
+struct posix_cache_pages {
+	uint64_t cached;
+	uint64_t dirty;
+	uint64_t writeback;
+	uint64_t evicted;
+	uint64_t recently_evicted;
+};
 
 struct posix_load {
 	struct posix_job job;
@@ -135,6 +159,11 @@ static bool posix_batch_add_file(struct io_posix *io, struct posix_batch *batch,
 	return n == piece->len;
 }
 
+static bool posix_goes_by_sendfile(const struct io_posix *io, const struct piece *piece)
+{
+	return piece->file != PIECE_NO_FILE && piece->len >= POSIX_SENDFILE_MIN && io->has_cachestat;
+}
+
 static void posix_batch_fill(struct io_posix *io, struct posix_sock *sock, struct posix_batch *batch)
 {
 	const struct io_op *op = sock->out;
@@ -156,6 +185,10 @@ static void posix_batch_fill(struct io_posix *io, struct posix_sock *sock, struc
 		if (piece->len == 0)
 			continue;
 		if (batch->iov_n == POSIX_SEND_IOV_MAX || batch->bytes >= sock->send_chunk) {
+			batch->is_cut = true;
+			return;
+		}
+		if (batch->iov_n > 0 && posix_goes_by_sendfile(io, piece)) {
 			batch->is_cut = true;
 			return;
 		}
@@ -243,12 +276,91 @@ static bool posix_send_batch(struct io_posix *io, struct posix_sock *sock, const
 	return true;
 }
 
-void posix_send(struct io_posix *io, struct posix_sock *sock)
+static bool posix_is_cached(struct io_posix *io, int fd, int64_t pos, size_t len)
+{
+	struct posix_cache_range range = {.pos = (uint64_t)pos, .len = len};
+	struct posix_cache_pages pages;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (syscall(__NR_cachestat, fd, &range, &pages, 0) < 0) {
+		io->has_cachestat = false;
+		return false;
+	}
+	return pages.cached > (range.pos + len - 1) / page - range.pos / page;
+}
+
+enum posix_sent { POSIX_SENT_NOTHING, POSIX_SENT_SOME, POSIX_SENT_STOP };
+
+/* Sends the front of pieces[0] by sendfile if that suits it. STOP: the op has ended or waits. */
+static enum posix_sent posix_send_file(struct io_posix *io, struct posix_sock *sock)
+{
+	const struct piece *piece = sock->out->send.pieces;
+	off_t pos;
+	size_t len;
+	ssize_t n;
+
+	if (sock->load || sock->out->send.pieces_n == 0 || !posix_goes_by_sendfile(io, piece))
+		return POSIX_SENT_NOTHING;
+	pos = piece->pos;
+	len = MIN(piece->len, (size_t)POSIX_SENDFILE_MAX);
+	if (!posix_is_cached(io, (int)piece->file, pos, len))
+		return POSIX_SENT_NOTHING;
+	do
+		n = sendfile(sock->fd, (int)piece->file, &pos, len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		sock->is_writable = false;
+		posix_sock_watch(io, sock);
+		return POSIX_SENT_STOP;
+	}
+	if (n < 0 && (errno == EINVAL || errno == ENOSYS))
+		return POSIX_SENT_NOTHING;
+	if (n <= 0) {
+		posix_send_fail(io, sock, n < 0 ? posix_net_error(errno) : ERR_IO);
+		return POSIX_SENT_STOP;
+	}
+	io->bytes_left -= n;
+	posix_send_advance(sock, (size_t)n);
+	return POSIX_SENT_SOME;
+}
+
+/* Sends memory and file parts by way of scratch, or asks a helper for a cold part. False: ended or waits. */
+static bool posix_send_copy(struct io_posix *io, struct posix_sock *sock)
 {
 	struct io_op *op = sock->out;
+	struct posix_batch batch;
+
+	batch.iov_n = 0;
+	batch.bytes = 0;
+	batch.scratch_used = 0;
+	batch.is_cut = false;
+	batch.err = ERR_NONE;
+	posix_batch_fill(io, sock, &batch);
+	if (batch.iov_n > 0) {
+		if (!posix_send_batch(io, sock, &batch))
+			return false;
+		if (!batch.is_cut)
+			posix_end(io, op, ERR_NONE, op->result);
+		return batch.is_cut;
+	}
+	if (batch.err == ERR_WOULD_BLOCK) {
+		/* Pieces without bytes before it go, so that the load is for pieces[0]. */
+		posix_send_advance(sock, 0);
+		if (!posix_load_start(io, sock, op->send.pieces))
+			posix_send_fail(io, sock, ERR_TOO_MANY_FILES);
+	} else if (batch.err) {
+		posix_send_fail(io, sock, batch.err);
+	} else {
+		posix_end(io, op, ERR_NONE, op->result);
+	}
+	return false;
+}
+
+void posix_send(struct io_posix *io, struct posix_sock *sock)
+{
 
 	while (sock->is_writable) {
-		struct posix_batch batch;
+		enum posix_sent sent;
 
 		if (sock->load && !sock->load->is_back)
 			return; /* its return makes the socket ready */
@@ -256,32 +368,11 @@ void posix_send(struct io_posix *io, struct posix_sock *sock)
 			posix_send_fail(io, sock, sock->load->err ? sock->load->err : ERR_IO);
 			return;
 		}
-		batch.iov_n = 0;
-		batch.bytes = 0;
-		batch.scratch_used = 0;
-		batch.is_cut = false;
-		batch.err = ERR_NONE;
-		posix_batch_fill(io, sock, &batch);
-		if (batch.iov_n > 0) {
-			if (!posix_send_batch(io, sock, &batch))
-				return;
-			if (!batch.is_cut) {
-				posix_end(io, op, ERR_NONE, op->result);
-				return;
-			}
-		} else if (batch.err == ERR_WOULD_BLOCK) {
-			/* Pieces without bytes before it go, so that the load is for pieces[0]. */
-			posix_send_advance(sock, 0);
-			if (!posix_load_start(io, sock, op->send.pieces))
-				posix_send_fail(io, sock, ERR_TOO_MANY_FILES);
+		sent = posix_send_file(io, sock);
+		if (sent == POSIX_SENT_STOP)
 			return;
-		} else {
-			if (batch.err)
-				posix_send_fail(io, sock, batch.err);
-			else
-				posix_end(io, op, ERR_NONE, op->result);
+		if (sent == POSIX_SENT_NOTHING && !posix_send_copy(io, sock))
 			return;
-		}
 		if (io->bytes_left <= 0) {
 			posix_make_ready(io, sock);
 			return;

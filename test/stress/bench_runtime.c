@@ -4,7 +4,7 @@
  *
  *    bench_runtime hop                     a message to another reactor and back, alone and in batches
  *    bench_runtime echo|bare PORT          an echo server on reactors' I/O, and on a bare epoll loop
- *    bench_runtime file PORT KIB           a server that answers each byte with KIB from a cached file
+ *    bench_runtime file PORT KIB           a server that answers each request with 100 bytes and KIB from a cached file
  *    bench_runtime load PORT CONNS SECONDS WANT   each connection asks again as soon as WANT bytes came
  *
  * Servers run for a minute at most, or until the first connection of theirs has ended. Run them under strace -c to
@@ -134,7 +134,7 @@ struct server {
 struct echo {
 	struct io_op recv;
 	struct io_op send;
-	struct piece piece;
+	struct piece pieces[2];
 	uint8_t data[REQUEST_LEN];
 	struct server *server;
 	io_sock sock;
@@ -158,14 +158,16 @@ static void echo_received(struct io_op *op)
 		return;
 	}
 	if (server->file != FS_FILE_NONE) {
-		echo->piece = (struct piece){.file = server->file, .len = server->file_len};
+		echo->pieces[0] = (struct piece){.mem = echo->data, .file = PIECE_NO_FILE, .len = REQUEST_LEN};
+		echo->pieces[1] = (struct piece){.file = server->file, .len = server->file_len};
+		echo->send.send.pieces_n = 2;
 	} else {
 		memcpy(echo->data, op->recv.got.p, op->recv.got.len);
-		echo->piece = (struct piece){.mem = echo->data, .file = PIECE_NO_FILE, .len = op->recv.got.len};
+		echo->pieces[0] = (struct piece){.mem = echo->data, .file = PIECE_NO_FILE, .len = op->recv.got.len};
+		echo->send.send.pieces_n = 1;
 	}
 	echo->send.send.sock = echo->sock;
-	echo->send.send.pieces = &echo->piece;
-	echo->send.send.pieces_n = 1;
+	echo->send.send.pieces = echo->pieces;
 	io_submit(io, &echo->send);
 	io_submit(io, &echo->recv);
 }

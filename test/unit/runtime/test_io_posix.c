@@ -386,6 +386,30 @@ static void test_peer_leaves_mid_send(void **state)
 	free(data);
 }
 
+/* sendfile raises SIGPIPE where sendmsg can be told not to. */
+static void test_peer_leaves_mid_file(void **state)
+{
+	struct world *w = *state;
+	uint8_t *data = malloc(FILE_LEN);
+	fs_file file = make_file(w, data);
+	struct piece pieces[30];
+	struct call send = {.op.send = {.pieces = pieces, .pieces_n = ARRAY_N(pieces)}};
+	int peer;
+
+	for (size_t i = 0; i < ARRAY_N(pieces); i++)
+		pieces[i] = (struct piece){.file = file, .len = FILE_LEN};
+	pair(w, &peer, &send.op.send.sock);
+	start(w, &send, IO_SEND);
+	run_idle(w, 60);
+	assert_int_equal(send.done_n, 0);
+	close(peer);
+	run_until(w, &send, 1);
+	assert_int_equal(send.err, ERR_DISCONNECTED);
+	assert_true(send.result > 0);
+	fs_close(w->io->fs, file);
+	free(data);
+}
+
 static void test_reset_while_receiving(void **state)
 {
 	struct world *w = *state;
@@ -728,7 +752,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_recv_and_end), T(test_recv_block_is_shared), T(test_recv_into), T(test_send_mixed),
-		T(test_send_cold), T(test_send_file_too_short), T(test_peer_leaves_mid_send),
+		T(test_send_cold), T(test_send_file_too_short), T(test_peer_leaves_mid_send), T(test_peer_leaves_mid_file),
 		T(test_reset_while_receiving), T(test_cancel_every_stage), T(test_close_with_both), T(test_connect),
 		T(test_hand_over), T(test_work), T(test_free_with_work_under_way), T(test_write),
 		T(test_wake_and_deadline), T(test_no_descriptor_left), T(test_addresses),
