@@ -128,6 +128,36 @@ static void test_controller_is_advertised_as_voter(void **state)
 	broker_config_deinit(&config);
 }
 
+/* One port may be shared by one IPv4 and one IPv6 address, and by nothing else. */
+static void test_shared_ports(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		enum err err;
+	} cases[] = {
+		{"127.0.0.1:9092", "[::1]:9092", ERR_NONE},
+		{"127.0.0.1:9092", "127.0.0.2:9092", ERR_BAD_CONFIG},
+		{"[::1]:9092", "[::2]:9092", ERR_BAD_CONFIG},
+		{"127.0.0.1:9092", "localhost:9092", ERR_BAD_CONFIG},
+		{"127.0.0.1:0", "127.0.0.1:0", ERR_NONE},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_N(cases); i++) {
+		struct broker_config config;
+		struct config_report report = {0};
+		char text[2048];
+
+		snprintf(text, sizeof(text),
+			 STOCK "listeners=A://%s,B://%s,CONTROLLER://:9093\ninter.broker.listener.name=A\n"
+			       "listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT,CONTROLLER:PLAINTEXT\n",
+			 cases[i].a, cases[i].b);
+		assert_int_equal(load_text(&config, &report, text), cases[i].err);
+		if (cases[i].err == ERR_NONE)
+			broker_config_deinit(&config);
+		config_report_deinit(&report);
+	}
+}
+
 static void test_refusals(void **state)
 {
 	static const struct {
@@ -180,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_stock_node),
 		cmocka_unit_test(test_own_names_and_advertised),
 		cmocka_unit_test(test_controller_is_advertised_as_voter),
+		cmocka_unit_test(test_shared_ports),
 		cmocka_unit_test(test_refusals),
 	};
 
