@@ -53,8 +53,8 @@ enum err controller_logged(struct controller *controller, const struct controlle
 			   int64_t end_offset, int32_t epoch, struct err_text *text) MUST_USE;
 /* Everything below `offset` is committed; *ret (borrowed) is the newest committed image. */
 void controller_committed(struct controller *controller, int64_t offset, struct image **ret);
-/* The append of everything uncommitted failed: forget it. */
-void controller_failed(struct controller *controller);
+/* An append failed: the log ends at end_offset again, and what was decided beyond is forgotten. */
+void controller_failed(struct controller *controller, int64_t end_offset);
 
 /* Operations. Requests and responses are the wire's own structs (msg/x.h); responses are filled in `arena`. Each
  * returns an error only when nothing at all could be decided (out of memory budget, not active). */
