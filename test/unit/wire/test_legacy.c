@@ -136,6 +136,39 @@ static void offsets_in_wrappers(void **state)
 	compress_ctx_deinit(&ctx);
 }
 
+/* A wrapper with log append time gives its time to all inside, whatever they say themselves. */
+static void times_in_wrappers(void **state)
+{
+	struct bytes v = {(const uint8_t *)"v", 1};
+	uint8_t inner[64];
+	uint8_t outer[256];
+	struct compress_ctx ctx = {0};
+
+	for (uint8_t attributes = CODEC_GZIP; attributes <= (CODEC_GZIP | BATCH_LOG_APPEND_TIME);
+	     attributes += BATCH_LOG_APPEND_TIME) {
+		struct scratch packed = {0};
+		struct scratch into = {0};
+		struct legacy_iter it;
+		struct legacy_record r;
+		struct batch_info b;
+		size_t len = message(inner, 0, 1, 0, v);
+
+		store_be64(inner + 18, 555);
+		assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT, (struct bytes){inner, len}, &packed),
+				 0);
+		len = message(outer, 9, 1, attributes, scratch_bytes(&packed));
+		store_be64(outer + 18, 777);
+		assert_int_equal(batch_check_header((struct bytes){outer, len}, 0, &b), 0);
+		assert_int_equal(legacy_iter_init(&it, &b, 0, &ctx, &into), 0);
+		assert_true(legacy_iter_next(&it, &r));
+		assert_int_equal(r.timestamp, attributes & BATCH_LOG_APPEND_TIME ? 777 : 555);
+		assert_int_equal(b.max_timestamp, 777);
+		scratch_deinit(&packed);
+		scratch_deinit(&into);
+	}
+	compress_ctx_deinit(&ctx);
+}
+
 static void broken_wrappers(void **state)
 {
 	struct bytes v = {(const uint8_t *)"v", 1};
@@ -147,7 +180,7 @@ static void broken_wrappers(void **state)
 	size_t len;
 	int n;
 
-	for (int what = 0; what < 7; what++) {
+	for (int what = 0; what < 8; what++) {
 		len = message(inner, 0, 1, 0, v);
 		switch (what) {
 		case 0: /* nothing inside */
@@ -167,6 +200,11 @@ static void broken_wrappers(void **state)
 			break;
 		case 5: /* value length beyond the message */
 			store_be32(inner + 30, 2);
+			store_be32(inner + 12, crc32_plain(0, inner + 16, len - 16));
+			break;
+		case 6: /* a byte behind the value */
+			inner[len++] = 0;
+			store_be32(inner + 8, (uint32_t)(len - 12));
 			store_be32(inner + 12, crc32_plain(0, inner + 16, len - 16));
 			break;
 		default: /* value length -2 */
@@ -213,6 +251,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_sets),
 		cmocka_unit_test(offsets_in_wrappers),
+		cmocka_unit_test(times_in_wrappers),
 		cmocka_unit_test(broken_wrappers),
 		cmocka_unit_test(old_lz4_header),
 	};

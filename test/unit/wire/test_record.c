@@ -280,6 +280,35 @@ static void builder_is_bounded(void **state)
 	scratch_deinit(&out);
 }
 
+/* What the cleaner leaves of a producer's last batch: neither codec nor delete horizon. */
+static void emptied_batch(void **state)
+{
+	struct compress_ctx ctx = {0};
+	struct scratch out = {0};
+	struct batch_spec spec = BATCH_SPEC_INIT;
+	struct batch_builder b;
+	struct batch_info info;
+	struct bytes built;
+
+	spec.base_offset = 40;
+	spec.codec = CODEC_ZSTD;
+	spec.attributes = BATCH_DELETE_HORIZON | BATCH_TRANSACTIONAL;
+	spec.delete_horizon = 4711;
+	spec.append_time = 99;
+	assert_int_equal(batch_builder_init(&b, &spec, &out, &ctx), 0);
+	batch_builder_set_last_offset(&b, 44);
+	assert_int_equal(batch_builder_finish(&b, &built), 0);
+	assert_int_equal(built.len, BATCH_HEADER_LEN);
+	assert_int_equal(batch_check_header(built, BATCH_CHECK_CRC, &info), 0);
+	assert_int_equal(info.attributes, BATCH_TRANSACTIONAL);
+	assert_int_equal(info.base_timestamp, NO_TIMESTAMP);
+	assert_int_equal(info.max_timestamp, 99);
+	assert_int_equal(info.last_offset, 44);
+	assert_int_equal(info.records_n, 0);
+	scratch_deinit(&out);
+	compress_ctx_deinit(&ctx);
+}
+
 /* One body per rule: true when the record must be refused. */
 static void malformed_records(void **state)
 {
@@ -350,6 +379,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(golden_built_again),
 		cmocka_unit_test(markers),
 		cmocka_unit_test(control_records),
+		cmocka_unit_test(emptied_batch),
 		cmocka_unit_test(builder_is_bounded),
 		cmocka_unit_test(malformed_records),
 	};
