@@ -21,7 +21,7 @@ FOLDERS_NOT_OURS = ("next-4.4",)
 
 
 def snake(name):
-    name = name.replace("KRaft", "Kraft").replace("kRaft", "kraft").replace("2Pc", "_2pc").replace("V3And", "v3_and_")
+    name = name.replace("KRaft", "Kraft").replace("kRaft", "kraft").replace("2Pc", "_2pc")
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     return re.sub("__+", "_", name)
 
