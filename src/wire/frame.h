@@ -11,14 +11,6 @@
 
 #define FRAME_PREFIX_LEN 4
 
-/* What does not look like a frame, recognised by its first bytes, so that the log can say so. */
-enum frame_stranger {
-	FRAME_STRANGER_NONE,
-	FRAME_STRANGER_HTTP,
-	FRAME_STRANGER_TLS,
-	FRAME_STRANGER_SSH,
-};
-
 struct frame {
 	struct bytes body; /* without the length; borrowed from the input */
 	size_t used;       /* bytes of the input that the frame takes, 0 while it is not whole */
@@ -30,8 +22,5 @@ struct frame {
  * over `len_max`, ERR_DECODE for a negative one; both end the connection.
  */
 enum err frame_cut(struct bytes in, size_t len_max, struct frame *ret) MUST_USE;
-
-/* Judges the first bytes of a connection; needs at least 4 to say anything. */
-enum frame_stranger frame_recognise(struct bytes in);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cutting the stream, and recognising who is no Kafka client. */
+/* Cutting the stream into frames. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,29 +36,11 @@ static void test_bad_lengths(void **state)
 	assert_int_equal(frame.body.len, 0);
 }
 
-static enum frame_stranger recognise(const char *text)
-{
-	return frame_recognise(str_bytes(str_of(text)));
-}
-
-static void test_strangers(void **state)
-{
-	static const uint8_t tls[] = {0x16, 3, 1, 2, 0}, kafka[] = {0, 0, 0, 20};
-
-	assert_int_equal(recognise("GET / HTTP/1.1\r\n"), FRAME_STRANGER_HTTP);
-	assert_int_equal(recognise("POST /x"), FRAME_STRANGER_HTTP);
-	assert_int_equal(recognise("SSH-2.0-OpenSSH"), FRAME_STRANGER_SSH);
-	assert_int_equal(recognise("GE"), FRAME_STRANGER_NONE);
-	assert_int_equal(frame_recognise((struct bytes){tls, sizeof(tls)}), FRAME_STRANGER_TLS);
-	assert_int_equal(frame_recognise((struct bytes){kafka, sizeof(kafka)}), FRAME_STRANGER_NONE);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_bad_lengths),
-		cmocka_unit_test(test_strangers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

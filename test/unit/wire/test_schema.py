@@ -62,7 +62,8 @@ class Refused(unittest.TestCase):
         self.refuse("index   int32     2+   default -1", "index   int32     2+   null 2+",
                     "x.msg:8: a single int32 cannot be null")
         self.refuse("id      int32 ", "id      node  ", "x.msg:18: struct thing_response_node contains itself")
-        self.refuse("listeners broker", "listeners brokers", "x.msg:3: listeners are broker and controller, not 'brokers'")
+        self.refuse("listeners broker", "listeners brokers",
+                    "x.msg:3: listeners are broker and controller, not 'brokers'")
         self.refuse("versions 1-4", "versions 1+", "x.msg:3: wants versions with both ends, flexible, and listeners")
         self.refuse("\nresponse", "\nreply", "x.msg:12: 'reply' cannot stand here")
 
