@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Record batches as they lie on the wire and in segments: read the header, walk from batch to batch, change the
- * header fields a leader may change, build a new batch. Everything works in place on memory of the caller.
+ * Record batches as they lie on the wire and in segments: read the header, walk from batch to batch, change
+ * the header fields a leader may change, build a new batch. Everything works in place on memory of the
+ * caller.
  *
- * Format 2 has a header of 61 bytes and a CRC-32C over everything from byte 21 on. Formats 0 and 1 (only in old
- * segments) share the first 17 bytes: offset, size, and a version byte at 16. batch_parse and the iterator read
- * all three, so that recovery needs one loop; what is inside an old wrapper is legacy.h's matter.
+ * Format 2 has a header of 61 bytes and a CRC-32C over everything from byte 21 on. Formats 0 and 1 (only in
+ * old segments) share the first 17 bytes: offset, size, and a version byte at 16. batch_parse and the
+ * iterator read all three, so that recovery needs one loop; what is inside an old wrapper is legacy.h's
+ * matter.
  *
  * Offset and leader epoch are outside the checksum: a leader stamps them without touching it.
  */
@@ -58,7 +60,7 @@
 
 /* A header, taken apart. `bytes` borrows from the memory that was parsed. */
 struct batch_info {
-	struct bytes bytes;        /* the batch, header included; after batch_parse as much of it as there was */
+	struct bytes bytes;        /* the batch with its header; after batch_parse as much as there was */
 	size_t size;               /* of the whole batch with its first 12 bytes */
 	int64_t base_offset;       /* formats 0, 1: the one offset that is stored, the last in a wrapper */
 	int64_t last_offset;       /* formats 0, 1: the same */
@@ -69,7 +71,7 @@ struct batch_info {
 	int8_t magic;
 	int16_t producer_epoch;
 	int64_t producer_id;
-	int64_t base_timestamp;    /* of the first record; the delete horizon when that bit is set; -1 when empty */
+	int64_t base_timestamp;    /* of the first record; or the delete horizon, by that bit; -1 if none */
 	int64_t max_timestamp;     /* format 1: as stored, which a wrapper carries for all inside; 0: -1 */
 	int32_t base_sequence;
 	int32_t records_n;         /* may be 0 after compaction; formats 0, 1: -1, unknown */
@@ -100,7 +102,8 @@ static inline bool batch_has_delete_horizon(const struct batch_info *batch)
 	return batch->magic == BATCH_MAGIC_NOW && (batch->attributes & BATCH_DELETE_HORIZON) != 0;
 }
 
-/* A producer's sequence number `delta` records after `sequence`: after INT32_MAX follows 0. NO_SEQUENCE stays. */
+/* A producer's sequence number `delta` records after `sequence`: after INT32_MAX follows 0. NO_SEQUENCE
+ * stays. */
 static inline int32_t sequence_add(int32_t sequence, int32_t delta)
 {
 	return sequence < 0 ? NO_SEQUENCE : (int32_t)(((uint32_t)sequence + (uint32_t)delta) & INT32_MAX);
@@ -113,8 +116,8 @@ static inline int32_t batch_last_sequence(const struct batch_info *batch)
 
 /*
  * Reads the header at the start of `in`, which may end before the batch does (61 bytes always suffice).
- * ERR_WOULD_BLOCK: `in` ends within the header. ERR_CORRUPT_MESSAGE: size below the format's least or above 2 GB,
- * unknown format, negative count or last offset delta. Neither CRC nor codec number is looked at.
+ * ERR_WOULD_BLOCK: `in` ends within the header. ERR_CORRUPT_MESSAGE: size below the format's least or above 2
+ * GB, unknown format, negative count or last offset delta. Neither CRC nor codec number is looked at.
  */
 enum err batch_parse(struct bytes in, struct batch_info *ret) MUST_USE;
 
@@ -161,8 +164,10 @@ static inline void batch_set_leader_epoch(uint8_t *batch, int32_t epoch)
 	store_be32(batch + BATCH_LEADER_EPOCH_AT, (uint32_t)epoch);
 }
 
-/* Sets timestamp type and maximum; when that changes a byte, clears unknown attributes and computes the checksum
- * anew. True when it did. */
+/*
+ * Sets timestamp type and maximum; when that changes a byte, clears unknown attributes and computes the
+ * checksum anew. True when it did.
+ */
 bool batch_set_max_timestamp(uint8_t *batch, bool log_append_time, int64_t max_timestamp);
 /* The same for any change of attributes. */
 bool batch_set_attributes(uint8_t *batch, uint16_t attributes);

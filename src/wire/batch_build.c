@@ -37,10 +37,12 @@ enum err batch_builder_init(struct batch_builder *b, const struct batch_spec *sp
 		.out = out,
 		.records = spec->codec == CODEC_NONE ? out : &ctx->plain,
 		.start = out->len,
-		.base_timestamp = spec->attributes & BATCH_DELETE_HORIZON ? spec->delete_horizon : NO_TIMESTAMP,
+		.base_timestamp = NO_TIMESTAMP,
 		.max_timestamp = NO_TIMESTAMP,
 		.last_offset_delta = -1,
 	};
+	if (spec->attributes & BATCH_DELETE_HORIZON)
+		b->base_timestamp = spec->delete_horizon;
 	if (b->records != out)
 		b->records->len = 0;
 	out->len += BATCH_HEADER_LEN;
@@ -59,7 +61,8 @@ enum err batch_builder_add_at(struct batch_builder *b, int64_t offset, int64_t t
 		return ERR_TOO_LARGE;
 	if (b->records_n == 0 && !(b->spec.attributes & BATCH_DELETE_HORIZON))
 		base = timestamp;
-	err = record_write(b->records, (int32_t)delta, (int64_t)((uint64_t)timestamp - (uint64_t)base), fields);
+	err = record_write(b->records, (int32_t)delta, (int64_t)((uint64_t)timestamp - (uint64_t)base),
+			   fields);
 	if (err)
 		return err;
 	b->base_timestamp = base;

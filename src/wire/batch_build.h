@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building a batch of format 2: for metadata records, control batches, compaction, clients and tests. Records go
- * straight into the caller's memory; with a codec they gather in the context's `plain` and are packed at the end.
+ * Building a batch of format 2: for metadata records, control batches, compaction, clients and tests. Records
+ * go straight into the caller's memory; with a codec they gather in the context's `plain` and are packed at
+ * the end.
  *
  *	batch_builder_init(&b, &spec, &out, &ctx);
  *	err = batch_builder_add(&b, timestamp, &fields);	... more
@@ -52,7 +53,8 @@ struct batch_builder {
 enum err batch_builder_init(struct batch_builder *b, const struct batch_spec *spec, struct scratch *out,
 			    struct compress_ctx *ctx) MUST_USE;
 /* The next offset. ERR_TOO_LARGE: `out` is full; the batch is as before and can still be finished. */
-enum err batch_builder_add(struct batch_builder *b, int64_t timestamp, const struct record_fields *fields) MUST_USE;
+enum err batch_builder_add(struct batch_builder *b, int64_t timestamp,
+			   const struct record_fields *fields) MUST_USE;
 /* At `offset`, which is above the last one. */
 enum err batch_builder_add_at(struct batch_builder *b, int64_t offset, int64_t timestamp,
 			      const struct record_fields *fields) MUST_USE;
@@ -61,14 +63,16 @@ size_t batch_builder_len(const struct batch_builder *b);
 /* For compaction, where the last record may be gone: what the header says, at least the last record's. */
 void batch_builder_set_last_offset(struct batch_builder *b, int64_t last_offset);
 /*
- * Packs and writes the header. *ret is the batch within `out`. A batch without records becomes what compaction
- * leaves of a producer's last batch: no codec, base timestamp -1, max timestamp from the spec's append_time.
- * ERR_TOO_LARGE by out->max; `out` is then cut back to before the batch.
+ * Packs and writes the header. *ret is the batch within `out`. A batch without records becomes what
+ * compaction leaves of a producer's last batch: no codec, base timestamp -1, max timestamp from the spec's
+ * append_time. ERR_TOO_LARGE by out->max; `out` is then cut back to before the batch.
  */
 enum err batch_builder_finish(struct batch_builder *b, struct bytes *ret) MUST_USE;
 
-/* Writes the header of `info` (all fields but crc, last_offset and bytes; magic is 2) and, over the whole batch of
- * info->size bytes at p, its checksum. */
+/*
+ * Writes the header of `info` (all fields but crc, last_offset and bytes; magic is 2) and, over the whole
+ * batch of info->size bytes at p, its checksum.
+ */
 void batch_header_write(uint8_t *p, const struct batch_info *info);
 
 #endif

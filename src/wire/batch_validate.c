@@ -2,9 +2,9 @@
 /*
  * The leader's checks on produced batches. See batch_validate.h.
  *
- * Three steps: the frame (sizes, checksum, header rules), one walk over the records, the stamp. Nothing of the
- * input changes before the third. Records are walked where they lie; packed ones pass through a window that grows
- * only to the size of the largest record, and only as fast as bytes come out of the codec.
+ * Three steps: the frame (sizes, checksum, header rules), one walk over the records, the stamp. Nothing of
+ * the input changes before the third. Records are walked where they lie; packed ones pass through a window
+ * that grows only to the size of the largest record, and only as fast as bytes come out of the codec.
  */
 #include "batch_validate.h"
 
@@ -93,7 +93,8 @@ static enum err check_frame(struct bytes in, const struct batch_rules *rules, st
 	if (in.p[BATCH_MAGIC_AT] != BATCH_MAGIC_NOW)
 		return refuse(verdict, ERR_INVALID_RECORD, "Only message format 2 is accepted.");
 	if (frame_size((struct bytes){in.p + size, in.len - size}, &second))
-		return refuse(verdict, ERR_CORRUPT_MESSAGE, "The batch is followed by bytes that are no batch.");
+		return refuse(verdict, ERR_CORRUPT_MESSAGE,
+			      "The batch is followed by bytes that are no batch.");
 	if (second)
 		return refuse(verdict, ERR_INVALID_RECORD, "There is more than one batch for a partition.");
 	if (load_be64(in.p + BATCH_OFFSET_AT) != 0)
@@ -115,13 +116,16 @@ static enum err check_frame(struct bytes in, const struct batch_rules *rules, st
 static enum err check_header(const struct batch_info *batch, struct batch_verdict *verdict)
 {
 	if (batch->records_n != (int64_t)batch->last_offset_delta + 1)
-		return refuse(verdict, ERR_INVALID_RECORD, "Count of records and last offset delta disagree.");
+		return refuse(verdict, ERR_INVALID_RECORD,
+			      "Count of records and last offset delta disagree.");
 	if (batch_is_control(batch))
 		return refuse(verdict, ERR_INVALID_RECORD, "Clients cannot write control batches.");
 	if (batch->producer_id >= 0 && batch->base_sequence < 0)
-		return refuse(verdict, ERR_INVALID_RECORD, "A batch with a producer id needs a sequence number.");
+		return refuse(verdict, ERR_INVALID_RECORD,
+			      "A batch with a producer id needs a sequence number.");
 	if (batch->producer_id >= 0 && batch->producer_epoch < 0)
-		return refuse(verdict, ERR_INVALID_RECORD, "A batch with a producer id needs a producer epoch.");
+		return refuse(verdict, ERR_INVALID_RECORD,
+			      "A batch with a producer id needs a producer epoch.");
 	if (batch_codec(batch) >= CODEC_N)
 		return refuse(verdict, ERR_UNSUPPORTED_COMPRESSION_TYPE, "The codec is unknown.");
 	return ERR_NONE;
@@ -178,8 +182,8 @@ static bool record_is_fine(const struct walk *w, const struct record_shape *shap
 }
 
 /*
- * Walks the whole records between p and end; *ret_p is where the first that is not whole begins. ERR_INVALID_RECORD
- * for what no further byte could mend.
+ * Walks the whole records between p and end; *ret_p is where the first that is not whole begins.
+ * ERR_INVALID_RECORD for what no further byte could mend.
  */
 static enum err walk_records(struct walk *w, const uint8_t *p, const uint8_t *end, const uint8_t **ret_p)
 {
@@ -192,7 +196,8 @@ static enum err walk_records(struct walk *w, const uint8_t *p, const uint8_t *en
 		body = record_varint(p, end, &len);
 		if (unlikely(!body)) {
 			if (end - p >= VARINT32_MAX)
-				return refuse(w->verdict, ERR_INVALID_RECORD, "A record's length is malformed.");
+				return refuse(w->verdict, ERR_INVALID_RECORD,
+					      "A record's length is malformed.");
 			break;
 		}
 		if (unlikely(len < 0))
@@ -202,9 +207,11 @@ static enum err walk_records(struct walk *w, const uint8_t *p, const uint8_t *en
 		if (unlikely(!record_shape_read(body, body + len, &shape)))
 			return refuse(w->verdict, ERR_INVALID_RECORD, "A record is malformed.");
 		if (unlikely(shape.offset_delta != w->next))
-			return refuse(w->verdict, ERR_INVALID_RECORD, "Offset deltas do not count 0, 1, 2, ...");
-		timestamp = w->has_fixed ? w->fixed_timestamp
-					 : (int64_t)((uint64_t)w->base_timestamp + (uint64_t)shape.timestamp_delta);
+			return refuse(w->verdict, ERR_INVALID_RECORD,
+				      "Offset deltas do not count 0, 1, 2, ...");
+		timestamp = (int64_t)((uint64_t)w->base_timestamp + (uint64_t)shape.timestamp_delta);
+		if (unlikely(w->has_fixed))
+			timestamp = w->fixed_timestamp;
 		if (unlikely(!record_is_fine(w, &shape, timestamp)))
 			record_judge(w, &shape, timestamp);
 		if (timestamp > w->highest) {
@@ -233,8 +240,10 @@ static enum err walk_plain(struct walk *w, struct bytes payload)
 	return ERR_NONE;
 }
 
-/* What a failed codec means: size limits keep their error, the rest is the client's mistake, not the network's,
- * since the checksum was right. */
+/*
+ * What a failed codec means: size limits keep their error, the rest is the client's mistake, not the
+ * network's, since the checksum was right.
+ */
 static enum err refuse_codec(struct batch_verdict *verdict, enum err err)
 {
 	if (err == ERR_TOO_LARGE)
@@ -266,7 +275,8 @@ static enum err walk_packed(struct walk *w, struct compress_ctx *ctx, enum codec
 			return err;
 		window->len = (size_t)(window->p + window->len - rest);
 		if (w->next == w->records_n && window->len)
-			return refuse(w->verdict, ERR_INVALID_RECORD, "Bytes are left behind the last record.");
+			return refuse(w->verdict, ERR_INVALID_RECORD,
+				      "Bytes are left behind the last record.");
 		memmove(window->p, rest, window->len);
 		if (n < room) {
 			if (w->next < w->records_n)
@@ -295,7 +305,8 @@ static void stamp_in_place(uint8_t *p, const struct batch_rules *rules, struct b
 	CHECK(!batch_check_header(verdict->batch.bytes, 0, &verdict->batch));
 }
 
-/* Packs `payload` with the topic's codec behind a new header. Records stay as they are, so the base timestamp too. */
+/* Packs `payload` with the topic's codec behind a new header. Records stay as they are, so the base timestamp
+ * too. */
 static enum err rebuild(struct bytes payload, const struct batch_rules *rules, struct compress_ctx *ctx,
 			struct batch_verdict *verdict)
 {
@@ -324,7 +335,8 @@ static enum err rebuild(struct bytes payload, const struct batch_rules *rules, s
 	return ERR_NONE;
 }
 
-enum err batch_validate(uint8_t *records, size_t len, const struct batch_rules *rules, struct compress_ctx *ctx,
+enum err batch_validate(uint8_t *records, size_t len, const struct batch_rules *rules,
+			struct compress_ctx *ctx,
 			struct batch_verdict *verdict)
 {
 	struct batch_info *batch = &verdict->batch;
@@ -382,8 +394,8 @@ void record_error_format(struct fmt *f, const struct record_error *error, const 
 		return;
 	case RECORD_TIMESTAMP:
 		rules_window(rules, &min, &max);
-		fmt_add(f, "Timestamp %" PRId64 " is not within %" PRId64 " to %" PRId64 ".", error->timestamp, min,
-			max);
+		fmt_add(f, "Timestamp %" PRId64 " is not within %" PRId64 " to %" PRId64 ".",
+			error->timestamp, min, max);
 		return;
 	case RECORD_TIMESTAMP_TYPE:
 		fmt_add(f, "A producer cannot set the timestamp type LogAppendTime.");

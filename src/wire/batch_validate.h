@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a leader does with the record set of a Produce request before it appends: refuse what must not be stored,
- * stamp offset and epoch, set timestamps as the topic wants them, pack anew where the topic's codec is another.
- * Most batches are good and pass through in place, with only bytes outside the checksum changed.
+ * What a leader does with the record set of a Produce request before it appends: refuse what must not be
+ * stored, stamp offset and epoch, set timestamps as the topic wants them, pack anew where the topic's codec
+ * is another. Most batches are good and pass through in place, with only bytes outside the checksum changed.
  *
  * Same as Kafka's leader, save that offset deltas which do not count 0, 1, 2, ... are refused in every codec
  * (Kafka stores them as they are when nothing is compressed, which no consumer can read in order), that bytes
@@ -20,7 +20,7 @@ struct batch_rules {
 	int64_t offset;                  /* of the first record */
 	int64_t timestamp_before_max_ms; /* message.timestamp.before.max.ms; INT64_MAX: any */
 	int64_t timestamp_after_max_ms;
-	size_t size_max;                 /* max.message.bytes, counted before and after packing anew; 0: any */
+	size_t size_max;                 /* max.message.bytes, before and after packing anew; 0: any */
 	int32_t leader_epoch;
 	int level;                       /* of `codec` */
 	enum codec codec;                /* compression.type, unless keep_codec */
@@ -46,12 +46,12 @@ struct record_error {
 #define RECORD_ERRORS_MAX 64
 
 struct batch_verdict {
-	/* On success: the batch to append. In place (within the input), or in ctx->built until its next use. */
+	/* On success: the batch to append, within the input or in ctx->built (until its next use). */
 	struct batch_info batch;
 	bool rebuilt;
-	int64_t append_time;          /* now with log append time, else NO_TIMESTAMP: LogAppendTimeMs of the answer */
+	int64_t append_time;          /* with log append time now, else NO_TIMESTAMP: for the answer */
 	int64_t max_timestamp;
-	int64_t max_timestamp_offset; /* of the first record that has it; Kafka's time index takes batch.last_offset */
+	int64_t max_timestamp_offset; /* of the first record with it; a time index takes batch.last_offset */
 	/* On failure. */
 	const char *why;              /* static text: never NULL */
 	int32_t errors_n;             /* bad records, all of them */
@@ -59,19 +59,20 @@ struct batch_verdict {
 };
 
 /*
- * `records`: the record set of one partition, exactly one batch; part of another batch behind it is cut off, as in
- * Kafka. It is changed only when the answer is ERR_NONE. `verdict` is filled in every case.
+ * `records`: the record set of one partition, exactly one batch; part of another batch behind it is cut off,
+ * as in Kafka. It is changed only when the answer is ERR_NONE. `verdict` is filled in every case.
  *
- * ERR_INVALID_RECORD        none or several batches, format 0 or 1, base offset not 0, counts, control batch, producer
- *                           without sequence or epoch, malformed records, undecodable bytes, missing keys
- * ERR_CORRUPT_MESSAGE       checksum, size field, unknown format
- * ERR_MESSAGE_TOO_LARGE     size_max; the records unpack to too much
- * ERR_INVALID_TIMESTAMP     at least one record error is about a timestamp
+ * ERR_INVALID_RECORD     none or several batches, format 0 or 1, base offset not 0, counts, control batch,
+ *                        producer without sequence or epoch, malformed records, bad packing, missing keys
+ * ERR_CORRUPT_MESSAGE    checksum, size field, unknown format
+ * ERR_MESSAGE_TOO_LARGE  size_max; the records unpack to too much
+ * ERR_INVALID_TIMESTAMP  at least one record error is about a timestamp
  * ERR_UNSUPPORTED_COMPRESSION_TYPE  codec number 5 to 7
  *
  * Which codec which version of Produce may carry, transactions and producer state are the caller's matters.
  */
-enum err batch_validate(uint8_t *records, size_t len, const struct batch_rules *rules, struct compress_ctx *ctx,
+enum err batch_validate(uint8_t *records, size_t len, const struct batch_rules *rules,
+			struct compress_ctx *ctx,
 			struct batch_verdict *verdict) MUST_USE;
 
 /* Stamps a validated batch again, when its place was decided later. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names, scratch memory, contexts and the whole-buffer forms of the codecs; reading piece by piece: unzip.c. */
+/* Names, scratch memory, contexts, whole buffers packed and unpacked; reading piece by piece is in unzip.c. */
 #include "compress.h"
 
 #define ZLIB_CONST
@@ -184,8 +184,8 @@ static enum err gzip_compress(struct compress_ctx *ctx, int level, struct bytes 
 		z = MEM_NEW(z_stream);
 		z->zalloc = zlib_alloc;
 		z->zfree = zlib_free;
-		CHECK_OP(deflateInit2(z, level, Z_DEFLATED, GZIP_WBITS, GZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY), ==,
-			 Z_OK);
+		CHECK(deflateInit2(z, level, Z_DEFLATED, GZIP_WBITS, GZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) ==
+		      Z_OK);
 		ctx->gzip_out = z;
 		ctx->gzip_level = level;
 	}
@@ -206,7 +206,8 @@ static enum err gzip_compress(struct compress_ctx *ctx, int level, struct bytes 
 /* The block stream of snappy-java: magic, two version numbers, then blocks with their length in front. */
 static enum err snappy_blocks_compress(struct bytes in, struct scratch *out)
 {
-	static const uint8_t header[SNAPPY_HEADER_LEN] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1};
+	static const uint8_t header[SNAPPY_HEADER_LEN] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1,
+							  0, 0, 0, 1};
 	enum err err = scratch_append(out, header, sizeof(header));
 
 	for (size_t pos = 0; !err && pos < in.len; pos += SNAPPY_BLOCK_LEN) {
@@ -216,7 +217,8 @@ static enum err snappy_blocks_compress(struct bytes in, struct scratch *out)
 		err = scratch_reserve(out, 4 + packed);
 		if (err)
 			break;
-		CHECK(snappy_compress((const char *)in.p + pos, len, (char *)out->p + out->len + 4, &packed) == SNAPPY_OK);
+		CHECK(snappy_compress((const char *)in.p + pos, len, (char *)out->p + out->len + 4,
+				      &packed) == SNAPPY_OK);
 		store_be32(out->p + out->len, (uint32_t)packed);
 		out->len += 4 + packed;
 	}
@@ -225,7 +227,7 @@ static enum err snappy_blocks_compress(struct bytes in, struct scratch *out)
 
 static enum err lz4_compress(struct compress_ctx *ctx, int level, struct bytes in, struct scratch *out)
 {
-	/* The original's readers know independent blocks only; its default level is the fast mode of the library. */
+	/* The original reads independent blocks only; its default level is the library's fast mode. */
 	LZ4F_preferences_t prefs = {
 		.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
 		.compressionLevel = level == LZ4_LEVEL_DEFAULT ? 0 : MIN(level, LZ4_LEVEL_LAST),
@@ -271,7 +273,8 @@ static enum err zstd_compress(struct compress_ctx *ctx, int level, struct bytes 
 	return ERR_NONE;
 }
 
-enum err codec_compress(struct compress_ctx *ctx, enum codec codec, int level, struct bytes in, struct scratch *out)
+enum err codec_compress(struct compress_ctx *ctx, enum codec codec, int level, struct bytes in,
+			struct scratch *out)
 {
 	bool use_default = level == COMPRESS_LEVEL_DEFAULT;
 

@@ -45,8 +45,9 @@ enum err control_add(struct batch_builder *b, int64_t timestamp, enum control_ty
 void control_marker_build(uint8_t ret[CONTROL_MARKER_LEN], const struct control_marker *marker)
 {
 	/* One record whose deltas are 0: length, attributes, deltas, key, value, no headers. */
-	static const uint8_t record[CONTROL_MARKER_LEN - BATCH_HEADER_LEN] = {2 * 16, 0, 0, 0, 2 * KEY_LEN, 0, 0, 0, 0,
-									      2 * MARKER_LEN};
+	static const uint8_t record[CONTROL_MARKER_LEN - BATCH_HEADER_LEN] = {
+		2 * 16, 0, 0, 0, 2 * KEY_LEN, 0, 0, 0, 0, 2 * MARKER_LEN,
+	};
 	struct batch_info info = {
 		.size = CONTROL_MARKER_LEN,
 		.base_offset = marker->offset,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control records: what brokers and controllers write among the records, never clients. In a partition the marker
- * that ends a transaction; in the metadata log the records of the quorum. The key is a version and a type; the
- * values of the quorum's types are messages of their own, opaque here.
+ * Control records: what brokers and controllers write among the records, never clients. In a partition the
+ * marker that ends a transaction; in the metadata log the records of the quorum. The key is a version and a
+ * type; the values of the quorum's types are messages of their own, opaque here.
  */
 #ifndef WIRE_CONTROL_H
 #define WIRE_CONTROL_H
@@ -31,7 +31,8 @@ struct control_record {
 enum err control_parse(const struct record *record, struct control_record *ret) MUST_USE;
 
 /* Adds a record to a builder whose spec has BATCH_CONTROL. Type 2 to 6; errors as batch_builder_add. */
-enum err control_add(struct batch_builder *b, int64_t timestamp, enum control_type type, struct bytes value) MUST_USE;
+enum err control_add(struct batch_builder *b, int64_t timestamp, enum control_type type,
+		     struct bytes value) MUST_USE;
 
 /* The end of a transaction in one partition. */
 struct control_marker {

@@ -41,7 +41,8 @@ enum err legacy_parse(const struct batch_info *batch, struct legacy_record *ret)
 	return ERR_NONE;
 }
 
-/* The stored offset of the last message inside, after checking that all are whole and of the same plain format. */
+/* The stored offset of the last message inside, after checking that all are whole and of the same plain
+ * format. */
 static enum err inner_scan(struct batch_iter it, int8_t magic, int64_t *ret_last)
 {
 	struct batch_info b;

@@ -53,7 +53,8 @@ void record_iter_init(struct record_iter *it, const struct batch_info *batch, st
 	};
 }
 
-static const uint8_t *record_parse(struct record_iter *it, const uint8_t *p, const uint8_t *end, struct record *r)
+static const uint8_t *record_parse(struct record_iter *it, const uint8_t *p, const uint8_t *end,
+				   struct record *r)
 {
 	int64_t timestamp_delta;
 	int32_t offset_delta;
@@ -167,11 +168,11 @@ static uint8_t *blob_write(uint8_t *p, struct bytes b)
 static uint64_t body_size(int32_t offset_delta, int64_t timestamp_delta, const struct record_fields *f)
 {
 	const uint64_t too_long = UINT64_C(1) << 32;
-	uint64_t size = 1 + varlong_size(timestamp_delta) + varint_size(offset_delta) + varint_size(f->headers_n);
+	uint64_t size = 1 + varlong_size(timestamp_delta) + varint_size(offset_delta);
 
 	if (f->key.len > INT32_MAX || f->value.len > INT32_MAX || f->raw_headers.len > INT32_MAX)
 		return too_long;
-	size += blob_size(f->key) + blob_size(f->value);
+	size += blob_size(f->key) + blob_size(f->value) + varint_size(f->headers_n);
 	if (!f->headers)
 		return size + f->raw_headers.len;
 	for (int32_t i = 0; i < f->headers_n && size <= INT32_MAX; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The records within a batch of format 2: reading them as views into the (unpacked) bytes, writing them. Nothing
- * is copied and nothing is allocated.
+ * The records within a batch of format 2: reading them as views into the (unpacked) bytes, writing them.
+ * Nothing is copied and nothing is allocated.
  *
  * A record is: length, attributes (0), timestamp delta, offset delta, key, value, headers; all numbers are
  * zig-zag varints, a length below zero is null. Deltas count from the batch's base offset and base timestamp.
@@ -53,13 +53,14 @@ void record_iter_init(struct record_iter *it, const struct batch_info *batch, st
 bool record_iter_next(struct record_iter *it, struct record *ret);
 
 /*
- * The bytes of the records of `batch`, unpacked: in place when it has no codec, else appended to *into. Errors as
- * codec_decompress(). `batch` must be whole.
+ * The bytes of the records of `batch`, unpacked: in place when it has no codec, else appended to *into.
+ * Errors as codec_decompress(). `batch` must be whole.
  */
 enum err batch_payload(const struct batch_info *batch, struct compress_ctx *ctx, struct scratch *into,
 		       struct bytes *ret) MUST_USE;
 
-/* Takes the next header off *headers; false at the end. The record came from record_iter_next, which checked it. */
+/* Takes the next header off *headers; false at the end. The record came from record_iter_next, which checked
+ * it. */
 bool record_header_next(struct bytes *headers, struct record_header *ret);
 
 /* What is written: headers either as an array, or as stored in `raw_headers` when headers is NULL. */
@@ -93,8 +94,10 @@ struct record_shape {
 	bool has_key;
 };
 
-/* A zig-zag varint at p: the byte behind it, or NULL when it does not end before `end` or is too long. The fast
- * ways are one and two bytes: nearly all lengths and deltas. */
+/*
+ * A zig-zag varint at p: the byte behind it, or NULL when it does not end before `end` or is too long. The
+ * fast ways are one and two bytes: nearly all lengths and deltas.
+ */
 const uint8_t *record_varlong_slow(const uint8_t *p, const uint8_t *end, int64_t *ret);
 const uint8_t *record_varint_slow(const uint8_t *p, const uint8_t *end, int32_t *ret);
 
@@ -128,8 +131,10 @@ static inline const uint8_t *record_varlong(const uint8_t *p, const uint8_t *end
 	return record_varlong_slow(p, end, ret);
 }
 
-/* A length and that many bytes; below zero is null, whichever number, as the original reads it. NULL when the bytes
- * do not end before `end`. */
+/*
+ * A length and that many bytes; below zero is null, whichever number, as the original reads it. NULL when the
+ * bytes do not end before `end`.
+ */
 static inline const uint8_t *record_blob(const uint8_t *p, const uint8_t *end, struct bytes *ret)
 {
 	int32_t len;
@@ -151,9 +156,9 @@ static inline const uint8_t *record_blob(const uint8_t *p, const uint8_t *end, s
 bool record_headers_check(const uint8_t *p, const uint8_t *end, int32_t n);
 
 /*
- * Checks the inside of one record: `p` to `end` is exactly its body, behind the length. Every varint ends within,
- * lengths add up to the body, header keys are not null. False when malformed. Inline because validation runs it
- * over every record produced.
+ * Checks the inside of one record: `p` to `end` is exactly its body, behind the length. Every varint ends
+ * within, lengths add up to the body, header keys are not null. False when malformed. Inline because
+ * validation runs it over every record produced.
  */
 static inline bool record_shape_read(const uint8_t *p, const uint8_t *end, struct record_shape *ret)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the codecs piece by piece. Each reader fills the caller's memory, eats `u->in`, and sets `ended` when
- * the codec's own end has been seen and nothing is left. Input that stops short, goes on behind the end, or says
- * something the library refuses is ERR_CORRUPT_MESSAGE: these bytes come from clients and from disks.
+ * Reading the codecs piece by piece. Each reader fills the caller's memory, eats `u->in`, and sets `ended`
+ * when the codec's own end has been seen and nothing is left. Input that stops short, goes on behind the end,
+ * or says something the library refuses is ERR_CORRUPT_MESSAGE: these bytes come from clients and from disks.
  */
 #define ZLIB_CONST
 #include <lz4frame.h>
@@ -132,8 +132,8 @@ static enum err zstd_read(struct unzip *u, uint8_t *dst, size_t cap, size_t *n)
 }
 
 /*
- * Message format 0 computed the header checksum over the magic too. The header is copied and its checksum made
- * right, so that the library reads the rest as it is.
+ * Message format 0 computed the header checksum over the magic too. The header is copied and its checksum
+ * made right, so that the library reads the rest as it is.
  */
 static enum err lz4_head_fix(struct unzip *u)
 {
@@ -235,8 +235,10 @@ static enum err snappy_next(struct unzip *u)
 		u->in.len = 0;
 		return err;
 	}
-	/* The version numbers in the header are not looked at: some clients write them in the other byte order.
-	 * A header may come again where streams were joined. */
+	/*
+	 * The version numbers in the header are not looked at: some clients write them in the other byte
+	 * order. A header may come again where streams were joined.
+	 */
 	if (snappy_at_header(u->in)) {
 		u->in = behind(u->in, SNAPPY_HEADER_LEN);
 		return ERR_NONE;
@@ -275,7 +277,8 @@ static enum err snappy_read(struct unzip *u, uint8_t *dst, size_t cap, size_t *n
 	return ERR_NONE;
 }
 
-enum err unzip_init(struct unzip *u, struct compress_ctx *ctx, enum codec codec, struct bytes in, size_t total_max)
+enum err unzip_init(struct unzip *u, struct compress_ctx *ctx, enum codec codec, struct bytes in,
+		    size_t total_max)
 {
 	*u = (struct unzip){.ctx = ctx, .codec = codec, .in = in, .total_max = total_max};
 	switch (codec) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any bytes as a record set, three ways: a stored range of batches that recovery and readers walk down to the
- * records, whatever the format; a Produce request's records; and the payload of a batch whose header and checksum
- * are good, so that the record and codec readers get past the checksum. What validation accepts must read back.
+ * records, whatever the format; a Produce request's records; and the payload of a batch whose header and
+ * checksum are good, so that the record and codec readers get past the checksum. What validation accepts must
+ * read back.
  *
  * The first bytes choose the settings, the rest is the record set.
  */
@@ -90,7 +91,8 @@ static void validate(uint8_t *records, size_t len, const struct batch_rules *rul
 }
 
 /* The bytes behind a header that announces `records_n` records of `codec`. */
-static void validate_payload(struct bytes payload, enum codec codec, int32_t records_n, const struct batch_rules *rules,
+static void validate_payload(struct bytes payload, enum codec codec, int32_t records_n,
+			     const struct batch_rules *rules,
 			     struct compress_ctx *ctx)
 {
 	uint8_t *batch = mem_alloc(BATCH_HEADER_LEN + payload.len);

@@ -114,7 +114,8 @@ static void parse_needs_the_header_only(void **state)
 		assert_info(&b, &c->batches[0].info);
 		assert_int_equal(b.bytes.len, header);
 		assert_int_equal(batch_parse((struct bytes){c->bytes.p, header - 1}, &b), ERR_WOULD_BLOCK);
-		assert_int_equal(batch_check_header((struct bytes){c->bytes.p, b.size - 1}, 0, &b), ERR_CORRUPT_MESSAGE);
+		assert_int_equal(batch_check_header((struct bytes){c->bytes.p, b.size - 1}, 0, &b),
+				 ERR_CORRUPT_MESSAGE);
 	}
 }
 
@@ -208,7 +209,8 @@ static void timestamps_change_the_checksum_only_when_they_change(void **state)
 	assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &b), 0);
 	assert_int_equal(b.attributes, 0);
 	p[len - 1] ^= 0x10;
-	assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &b), ERR_CORRUPT_MESSAGE);
+	assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &b),
+			 ERR_CORRUPT_MESSAGE);
 	assert_int_equal(batch_check_header((struct bytes){p, len}, 0, &b), 0);
 	mem_free(p);
 	mem_free(copy);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The leader's checks: each rule broken alone, in every codec; what is changed and what is not; packing anew;
- * damage of any kind never crashes. The expected answers are those of Kafka 4.3.1 to the same bytes, save where
- * batch_validate.h says otherwise. With --bench, prints how fast the checks are instead.
+ * damage of any kind never crashes. The expected answers are those of Kafka 4.3.1 to the same bytes, save
+ * where batch_validate.h says otherwise. With --bench, prints how fast the checks are instead.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -162,12 +162,15 @@ static void header_rules(void **state)
 
 		assert_int_equal(with_field(codec, BATCH_OFFSET_AT, 8, 7), ERR_INVALID_RECORD);
 		assert_int_equal(with_field(codec, BATCH_LAST_OFFSET_DELTA_AT, 4, 5), ERR_INVALID_RECORD);
-		assert_int_equal(with_field(codec, BATCH_LAST_OFFSET_DELTA_AT, 4, UINT32_MAX), ERR_INVALID_RECORD);
-		assert_int_equal(with_field(codec, BATCH_LAST_OFFSET_DELTA_AT, 4, INT32_MAX), ERR_INVALID_RECORD);
+		assert_int_equal(with_field(codec, BATCH_LAST_OFFSET_DELTA_AT, 4, UINT32_MAX),
+				 ERR_INVALID_RECORD);
+		assert_int_equal(with_field(codec, BATCH_LAST_OFFSET_DELTA_AT, 4, INT32_MAX),
+				 ERR_INVALID_RECORD);
 		assert_int_equal(with_field(codec, BATCH_RECORDS_N_AT, 4, 0), ERR_INVALID_RECORD);
 		assert_int_equal(with_field(codec, BATCH_RECORDS_N_AT, 4, UINT32_MAX), ERR_INVALID_RECORD);
 		assert_int_equal(with_field(codec, BATCH_RECORDS_N_AT, 4, 3), ERR_INVALID_RECORD);
-		assert_int_equal(with_field(codec, BATCH_ATTRIBUTES_AT, 2, codec | BATCH_CONTROL), ERR_INVALID_RECORD);
+		assert_int_equal(with_field(codec, BATCH_ATTRIBUTES_AT, 2, codec | BATCH_CONTROL),
+				 ERR_INVALID_RECORD);
 		assert_int_equal(with_field(codec, BATCH_PRODUCER_ID_AT, 8, 1), ERR_INVALID_RECORD);
 		/* A negative producer id is none, whichever. */
 		assert_int_equal(with_field(codec, BATCH_PRODUCER_ID_AT, 8, (uint64_t)-5), 0);
@@ -176,7 +179,8 @@ static void header_rules(void **state)
 		assert_int_equal(with_field(codec, BATCH_LEADER_EPOCH_AT, 4, 99), 0);
 	}
 	for (uint64_t codec = 5; codec < 8; codec++)
-		assert_int_equal(with_field(CODEC_NONE, BATCH_ATTRIBUTES_AT, 2, codec), ERR_UNSUPPORTED_COMPRESSION_TYPE);
+		assert_int_equal(with_field(CODEC_NONE, BATCH_ATTRIBUTES_AT, 2, codec),
+				 ERR_UNSUPPORTED_COMPRESSION_TYPE);
 }
 
 static void producer_fields(void **state)
@@ -246,7 +250,8 @@ static void frame_rules(void **state)
 	for (size_t i = 0; i < ARRAY_N(formats); i++) {
 		make(&s, CODEC_NONE);
 		s.p[BATCH_MAGIC_AT] = formats[i];
-		assert_int_equal(validate(&s, &rules), formats[i] < 2 ? ERR_INVALID_RECORD : ERR_CORRUPT_MESSAGE);
+		assert_int_equal(validate(&s, &rules),
+				 formats[i] < 2 ? ERR_INVALID_RECORD : ERR_CORRUPT_MESSAGE);
 	}
 	/* The checksum, and the size limit before it. */
 	make(&s, CODEC_NONE);
@@ -557,7 +562,9 @@ static void large_records(void **state)
 		s.len = 0;
 		assert_int_equal(batch_builder_init(&b, &spec, &s, &ctx), 0);
 		for (int i = 0; i < 400; i++) {
-			struct record_fields f = {.value = {value, i % 100 == 99 ? 300000 : (size_t)rng_below(&rng, 2000)}};
+			struct record_fields f = {.value = {value,
+							    i % 100 == 99 ? 300000 : (size_t)rng_below(&rng,
+												       2000)}};
 
 			assert_int_equal(batch_builder_add(&b, NOW + i, &f), 0);
 		}
@@ -593,8 +600,10 @@ static void bombs(void **state)
 	scratch_deinit(&s);
 }
 
-/* Golden batches, damaged at random with the checksum made right: any answer but a crash, and what is accepted
- * can be read. */
+/*
+ * Golden batches, damaged at random with the checksum made right: any answer but a crash, and what is accepted
+ * can be read.
+ */
 static void damage(void **state)
 {
 	struct scratch into = {0};
@@ -618,7 +627,7 @@ static void damage(void **state)
 
 			if (at < BATCH_LEADER_EPOCH_AT || at == BATCH_MAGIC_AT)
 				continue;
-			p[at] = (uint8_t)(rng_chance(&rng, 1, 2) ? rng_u64(&rng) : p[at] ^ 1u << rng_below(&rng, 8));
+			p[at] ^= (uint8_t)(rng_chance(&rng, 1, 2) ? rng_u64(&rng) : 1u << rng_below(&rng, 8));
 		}
 		batch_set_base_offset(p, 0);
 		if (rng_chance(&rng, 1, 8)) {
@@ -695,11 +704,13 @@ static void bench_one(enum codec codec, size_t value_len, int records_n)
 		for (int i = 0; i < n; i++)
 			crc += crc32c(crc, s.p + 21, s.len - 21);
 		clock_gettime(CLOCK_MONOTONIC, &t1);
-		crc_best = MIN(crc_best, (double)(t1.tv_sec - t0.tv_sec) * 1e9 + (double)(t1.tv_nsec - t0.tv_nsec));
+		crc_best = MIN(crc_best,
+			       (double)(t1.tv_sec - t0.tv_sec) * 1e9 + (double)(t1.tv_nsec - t0.tv_nsec));
 		rounds = n;
 	}
-	printf("%-6s %5zu B x %5d: %6.2f GB/s of records, %6.1f ns per record; checksum alone %6.1f ns (%x)\n",
-	       codec_name(codec), value_len, records_n, (double)plain * rounds / best, best / rounds / records_n,
+	printf("%-6s %5zu B x %5d: %6.2f GB/s, %6.1f ns per record; checksum alone %6.1f ns (%x)\n",
+	       codec_name(codec), value_len, records_n, (double)plain * rounds / best,
+	       best / rounds / records_n,
 	       crc_best / rounds / records_n, crc & 1);
 	mem_free(value);
 	scratch_deinit(&s);

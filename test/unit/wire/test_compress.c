@@ -56,7 +56,8 @@ static void assert_pieces(enum codec codec, struct bytes packed, struct bytes wa
 
 static void round_trips(void **state)
 {
-	static const size_t sizes[] = {0, 1, 2, 100, 4095, 4096, 32767, 32768, 32769, 65535, 65536, 65537, 300000};
+	static const size_t sizes[] = {0, 1, 2, 100, 4095, 4096, 32767, 32768, 32769, 65535, 65536, 65537,
+				       300000};
 	uint8_t *p = mem_alloc(300000);
 	struct scratch packed = {0};
 	struct scratch out = {0};
@@ -67,8 +68,10 @@ static void round_trips(void **state)
 			struct bytes in = {p, sizes[i]};
 
 			packed.len = out.len = 0;
-			assert_int_equal(codec_compress(&ctx, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, in, &packed), 0);
-			assert_int_equal(codec_decompress(&ctx, (enum codec)codec, scratch_bytes(&packed), &out), 0);
+			assert_int_equal(codec_compress(&ctx, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, in,
+							&packed), 0);
+			assert_int_equal(codec_decompress(&ctx, (enum codec)codec, scratch_bytes(&packed),
+							  &out), 0);
 			assert_same(&out, in);
 			assert_pieces((enum codec)codec, scratch_bytes(&packed), in, 65536);
 			assert_pieces((enum codec)codec, scratch_bytes(&packed), in, 1000);
@@ -95,7 +98,8 @@ static void levels(void **state)
 	fill(p, 100000, 2);
 	for (size_t i = 0; i < ARRAY_N(all); i++) {
 		packed.len = out.len = 0;
-		assert_int_equal(codec_compress(&ctx, all[i].codec, all[i].level, (struct bytes){p, 100000}, &packed), 0);
+		assert_int_equal(codec_compress(&ctx, all[i].codec, all[i].level, (struct bytes){p, 100000},
+						&packed), 0);
 		assert_int_equal(codec_decompress(&ctx, all[i].codec, scratch_bytes(&packed), &out), 0);
 		assert_same(&out, (struct bytes){p, 100000});
 	}
@@ -119,10 +123,12 @@ static void framing(void **state)
 		at += 4 + load_be32(out.p + at);
 	assert_int_equal(blocks, 4);
 	out.len = 0;
-	assert_int_equal(codec_compress(&ctx, CODEC_LZ4, COMPRESS_LEVEL_DEFAULT, (struct bytes){p, 100000}, &out), 0);
+	assert_int_equal(codec_compress(&ctx, CODEC_LZ4, COMPRESS_LEVEL_DEFAULT, (struct bytes){p, 100000},
+					&out), 0);
 	assert_memory_equal(out.p, lz4, sizeof(lz4));
 	out.len = 0;
-	assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT, (struct bytes){p, 10}, &out), 0);
+	assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT, (struct bytes){p, 10},
+					&out), 0);
 	assert_memory_equal(out.p, "\x1f\x8b\x08", 3);
 	scratch_deinit(&out);
 	mem_free(p);
@@ -139,10 +145,12 @@ static void snappy_variants(void **state)
 	fill(text, sizeof(text), 3);
 	assert_int_equal(snappy_compress((const char *)text, sizeof(text), raw, &raw_len), SNAPPY_OK);
 	/* Raw, without blocks. */
-	assert_int_equal(codec_decompress(&ctx, CODEC_SNAPPY, (struct bytes){(uint8_t *)raw, raw_len}, &out), 0);
+	assert_int_equal(codec_decompress(&ctx, CODEC_SNAPPY, (struct bytes){(uint8_t *)raw, raw_len}, &out),
+			 0);
 	assert_same(&out, (struct bytes){text, sizeof(text)});
 	/* Version fields in the other byte order, or anything: not looked at. */
-	assert_int_equal(codec_compress(&ctx, CODEC_SNAPPY, 0, (struct bytes){text, sizeof(text)}, &packed), 0);
+	assert_int_equal(codec_compress(&ctx, CODEC_SNAPPY, 0, (struct bytes){text, sizeof(text)}, &packed),
+			 0);
 	memcpy(packed.p + 8, "\1\0\0\0\7\7\7\7", 8);
 	out.len = 0;
 	assert_int_equal(codec_decompress(&ctx, CODEC_SNAPPY, scratch_bytes(&packed), &out), 0);
@@ -166,8 +174,10 @@ static void joined_streams(void **state)
 
 	for (int codec = CODEC_GZIP; codec < CODEC_N; codec++) {
 		packed.len = out.len = 0;
-		assert_int_equal(codec_compress(&ctx, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, half, &packed), 0);
-		assert_int_equal(codec_compress(&ctx, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, half, &packed), 0);
+		assert_int_equal(codec_compress(&ctx, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, half,
+						&packed), 0);
+		assert_int_equal(codec_compress(&ctx, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, half,
+						&packed), 0);
 		/* The original's lz4 reader stops after one frame, so the second would be lost: refused. */
 		assert_int_equal(codec_decompress(&ctx, (enum codec)codec, scratch_bytes(&packed), &out),
 				 codec == CODEC_LZ4 ? ERR_CORRUPT_MESSAGE : ERR_NONE);
@@ -186,7 +196,8 @@ static void linked_lz4_blocks_are_refused(void **state)
 	struct scratch out = {0};
 
 	assert_false(LZ4F_isError(n));
-	assert_int_equal(codec_decompress(&ctx, CODEC_LZ4, (struct bytes){packed, n}, &out), ERR_CORRUPT_MESSAGE);
+	assert_int_equal(codec_decompress(&ctx, CODEC_LZ4, (struct bytes){packed, n}, &out),
+			 ERR_CORRUPT_MESSAGE);
 	mem_free(p);
 	mem_free(packed);
 	scratch_deinit(&out);
@@ -212,7 +223,8 @@ static void cut_and_longer_streams(void **state)
 
 			if (len)
 				memcpy(cut, packed.p, len);
-			assert_int_equal(codec_decompress(&ctx, (enum codec)codec, (struct bytes){cut, len}, &out),
+			assert_int_equal(codec_decompress(&ctx, (enum codec)codec, (struct bytes){cut, len},
+							  &out),
 					 ERR_CORRUPT_MESSAGE);
 			assert_int_equal(out.len, 0);
 			mem_free(cut);
@@ -221,7 +233,8 @@ static void cut_and_longer_streams(void **state)
 		assert_int_equal(codec_decompress(&ctx, (enum codec)codec, scratch_bytes(&packed), &out),
 				 ERR_CORRUPT_MESSAGE);
 	}
-	assert_int_equal(codec_decompress(&ctx, CODEC_N, scratch_bytes(&packed), &out), ERR_UNSUPPORTED_COMPRESSION_TYPE);
+	assert_int_equal(codec_decompress(&ctx, CODEC_N, scratch_bytes(&packed), &out),
+			 ERR_UNSUPPORTED_COMPRESSION_TYPE);
 	assert_int_equal(codec_decompress(&ctx, (enum codec)7, scratch_bytes(&packed), &out),
 			 ERR_UNSUPPORTED_COMPRESSION_TYPE);
 	scratch_deinit(&packed);
@@ -263,18 +276,21 @@ static void bombs_are_capped(void **state)
 
 	for (int codec = CODEC_GZIP; codec < CODEC_N; codec++) {
 		packed.len = 0;
-		assert_int_equal(codec_compress(&ctx, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, (struct bytes){zeros, len},
+		assert_int_equal(codec_compress(&ctx, (enum codec)codec, COMPRESS_LEVEL_DEFAULT,
+						(struct bytes){zeros, len},
 						&packed), 0);
 		/* By the caller's limit: exactly enough is fine, one less is not. */
 		out.max = len;
 		out.len = 0;
 		if (decompress_max(packed.len) >= len) {
-			assert_int_equal(codec_decompress(&ctx, (enum codec)codec, scratch_bytes(&packed), &out), 0);
+			assert_int_equal(codec_decompress(&ctx, (enum codec)codec, scratch_bytes(&packed),
+							  &out), 0);
 			assert_int_equal(out.len, len);
 		}
 		out.len = 0;
 		out.max = len - 1;
-		assert_int_equal(codec_decompress(&ctx, (enum codec)codec, scratch_bytes(&packed), &out), ERR_TOO_LARGE);
+		assert_int_equal(codec_decompress(&ctx, (enum codec)codec, scratch_bytes(&packed), &out),
+				 ERR_TOO_LARGE);
 		assert_int_equal(out.len, 0);
 		scratch_deinit(&out);
 	}
@@ -285,7 +301,8 @@ static void bombs_are_capped(void **state)
 	assert_true(out.cap <= ((size_t)64 << 20));
 	/* A snappy block that claims 4 GB allocates nothing. */
 	scratch_deinit(&out);
-	assert_int_equal(codec_decompress(&ctx, CODEC_SNAPPY, (struct bytes){(const uint8_t *)"\xff\xff\xff\xff\x0f", 5}, &out),
+	assert_int_equal(codec_decompress(&ctx, CODEC_SNAPPY,
+					  (struct bytes){(const uint8_t *)"\xff\xff\xff\xff\x0f", 5}, &out),
 			 ERR_CORRUPT_MESSAGE);
 	assert_int_equal(decompress_max(0), (size_t)16 << 20);
 	assert_int_equal(decompress_max(100000), 100000000);

@@ -124,7 +124,8 @@ static void offsets_in_wrappers(void **state)
 
 		len += message(inner + len, magic ? 3 : 103, magic, 0, v);
 		packed.len = 0;
-		assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT, (struct bytes){inner, len}, &packed),
+		assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT,
+						(struct bytes){inner, len}, &packed),
 				 0);
 		len = message(outer, 103, magic, CODEC_GZIP, scratch_bytes(&packed));
 		assert_int_equal(walk(outer, len, offsets, &n), 0);
@@ -154,7 +155,8 @@ static void times_in_wrappers(void **state)
 		size_t len = message(inner, 0, 1, 0, v);
 
 		store_be64(inner + 18, 555);
-		assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT, (struct bytes){inner, len}, &packed),
+		assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT,
+						(struct bytes){inner, len}, &packed),
 				 0);
 		len = message(outer, 9, 1, attributes, scratch_bytes(&packed));
 		store_be64(outer + 18, 777);
@@ -213,7 +215,8 @@ static void broken_wrappers(void **state)
 			break;
 		}
 		packed.len = 0;
-		assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT, (struct bytes){inner, len}, &packed),
+		assert_int_equal(codec_compress(&ctx, CODEC_GZIP, COMPRESS_LEVEL_DEFAULT,
+						(struct bytes){inner, len}, &packed),
 				 0);
 		len = message(outer, 103, 1, CODEC_GZIP, scratch_bytes(&packed));
 		assert_int_equal(walk(outer, len, offsets, &n), ERR_CORRUPT_MESSAGE);
@@ -233,11 +236,13 @@ static void old_lz4_header(void **state)
 	struct scratch packed = {0};
 	struct scratch out = {0};
 
-	assert_int_equal(codec_compress(&ctx, CODEC_LZ4, COMPRESS_LEVEL_DEFAULT, (struct bytes){(const uint8_t *)"hello", 5},
+	assert_int_equal(codec_compress(&ctx, CODEC_LZ4, COMPRESS_LEVEL_DEFAULT,
+					(struct bytes){(const uint8_t *)"hello", 5},
 					&packed), 0);
 	assert_int_equal(codec_decompress(&ctx, CODEC_LZ4_V0, scratch_bytes(&packed), &out), 0);
 	packed.p[6] ^= 0x55;
-	assert_int_equal(codec_decompress(&ctx, CODEC_LZ4, scratch_bytes(&packed), &out), ERR_CORRUPT_MESSAGE);
+	assert_int_equal(codec_decompress(&ctx, CODEC_LZ4, scratch_bytes(&packed), &out),
+			 ERR_CORRUPT_MESSAGE);
 	assert_int_equal(codec_decompress(&ctx, CODEC_LZ4_V0, scratch_bytes(&packed), &out), 0);
 	assert_int_equal(out.len, 10);
 	assert_memory_equal(out.p, "hellohello", 10);

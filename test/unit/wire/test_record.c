@@ -188,7 +188,9 @@ static void markers(void **state)
 			continue;
 		assert_int_equal(batch_check_header(c->bytes, BATCH_CHECK_CRC, &b), 0);
 		assert_true(batch_is_control(&b));
-		record_iter_init(&it, &b, (struct bytes){c->bytes.p + BATCH_HEADER_LEN, c->bytes.len - BATCH_HEADER_LEN});
+		record_iter_init(&it, &b,
+				 (struct bytes){c->bytes.p + BATCH_HEADER_LEN,
+						c->bytes.len - BATCH_HEADER_LEN});
 		assert_true(record_iter_next(&it, &r));
 		assert_int_equal(control_parse(&r, &control), 0);
 		assert_true(control.type == CONTROL_ABORT || control.type == CONTROL_COMMIT);
@@ -229,7 +231,8 @@ static void control_records(void **state)
 		assert_int_equal(control_add(&b, 5, (enum control_type)t, (struct bytes){value, 3}), 0);
 	assert_int_equal(batch_builder_finish(&b, &built), 0);
 	assert_int_equal(batch_check_header(built, BATCH_CHECK_CRC, &info), 0);
-	record_iter_init(&it, &info, (struct bytes){built.p + BATCH_HEADER_LEN, built.len - BATCH_HEADER_LEN});
+	record_iter_init(&it, &info,
+			 (struct bytes){built.p + BATCH_HEADER_LEN, built.len - BATCH_HEADER_LEN});
 	for (int t = CONTROL_LEADER_CHANGE; t <= CONTROL_KRAFT_VOTERS; t++) {
 		assert_true(record_iter_next(&it, &r));
 		assert_int_equal(control_parse(&r, &c), 0);
