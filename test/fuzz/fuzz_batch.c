@@ -98,7 +98,7 @@ static void validate_payload(struct bytes payload, enum codec codec, int32_t rec
 	uint8_t *batch = mem_alloc(BATCH_HEADER_LEN + payload.len);
 	struct batch_info info = {
 		.size = BATCH_HEADER_LEN + payload.len,
-		.attributes = codec,
+		.attributes = (uint16_t)codec,
 		.last_offset_delta = records_n - 1,
 		.base_timestamp = rules->now_ms,
 		.max_timestamp = rules->now_ms,

@@ -76,7 +76,7 @@ static void make_raw(struct scratch *out, enum codec codec, int32_t records_n, s
 {
 	struct batch_info info = {
 		.leader_epoch = -1,
-		.attributes = codec,
+		.attributes = (uint16_t)codec,
 		.last_offset_delta = records_n - 1,
 		.base_timestamp = NOW,
 		.max_timestamp = NOW,
