@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,6 +41,7 @@ static pid_t server_exec(char **command, const char *log)
 		die("fork: %s", strerror(errno));
 	if (pid > 0)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* so that a failed measurement leaves no server behind */
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 	if (fd >= 0) {
 		dup2(fd, 1);
@@ -146,7 +148,7 @@ void mode_restart(struct args *args, char **command)
 	struct target t = target_of(args);
 	const char *log = args_str(args, "log", "/dev/null");
 	int32_t partitions_n = (int32_t)args_int(args, "partitions", 1000);
-	double timeout_s = args_double(args, "timeout", 300);
+	double timeout_s = args_double(args, "timeout", 120);
 	bool kills = args_int(args, "kill", 1) != 0;
 	args_finish(args);
 	struct wbuf batch = { 0 };
