@@ -51,6 +51,7 @@ class Client:
     null_headers = True
     repeated_headers = True
     null_both = True   # a record with neither key nor value
+    foreign = ALL_CODECS  # what it reads of what others wrote
 
     def missing(self):
         return None
@@ -121,6 +122,7 @@ class KafkaJs(Program):
 class Platformatic(Program):
     name, null_headers, repeated_headers = "platformatic", False, False
     codecs = ("none", "gzip", "snappy", "lz4")  # and zstd where Node has it
+    foreign = ("none", "gzip", "lz4")  # its snappy reads only its own framing
     command = ("node", os.path.join(JS, "platformatic.mjs"))
     needs = (os.path.join(JS, "node_modules", "@platformatic", "kafka"),)
 
