@@ -51,7 +51,8 @@
 	X(segment_bytes, 2048, 1048576, 1048576, "log.segment.bytes")                                       \
 	X(index_interval, 1, 4096, 4096, "log.index.interval.bytes")                                        \
 	X(fetch_max, 1, 1048576, 1048576, "fetch max bytes of readers")                                     \
-	X(gap_us, 100, 50000, 5000, "longest pause of a producer between batches, us")
+	X(batches_max, 100, 1500, 1000, "batches per run before the calm")                                  \
+	X(gap_us, 2000, 200000, 20000, "longest pause of a producer between batches, us")
 
 struct sim_options {
 #define X(name, lo, hi, plain, what) int64_t name;

@@ -206,6 +206,8 @@ void world_node_kill(struct world *w, int id, enum sim_death death)
 		if (death == SIM_DEATH_POWER) {
 			net_host_died(w->net, id, true);
 			disk_power_cut(sn->disk);
+			if (w->on_end)
+				w->on_end(w, id, death);
 		}
 		return;
 	}
@@ -215,6 +217,8 @@ void world_node_kill(struct world *w, int id, enum sim_death death)
 	}
 	world_log(w, death == SIM_DEATH_POWER ? "node.power_cut" : "node.killed", "id=%d", id);
 	node_vanish(sn, death);
+	if (w->on_end)
+		w->on_end(w, id, death);
 }
 
 bool world_node_start(struct world *w, int id)
@@ -275,8 +279,10 @@ static void node_finish_stop(struct sim_node *sn)
 	}
 	sn->doom = SIM_DEATH_NONE;
 	sim_node_leave(sn, guard);
-	world_log(sn->w, "node.stopped", "id=%d", sn->id);
+	world_log(sn->w, sn->state == SIM_NODE_STOPPING ? "node.stopped" : "node.ended_by_itself", "id=%d", sn->id);
 	node_vanish(sn, SIM_DEATH_PROCESS);
+	if (sn->w->on_end)
+		sn->w->on_end(sn->w, sn->id, SIM_DEATH_NONE);
 }
 
 /* Called by io_sim after each turn of one of the node's reactors. */
@@ -285,12 +291,12 @@ void sim_node_turn_done(struct sim_node *sn)
 	struct sim_guard guard;
 	bool is_stopped;
 
-	if (sn->state != SIM_NODE_STOPPING)
+	if (sn->state == SIM_NODE_OFF)
 		return;
 	guard = sim_node_enter(sn);
 	is_stopped = sn->w->body->is_stopped(sn->node);
 	sim_node_leave(sn, guard);
-	if (is_stopped && sn->state == SIM_NODE_STOPPING)
+	if (is_stopped && sn->state != SIM_NODE_OFF)
 		node_finish_stop(sn);
 }
 

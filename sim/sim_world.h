@@ -11,7 +11,7 @@
  * 4. `hash` covers every event (time, kind, node) and every log line at INFO and above: one seed, one hash.
  *
  *       OFF --start--> UP --request_stop--> STOPPING --is_stopped--> OFF
- *        ^             |                       |
+ *        ^             |                       |      UP and is_stopped: it ended by itself
  *        +---- kill ---+---------- kill -------+       start that fails: OFF, start_err says why
  */
 #ifndef SIM_WORLD_H
@@ -50,6 +50,7 @@ struct sim_body {
 	enum err (*start)(struct node *node, struct fs *fs, const struct sim_node *config);
 	/* Begins a clean stop, which goes on over later turns. */
 	void (*request_stop)(struct node *node);
+	/* Also true of a node that ended by itself, as one whose last log directory failed does. */
 	bool (*is_stopped)(struct node *node);
 	/* Serves clients. NULL: as soon as start returned. */
 	bool (*is_ready)(struct node *node);
@@ -103,6 +104,9 @@ struct world {
 	struct log_sink sink;
 	bool has_failed;
 	char failure[512];   /* the first */
+	/* A node ended: killed, crashed; SIM_DEATH_NONE: stopped, or by itself. Called right after. May be NULL. */
+	void (*on_end)(struct world *w, int id, enum sim_death death);
+	void *ctx;           /* of on_end */
 };
 
 struct world *world_new(uint64_t seed, const struct sim_options *opt, const struct sim_body *body);

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See check_history.h. */
+#include "check_history.h"
+
+#include <stdio.h>
+
+#include "hash.h"
+
+/* A partition of a run holds a few thousand records; an offset far beyond is an answer gone wrong. */
+#define HISTORY_OFFSET_MAX 10000000
+
+void history_init(struct history *h, struct world *w)
+{
+	*h = (struct history){.w = w};
+}
+
+void history_deinit(struct history *h)
+{
+	for (size_t i = 0; i < h->parts.n; i++) {
+		vec_deinit(&h->parts.v[i]->entries);
+		mem_free(h->parts.v[i]);
+	}
+	for (size_t i = 0; i < h->writers.n; i++) {
+		vec_deinit(&h->writers.v[i]->offsets);
+		vec_deinit(&h->writers.v[i]->eras);
+		vec_deinit(&h->writers.v[i]->acked);
+		mem_free(h->writers.v[i]);
+	}
+	vec_deinit(&h->parts);
+	vec_deinit(&h->writers);
+}
+
+struct hist_part *history_part(struct history *h, const char *topic, struct uuid topic_id, int32_t index)
+{
+	struct hist_part *part = MEM_NEW(struct hist_part);
+
+	part->h = h;
+	snprintf(part->topic, sizeof(part->topic), "%s", topic);
+	part->topic_id = topic_id;
+	part->index = index;
+	part->kept_max = INT64_MAX;
+	vec_push(&h->parts, part);
+	return part;
+}
+
+uint32_t history_writer(struct history *h, struct hist_part *part, bool is_idempotent)
+{
+	struct hist_writer *writer = MEM_NEW(struct hist_writer);
+
+	writer->part = part;
+	writer->is_idempotent = is_idempotent;
+	vec_push(&h->writers, writer);
+	return (uint32_t)(h->writers.n - 1);
+}
+
+size_t history_value(const struct history *h, uint32_t writer, uint32_t counter, uint8_t ret[HISTORY_VALUE_MAX])
+{
+	uint64_t x = hash_u64((uint64_t)writer << 32 | counter, h->w->seed);
+	uint64_t most = (uint64_t)MIN(h->w->opt.value_len, INT64_C(HISTORY_VALUE_MAX - 12));
+	size_t len = 12 + (size_t)(x % (most + 1));
+
+	store_be32(ret, UINT32_C(0x6d6f6c64));
+	store_be32(ret + 4, writer);
+	store_be32(ret + 8, counter);
+	for (size_t i = 12; i < len; i++) {
+		x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+		ret[i] = (uint8_t)(x >> 56);
+	}
+	return len;
+}
+
+uint32_t history_sent(struct history *h, uint32_t writer, uint32_t n)
+{
+	struct hist_writer *wr = h->writers.v[writer];
+	uint32_t first = (uint32_t)wr->offsets.n;
+
+	for (uint32_t i = 0; i < n; i++) {
+		vec_push(&wr->offsets, -1);
+		vec_push(&wr->eras, wr->part->era);
+		vec_push(&wr->acked, 0);
+	}
+	return first;
+}
+
+static void part_fail(struct hist_part *part, int64_t offset, const char *what)
+{
+	world_fail(part->h->w, "%s-%d offset %lld: %s", part->topic, part->index, (long long)offset, what);
+}
+
+static void forget(struct history *h, struct hist_entry *entry)
+{
+	if (entry->writer)
+		h->writers.v[entry->writer - 1]->offsets.v[entry->counter] = -1;
+	*entry = (struct hist_entry){0};
+}
+
+/* A different record, or none, is where one of an earlier era was. */
+static void suffix_lost_at(struct hist_part *part, int64_t offset)
+{
+	if (offset < part->kept_min) {
+		part_fail(part, offset, "a record from before the power cut is gone, though later ones are there");
+		return;
+	}
+	part->kept_max = MIN(part->kept_max, offset);
+}
+
+static bool observe_moved(struct hist_part *part, struct hist_writer *wr, uint32_t writer, uint32_t counter,
+			  int64_t offset)
+{
+	int64_t before = wr->offsets.v[counter];
+	struct hist_entry *entry;
+
+	if (before < 0 || before == offset)
+		return true;
+	entry = &part->entries.v[before];
+	if (entry->era == part->era) {
+		char text[160];
+
+		snprintf(text, sizeof(text), "record %u of writer %u is also at offset %lld (duplicate)", counter,
+			 writer, (long long)before);
+		part_fail(part, offset, text);
+		return false;
+	}
+	suffix_lost_at(part, before);
+	forget(part->h, entry);
+	return true;
+}
+
+/* The record (writer, counter) stands at `offset`. */
+static struct hist_entry *observe(struct history *h, struct hist_part *part, uint32_t writer, uint32_t counter,
+				  int64_t offset)
+{
+	struct hist_writer *wr = h->writers.v[writer];
+	struct hist_entry *entry;
+
+	if (offset < 0 || offset > HISTORY_OFFSET_MAX) {
+		part_fail(part, offset, "impossible offset");
+		return NULL;
+	}
+	if (wr->part != part) {
+		part_fail(part, offset, "a record that was sent to another partition or topic");
+		return NULL;
+	}
+	if (counter >= wr->offsets.n) {
+		part_fail(part, offset, "a record that nobody sent");
+		return NULL;
+	}
+	if (!observe_moved(part, wr, writer, counter, offset))
+		return NULL;
+	while ((int64_t)part->entries.n <= offset)
+		vec_push(&part->entries, ((struct hist_entry){0}));
+	entry = &part->entries.v[offset];
+	if (entry->writer == writer + 1 && entry->counter == counter) {
+		if (entry->era != part->era) {
+			if (offset >= part->kept_max)
+				part_fail(part, offset, "a record shows up again though the log was cut below it");
+			part->kept_min = MAX(part->kept_min, offset + 1);
+			entry->era = part->era;
+		}
+		return entry;
+	}
+	if (entry->writer) {
+		if (entry->era == part->era) {
+			char text[200];
+
+			snprintf(text, sizeof(text), "holds record %u of writer %u and %s record %u of writer %u",
+				 counter, writer, entry->is_acked ? "the acknowledged" : "the seen", entry->counter,
+				 entry->writer - 1);
+			part_fail(part, offset, text);
+			return NULL;
+		}
+		suffix_lost_at(part, offset);
+		forget(h, entry);
+	}
+	*entry = (struct hist_entry){
+		.writer = writer + 1, .counter = counter, .era = part->era, .at_ns = h->w->now_ns};
+	wr->offsets.v[counter] = offset;
+	return entry;
+}
+
+void history_acked(struct history *h, uint32_t writer, uint32_t counter, uint32_t n, int64_t base_offset)
+{
+	struct hist_writer *wr = h->writers.v[writer];
+	struct hist_part *part = wr->part;
+
+	h->acked_n += n;
+	part->acked_n += n;
+	for (uint32_t i = 0; i < n; i++)
+		wr->acked.v[counter + i] = part->era + 1;
+	if (base_offset < 0 || part->is_gone)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		struct hist_entry *entry = observe(h, part, writer, counter + i, base_offset + i);
+
+		if (!entry)
+			return;
+		entry->is_acked = true;
+	}
+}
+
+void history_read(struct history *h, struct hist_part *part, const char *reader, int64_t offset, int64_t expected,
+		  struct bytes value, int64_t high_watermark)
+{
+	uint8_t right[HISTORY_VALUE_MAX];
+	uint32_t writer, counter;
+	char text[200];
+	size_t len;
+
+	if (part->is_gone)
+		return;
+	part->read_n++;
+	h->read_n++;
+	if (offset != expected) {
+		snprintf(text, sizeof(text), "reader %s expected offset %lld", reader, (long long)expected);
+		part_fail(part, offset, text);
+		return;
+	}
+	if (offset >= high_watermark) {
+		snprintf(text, sizeof(text), "reader %s got it above the high watermark %lld", reader,
+			 (long long)high_watermark);
+		part_fail(part, offset, text);
+		return;
+	}
+	if (value.len < 12 || load_be32(value.p) != UINT32_C(0x6d6f6c64) ||
+	    load_be32(value.p + 4) >= h->writers.n) {
+		part_fail(part, offset, "a value that nobody wrote");
+		return;
+	}
+	writer = load_be32(value.p + 4);
+	counter = load_be32(value.p + 8);
+	len = history_value(h, writer, counter, right);
+	if (len != value.len || memcmp(value.p, right, len) != 0) {
+		part_fail(part, offset, "the value was changed");
+		return;
+	}
+	(void)observe(h, part, writer, counter, offset);
+}
+
+void history_final(struct history *h, struct hist_part *part, int64_t offset)
+{
+	if (offset >= 0 && (size_t)offset < part->entries.n)
+		part->entries.v[offset].is_final = true;
+}
+
+void history_lossy_cut(struct history *h)
+{
+	for (size_t i = 0; i < h->parts.n; i++) {
+		h->parts.v[i]->era++;
+		h->parts.v[i]->kept_min = 0;
+		h->parts.v[i]->kept_max = INT64_MAX;
+	}
+}
+
+void history_finish_part(struct history *h, struct hist_part *part, int64_t end_offset)
+{
+	for (size_t i = 0; i < part->entries.n && !part->is_gone; i++) {
+		struct hist_entry *entry = &part->entries.v[i];
+
+		if (!entry->writer || entry->is_final)
+			continue;
+		if (entry->era != part->era) {
+			suffix_lost_at(part, (int64_t)i);
+			if (h->w->has_failed)
+				return;
+			forget(h, entry);
+			continue;
+		}
+		part_fail(part, (int64_t)i,
+			  entry->is_acked ? "an acknowledged record is lost" : "a record that was read is lost");
+		return;
+	}
+	if ((int64_t)part->entries.n < end_offset && !part->is_gone)
+		part_fail(part, (int64_t)part->entries.n, "below the log's end, but nothing was read there");
+}
+
+static void finish_writer(struct history *h, uint32_t writer)
+{
+	const struct hist_writer *wr = h->writers.v[writer];
+	int64_t last = -1;
+	bool gap = false;
+	uint32_t gap_at = 0;
+	char text[160];
+
+	for (uint32_t i = 0; i < wr->offsets.n; i++) {
+		int64_t offset = wr->offsets.v[i];
+
+		if (offset < 0 && wr->acked.v[i] == wr->part->era + 1) {
+			snprintf(text, sizeof(text), "acknowledged record %u of writer %u is lost", i, writer);
+			part_fail(wr->part, -1, text);
+			return;
+		}
+		if (!wr->is_idempotent)
+			continue;
+		if (offset < 0) {
+			/* What was sent before a lossy cut may be missing for that reason. */
+			if (!gap && wr->eras.v[i] == wr->part->era)
+				gap = true, gap_at = i;
+			continue;
+		}
+		if (gap) {
+			snprintf(text, sizeof(text), "record %u of idempotent writer %u is there, its record %u is not",
+				 i, writer, gap_at);
+			part_fail(wr->part, offset, text);
+			return;
+		}
+		if (offset <= last) {
+			snprintf(text, sizeof(text), "record %u of idempotent writer %u stands before its record %u", i,
+				 writer, i - 1);
+			part_fail(wr->part, offset, text);
+			return;
+		}
+		last = offset;
+	}
+}
+
+void history_finish(struct history *h)
+{
+	for (size_t i = 0; i < h->writers.n && !h->w->has_failed; i++) {
+		if (!h->writers.v[i]->part->is_gone)
+			finish_writer(h, (uint32_t)i);
+	}
+}
+
+int64_t history_known_ns(const struct hist_part *part, int64_t offset)
+{
+	if (offset < 0 || (size_t)offset >= part->entries.n || !part->entries.v[offset].writer)
+		return INT64_MAX;
+	return part->entries.v[offset].at_ns;
+}
+
+int64_t history_end(const struct hist_part *part)
+{
+	return (int64_t)part->entries.n;
+}

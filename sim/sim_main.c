@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * moldau-sim: runs seeds. Each seed runs in a process of its own, so that a failed CHECK, a sanitizer's report or an
+ * endless loop (bounded by real time) is that seed's result and nobody else's.
+ *
+ *	moldau-sim [--seed N | --seeds A-B] [--reactors N] [--fault NAME] [--swarm KEY=VAL] [--steps N]
+ *	           [--trace] [--twice] [--export DIR] [--body NAME] [--jobs N]
+ *	moldau-sim --prove-bites [--limit N] [--fault NAME]
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "sim_bodies.h"
+#include "sim_run.h"
+
+#define MAIN_SWARM_MAX 64
+#define MAIN_SECONDS_MAX 120 /* real, per seed */
+
+struct main_options {
+	struct sim_run_options run;
+	const char *swarm[MAIN_SWARM_MAX];
+	uint64_t seed_first;
+	uint64_t seed_last;
+	enum fault fault;
+	bool twice;
+	bool prove_bites;
+	uint64_t limit;
+	bool keep_going;
+};
+
+enum outcome { OUTCOME_OK, OUTCOME_FAILED, OUTCOME_CRASHED };
+
+static void print_result(const struct main_options *o, uint64_t seed, const struct sim_run_result *result)
+{
+	printf("seed %" PRIu64 " hash %016" PRIx64 " %s: %" PRIu64 " events, %lld virtual ms, %d faults, %lld acked, "
+	       "%lld read%s%s\n",
+	       seed, result->hash, result->has_failed ? "FAILED" : "ok", result->events_n,
+	       (long long)result->virtual_ms, result->faults_n, (long long)result->acked_n, (long long)result->read_n,
+	       result->has_failed ? ": " : "", result->failure);
+}
+
+/* In the child. */
+static int run_one(const struct main_options *o, uint64_t seed)
+{
+	struct sim_run_options run = o->run;
+	struct sim_run_result result, again;
+	int code = 0;
+
+	run.seed = seed;
+	run.quiet = true;
+	fault_set(o->fault);
+	alarm(MAIN_SECONDS_MAX);
+	if (run.trace) {
+		struct sim_options opt;
+
+		if (sim_run_options(&run, &opt) == ERR_NONE)
+			sim_options_print(&opt);
+	}
+	result = sim_run(&run);
+	if (!o->prove_bites)
+		print_result(o, seed, &result);
+	code = result.has_failed ? OUTCOME_FAILED : OUTCOME_OK;
+	if (o->twice) {
+		again = sim_run(&run);
+		if (again.hash != result.hash || again.events_n != result.events_n) {
+			printf("seed %" PRIu64 " is not deterministic: %016" PRIx64 " then %016" PRIx64 "\n", seed,
+			       result.hash, again.hash);
+			code = OUTCOME_FAILED;
+		}
+	}
+	if (o->prove_bites && result.has_failed)
+		printf("  seed %" PRIu64 ": %s\n", seed, result.failure);
+	fflush(stdout);
+	return code;
+}
+
+static enum outcome run_child(const struct main_options *o, uint64_t seed)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0) {
+		perror("fork");
+		exit(2);
+	}
+	if (pid == 0) {
+		/* A crash on purpose needs no long report. */
+		if (o->prove_bites && !freopen("/dev/null", "w", stderr))
+			_exit(2);
+		exit(run_one(o, seed));
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= OUTCOME_FAILED)
+		return (enum outcome)WEXITSTATUS(status);
+	if (WIFSIGNALED(status))
+		printf("%sseed %" PRIu64 " ended by signal %d\n", o->prove_bites ? "  " : "", seed, WTERMSIG(status));
+	else
+		printf("%sseed %" PRIu64 " ended with status %d\n", o->prove_bites ? "  " : "", seed,
+		       WEXITSTATUS(status));
+	return OUTCOME_CRASHED;
+}
+
+static int run_seeds(const struct main_options *o)
+{
+	int bad_n = 0;
+
+	for (uint64_t seed = o->seed_first; seed <= o->seed_last; seed++)
+		bad_n += run_child(o, seed) != OUTCOME_OK;
+	if (o->seed_last > o->seed_first)
+		printf("%" PRIu64 " seeds, %d failed\n", o->seed_last - o->seed_first + 1, bad_n);
+	return bad_n ? 1 : 0;
+}
+
+/* Every deliberate fault has to be found within the limit. */
+static int prove_bites(struct main_options *o)
+{
+	enum fault only = o->fault;
+	int missed_n = 0;
+
+	for (int fault = 1; fault < FAULT_N; fault++) {
+		uint64_t seed = o->seed_first;
+
+		if (only != FAULT_NONE && only != (enum fault)fault)
+			continue;
+		o->fault = (enum fault)fault;
+		while (seed < o->seed_first + o->limit && run_child(o, seed) == OUTCOME_OK)
+			seed++;
+		if (seed < o->seed_first + o->limit) {
+			printf("%s: found after %" PRIu64 " seeds\n", fault_name(o->fault), seed - o->seed_first + 1);
+		} else {
+			printf("%s: NOT FOUND within %" PRIu64 " seeds\n", fault_name(o->fault), o->limit);
+			missed_n++;
+		}
+	}
+	return missed_n ? 1 : 0;
+}
+
+static NORETURN void usage(void)
+{
+	fprintf(stderr, "moldau-sim [--seed N | --seeds A-B] [--reactors N] [--fault NAME] [--swarm KEY=VAL] [--steps N]\n"
+			"           [--trace] [--twice] [--export DIR] [--body NAME]\n"
+			"moldau-sim --prove-bites [--limit N] [--fault NAME]\n");
+	exit(2);
+}
+
+static void add_swarm(struct main_options *o, const char *text)
+{
+	struct sim_options opt;
+
+	if (o->run.swarm_n == MAIN_SWARM_MAX || sim_options_set(&opt, text) != ERR_NONE) {
+		fprintf(stderr, "unknown option or value: %s\n", text);
+		exit(2);
+	}
+	o->swarm[o->run.swarm_n++] = text;
+}
+
+static void parse_seeds(struct main_options *o, const char *text)
+{
+	char *end;
+
+	o->seed_first = o->seed_last = strtoull(text, &end, 10);
+	if (*end == '-')
+		o->seed_last = strtoull(end + 1, &end, 10);
+	if (*end || o->seed_last < o->seed_first)
+		usage();
+}
+
+enum { OPT_SEED = 1, OPT_REACTORS, OPT_FAULT, OPT_SWARM, OPT_STEPS, OPT_TRACE, OPT_TWICE, OPT_EXPORT, OPT_BODY,
+       OPT_PROVE, OPT_LIMIT };
+
+static const struct option main_long[] = {
+	{"seed", required_argument, NULL, OPT_SEED},	 {"seeds", required_argument, NULL, OPT_SEED},
+	{"reactors", required_argument, NULL, OPT_REACTORS}, {"fault", required_argument, NULL, OPT_FAULT},
+	{"swarm", required_argument, NULL, OPT_SWARM},	 {"steps", required_argument, NULL, OPT_STEPS},
+	{"trace", no_argument, NULL, OPT_TRACE},	 {"twice", no_argument, NULL, OPT_TWICE},
+	{"export", required_argument, NULL, OPT_EXPORT}, {"body", required_argument, NULL, OPT_BODY},
+	{"prove-bites", no_argument, NULL, OPT_PROVE},	 {"limit", required_argument, NULL, OPT_LIMIT},
+	{0},
+};
+
+static void parse_one(struct main_options *o, int c, char reactors[32])
+{
+	switch (c) {
+	case OPT_SEED:
+		parse_seeds(o, optarg);
+		break;
+	case OPT_REACTORS:
+		snprintf(reactors, 32, "reactors=%s", optarg);
+		add_swarm(o, reactors);
+		break;
+	case OPT_FAULT:
+		o->fault = fault_find(optarg);
+		if (o->fault == FAULT_NONE) {
+			fprintf(stderr, "unknown fault: %s\n", optarg);
+			exit(2);
+		}
+		break;
+	case OPT_SWARM:
+		add_swarm(o, optarg);
+		break;
+	case OPT_STEPS:
+		o->run.steps_max = strtoull(optarg, NULL, 10);
+		break;
+	case OPT_TRACE:
+		o->run.trace = true;
+		break;
+	case OPT_TWICE:
+		o->twice = true;
+		break;
+	case OPT_EXPORT:
+		o->run.export_dir = optarg;
+		break;
+	case OPT_BODY:
+		o->run.body = sim_body_find(optarg);
+		if (!o->run.body)
+			usage();
+		break;
+	case OPT_PROVE:
+		o->prove_bites = true;
+		break;
+	case OPT_LIMIT:
+		o->limit = strtoull(optarg, NULL, 10);
+		break;
+	default:
+		usage();
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct main_options o = {.seed_first = 1, .seed_last = 1, .limit = 100};
+	char reactors[32];
+	int c;
+
+	o.run.body = sim_body_find(NULL);
+	while ((c = getopt_long(argc, argv, "", main_long, NULL)) != -1)
+		parse_one(&o, c, reactors);
+	if (optind != argc)
+		usage();
+	o.run.swarm = o.swarm;
+	return o.prove_bites ? prove_bites(&o) : run_seeds(&o);
+}

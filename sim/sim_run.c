@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See sim_run.h. */
+#include "sim_run.h"
+
+#include <stdio.h>
+
+#include "check_files.h"
+#include "fmt.h"
+#include "scenario.h"
+#include "sim_faults.h"
+#include "workload.h"
+
+/* Bounds of the calm phase, virtual. */
+#define RUN_START_MS 60000
+#define RUN_PROGRESS_MS 90000
+#define RUN_DRAIN_MS 60000
+#define RUN_VERIFY_MS 120000
+#define RUN_STOP_MS 60000
+
+struct run {
+	const struct sim_run_options *options;
+	struct world *w;
+	struct workload *wl;
+	struct sim_faults faults;
+	char config[1024];
+};
+
+enum err sim_run_options(const struct sim_run_options *run, struct sim_options *ret)
+{
+	struct rng rng;
+
+	rng_init(&rng, run->seed);
+	sim_options_draw(ret, &rng);
+	for (int i = 0; i < run->swarm_n; i++) {
+		enum err err = sim_options_set(ret, run->swarm[i]);
+
+		if (err)
+			return err;
+	}
+	return ERR_NONE;
+}
+
+static void run_configure(struct run *r)
+{
+	const struct sim_options *opt = &r->w->opt;
+	struct fmt f;
+
+	fmt_init(&f, r->config, sizeof(r->config));
+	fmt_add(&f, "log.segment.bytes=%lld\n", (long long)opt->segment_bytes);
+	fmt_add(&f, "log.index.interval.bytes=%lld\n", (long long)opt->index_interval);
+	if (opt->synced)
+		fmt_add(&f, "durability=synced\n");
+	CHECK(!f.cut);
+	world_node_configure(r->w, 1, r->config);
+}
+
+static bool steps_left(const struct run *r)
+{
+	return !r->options->steps_max || r->w->events_n < r->options->steps_max;
+}
+
+typedef bool run_cond(struct run *r);
+
+/* Steps until the condition holds; not in time is a failure of liveness. */
+static bool run_until_cond(struct run *r, run_cond *cond, int64_t ms, const char *what)
+{
+	int64_t end_ns = r->w->now_ns + ms * NS_PER_MS;
+
+	while (!cond(r)) {
+		if (r->w->has_failed || !steps_left(r))
+			return false;
+		if (r->w->now_ns >= end_ns) {
+			char who[256];
+
+			workload_describe(r->wl, who, sizeof(who));
+			world_fail(r->w, "%s not within %lld s of calm (%s)", what, (long long)(ms / 1000), who);
+			return false;
+		}
+		world_run_ms(r->w, 20);
+	}
+	return !r->w->has_failed;
+}
+
+static bool is_ready(struct run *r)
+{
+	return world_node_is_ready(r->w, 1);
+}
+
+static bool is_off(struct run *r)
+{
+	return world_node(r->w, 1)->state == SIM_NODE_OFF;
+}
+
+static bool has_produced(struct run *r)
+{
+	return workload_has_produced(r->wl);
+}
+
+static bool has_read(struct run *r)
+{
+	return workload_has_read(r->wl);
+}
+
+static bool is_drained(struct run *r)
+{
+	return workload_is_drained(r->wl);
+}
+
+static bool is_verified(struct run *r)
+{
+	return workload_is_verified(r->wl);
+}
+
+static void run_faults(struct run *r)
+{
+	int64_t end_ns = r->w->now_ns + r->w->opt.fault_ms * NS_PER_MS;
+
+	faults_start(&r->faults);
+	while (r->w->now_ns < end_ns && !r->w->has_failed && steps_left(r)) {
+		world_run_ms(r->w, 20);
+		if (world_chance(r->w, 1, 10))
+			world_check(r->w);
+	}
+}
+
+/* The node is off and the files lie as a clean stop left them. */
+static void run_look_at_files(struct run *r)
+{
+	if (r->w->opt.f_eio || r->w->opt.f_sync)
+		return; /* failed operations may leave less than tidy indexes until the next start */
+	check_files(disk_of_node(r->w, 1), &r->wl->history);
+}
+
+static bool run_stop(struct run *r)
+{
+	workload_stop(r->wl);
+	world_run_ms(r->w, 100);
+	faults_deinit(&r->faults);
+	world_node_stop(r->w, 1);
+	return run_until_cond(r, is_off, RUN_STOP_MS, "a clean stop");
+}
+
+static void run_phases(struct run *r)
+{
+	struct world *w = r->w;
+
+	if (!world_node_start(w, 1)) {
+		world_fail(w, "the first start fails with error %d", (int)world_node(w, 1)->start_err);
+		return;
+	}
+	if (!run_until_cond(r, is_ready, RUN_START_MS, "ready for the first time"))
+		return;
+	workload_start(r->wl);
+	run_faults(r);
+	if (w->has_failed || !steps_left(r))
+		return;
+	world_log(w, "run.heal", "faults=%d acked=%lld", r->faults.faults_n, (long long)r->wl->history.acked_n);
+	faults_heal(&r->faults);
+	if (!run_until_cond(r, is_ready, RUN_START_MS, "ready"))
+		return;
+	workload_calm(r->wl);
+	if (!run_until_cond(r, has_produced, RUN_PROGRESS_MS, "produced"))
+		return;
+	world_check(w);
+	workload_stop_producers(r->wl);
+	if (!run_until_cond(r, is_drained, RUN_DRAIN_MS, "end of open produces"))
+		return;
+	if (!run_until_cond(r, has_read, RUN_PROGRESS_MS, "read to the end"))
+		return;
+	workload_verify(r->wl);
+	if (!run_until_cond(r, is_verified, RUN_VERIFY_MS, "the last reading"))
+		return;
+	world_check(w);
+	if (run_stop(r))
+		run_look_at_files(r);
+}
+
+struct sim_run_result sim_run(const struct sim_run_options *options)
+{
+	struct run r = {.options = options};
+	struct sim_run_result result = {0};
+	struct sim_options opt;
+	enum err err = sim_run_options(options, &opt);
+
+	CHECK_OP(err, ==, ERR_NONE);
+	r.w = world_new(options->seed, &opt, options->body);
+	r.w->trace = options->trace;
+	r.w->quiet = options->quiet;
+	if (options->trace)
+		r.w->nodes[1].sink.level = LOG_TRACE;
+	run_configure(&r);
+	r.wl = workload_new(r.w, 1);
+	faults_init(&r.faults, r.w, 1, &r.wl->history);
+	log_sink_set(&r.w->sink);
+	run_phases(&r);
+	if (r.w->has_failed && options->export_dir)
+		disk_export(disk_of_node(r.w, 1), options->export_dir);
+	result.hash = r.w->hash;
+	result.events_n = r.w->events_n;
+	result.virtual_ms = r.w->now_ns / NS_PER_MS;
+	result.acked_n = r.wl->history.acked_n;
+	result.read_n = r.wl->history.read_n;
+	result.faults_n = r.faults.faults_n;
+	result.has_failed = r.w->has_failed;
+	memcpy(result.failure, r.w->failure, sizeof(result.failure));
+	faults_deinit(&r.faults);
+	workload_free(r.wl);
+	log_sink_set(NULL);
+	world_free(r.w);
+	return result;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The work that simulated clients do: an admin creates the topics, producers write numbered records, readers read
+ * from all over the place, everything is told to the history. After the faults: calm work within bounds, then one
+ * last reading of everything.
+ */
+#ifndef SIM_WORKLOAD_H
+#define SIM_WORKLOAD_H
+
+#include "check_history.h"
+#include "map.h"
+#include "sim_client.h"
+
+#define WORKLOAD_TOPICS_MAX 3
+#define WORKLOAD_PARTS_MAX 16
+#define WORKLOAD_PRODUCERS_MAX 4
+#define WORKLOAD_READERS_MAX 3
+
+struct wl_topic {
+	char name[64];
+	struct uuid id;
+	int32_t parts_n;
+	int32_t part_first; /* index in workload.parts */
+};
+
+struct wl_producer;
+struct wl_reader;
+struct wl_verify;
+
+struct workload {
+	struct world *w;
+	int node;
+	struct history history;
+	struct wl_topic topics[WORKLOAD_TOPICS_MAX];
+	int topics_n;
+	struct hist_part *parts[WORKLOAD_PARTS_MAX];
+	int parts_n;
+	bool is_created;
+	int64_t batches_n; /* made so far */
+	bool is_calm; /* no fault is left: answers have to come in time */
+	int64_t calm_since_ns;
+	struct sim_conn admin;
+	struct sim_call admin_call;
+	struct sim_event admin_retry;
+	struct wl_producer *producers[WORKLOAD_PRODUCERS_MAX];
+	int producers_n;
+	struct wl_reader *readers[WORKLOAD_READERS_MAX];
+	int readers_n;
+	struct wl_verify *verify;
+	struct map pids; /* producer ids handed out; to a mark */
+};
+
+struct workload *workload_new(struct world *w, int node);
+void workload_free(struct workload *wl);
+/* Creates the topics, then starts producers and readers. */
+void workload_start(struct workload *wl);
+/* Faults are over. */
+void workload_calm(struct workload *wl);
+/* Since workload_calm: each producer got acknowledgements; each reader came to the end (when producers have
+ * stopped). */
+bool workload_has_produced(const struct workload *wl);
+bool workload_has_read(const struct workload *wl);
+/* Nothing new is produced; what is out is finished. */
+void workload_stop_producers(struct workload *wl);
+bool workload_is_drained(const struct workload *wl);
+/* The last reading, through the front door. */
+void workload_verify(struct workload *wl);
+bool workload_is_verified(const struct workload *wl);
+/* Ends all connections, so that the node can stop. */
+void workload_stop(struct workload *wl);
+/* Who is not done, for the text of a failure. */
+void workload_describe(const struct workload *wl, char *ret, size_t len);
+
+/* The topic and partition of a history partition. */
+const struct wl_topic *workload_topic_of(const struct workload *wl, const struct hist_part *part);
+/* By name, or by id when the name is empty. NULL when unknown. */
+struct hist_part *workload_find_part(const struct workload *wl, struct str name, struct uuid id, int32_t index);
+/* An error code that no broker may give to what these clients ask. True: the run has failed. */
+bool workload_bad_error(struct workload *wl, const char *what, int16_t code);
+
+/* workload_produce.c */
+struct wl_producer *wl_producer_new(struct workload *wl, int id);
+void wl_producer_free(struct wl_producer *p);
+void wl_producer_start(struct wl_producer *p);
+void wl_producer_stop(struct wl_producer *p);
+void wl_producer_end(struct wl_producer *p);
+void wl_producer_calm(struct wl_producer *p);
+bool wl_producer_has_progressed(const struct wl_producer *p);
+bool wl_producer_is_drained(const struct wl_producer *p);
+
+/* workload_read.c */
+struct wl_reader *wl_reader_new(struct workload *wl, int id);
+void wl_reader_free(struct wl_reader *r);
+void wl_reader_start(struct wl_reader *r);
+void wl_reader_end(struct wl_reader *r);
+void wl_reader_calm(struct wl_reader *r);
+bool wl_reader_has_progressed(const struct wl_reader *r);
+
+/* workload_verify.c */
+struct wl_verify *wl_verify_new(struct workload *wl);
+void wl_verify_free(struct wl_verify *v);
+bool wl_verify_is_done(const struct wl_verify *v);
+void wl_verify_end(struct wl_verify *v);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The last reading: each partition from its start to its end, by a client that speaks the newest versions, partition
+ * after partition. Everything that was acknowledged or ever seen has to be there.
+ *
+ *      connect --> [ListOffsets latest --> Fetch until the end is reached] per partition --> done
+ */
+#include "msg/fetch.h"
+#include "msg/list_offsets.h"
+#include "record.h"
+#include "workload.h"
+
+struct wl_verify {
+	struct workload *wl;
+	struct sim_conn conn;
+	struct sim_call call;
+	struct sim_event retry;
+	struct compress_ctx ctx;
+	int at;      /* partition */
+	int64_t pos;
+	int64_t end; /* -1: not asked */
+	int stuck_n; /* answers in a row that brought nothing */
+	bool is_done;
+	bool is_ended;
+};
+
+static void verify_next(struct wl_verify *v);
+
+static struct hist_part *verify_part(const struct wl_verify *v)
+{
+	return v->wl->parts[v->at];
+}
+
+static void verify_again(struct wl_verify *v)
+{
+	world_after(v->wl->w, &v->retry, 100 * NS_PER_MS, v->retry.fire);
+}
+
+static void verify_record(struct wl_verify *v, const struct record *record, int64_t hw)
+{
+	struct workload *wl = v->wl;
+
+	if (record->offset < v->pos)
+		return;
+	history_read(&wl->history, verify_part(v), "verify", record->offset, v->pos, record->value, hw);
+	history_final(&wl->history, verify_part(v), record->offset);
+	v->pos = record->offset + 1;
+}
+
+static void verify_bytes(struct wl_verify *v, struct bytes in, int64_t hw)
+{
+	struct batch_iter it = batch_iter_of(in, BATCH_CHECK_CRC);
+	struct batch_info batch;
+
+	while (!v->wl->w->has_failed && batch_iter_next(&it, &batch)) {
+		struct scratch plain = {0};
+		struct record_iter records;
+		struct record record;
+		struct bytes payload;
+
+		if (batch_payload(&batch, &v->ctx, &plain, &payload) != ERR_NONE) {
+			world_fail(v->wl->w, "the last reading found a batch that cannot be read");
+		} else {
+			record_iter_init(&records, &batch, payload);
+			while (record_iter_next(&records, &record) && !v->wl->w->has_failed)
+				verify_record(v, &record, hw);
+		}
+		scratch_deinit(&plain);
+	}
+	if (it.err)
+		world_fail(v->wl->w, "%s-%d offset %lld: the last reading found a damaged batch",
+			   verify_part(v)->topic, verify_part(v)->index, (long long)v->pos);
+}
+
+static void fetch_done(struct sim_call *call)
+{
+	struct wl_verify *v = container_of(call, struct wl_verify, call);
+	const struct fetch_response *response = call->response;
+	const struct fetch_response_responses_partitions *got;
+	int64_t before = v->pos;
+
+	if (call->err)
+		return;
+	if (response->responses_n != 1 || response->responses[0].partitions_n != 1) {
+		world_fail(v->wl->w, "Fetch of one partition answers %d topics, error %d", response->responses_n,
+			   response->error_code);
+		return;
+	}
+	got = &response->responses[0].partitions[0];
+	if (got->error_code) {
+		if (!workload_bad_error(v->wl, "Fetch", got->error_code))
+			verify_again(v);
+		return;
+	}
+	if (!got->records.is_null)
+		verify_bytes(v, (struct bytes){got->records.piece.mem, got->records.piece.len}, got->high_watermark);
+	if (v->wl->w->has_failed)
+		return;
+	v->stuck_n = v->pos == before ? v->stuck_n + 1 : 0;
+	if (v->pos < v->end && v->stuck_n > 10) {
+		world_fail(v->wl->w, "%s-%d offset %lld: nothing can be read though the log ends at %lld",
+			   verify_part(v)->topic, verify_part(v)->index, (long long)v->pos, (long long)v->end);
+		return;
+	}
+	verify_next(v);
+}
+
+static void verify_fetch(struct wl_verify *v)
+{
+	const struct hist_part *part = verify_part(v);
+	struct fetch_request_topics topic;
+	struct fetch_request_topics_partitions p;
+	struct fetch_request request;
+
+	msg_init(&fetch_request_type, &request);
+	msg_init(&fetch_request_topics_type, &topic);
+	msg_init(&fetch_request_topics_partitions_type, &p);
+	request.max_wait_ms = 100;
+	request.min_bytes = 1;
+	request.topics = &topic;
+	request.topics_n = 1;
+	topic.topic = str_of(part->topic);
+	topic.topic_id = part->topic_id;
+	topic.partitions = &p;
+	topic.partitions_n = 1;
+	p.partition = part->index;
+	p.fetch_offset = v->pos;
+	p.partition_max_bytes = 1 << 20;
+	conn_call(&v->conn, &v->call, API_FETCH, &request, 20000, fetch_done);
+}
+
+static void offsets_done(struct sim_call *call)
+{
+	struct wl_verify *v = container_of(call, struct wl_verify, call);
+	const struct list_offsets_response *response = call->response;
+	const struct list_offsets_response_topics_partitions *got;
+
+	if (call->err)
+		return;
+	if (response->topics_n != 1 || response->topics[0].partitions_n != 1) {
+		world_fail(v->wl->w, "ListOffsets of one partition answers %d topics", response->topics_n);
+		return;
+	}
+	got = &response->topics[0].partitions[0];
+	if (got->error_code) {
+		if (!workload_bad_error(v->wl, "ListOffsets", got->error_code))
+			verify_again(v);
+		return;
+	}
+	v->end = got->offset;
+	verify_next(v);
+}
+
+static void verify_ask_end(struct wl_verify *v)
+{
+	const struct hist_part *part = verify_part(v);
+	struct list_offsets_request_topics topic;
+	struct list_offsets_request_topics_partitions p;
+	struct list_offsets_request request;
+
+	msg_init(&list_offsets_request_type, &request);
+	msg_init(&list_offsets_request_topics_type, &topic);
+	msg_init(&list_offsets_request_topics_partitions_type, &p);
+	request.replica_id = -1;
+	request.topics = &topic;
+	request.topics_n = 1;
+	topic.name = str_of(part->topic);
+	topic.partitions = &p;
+	topic.partitions_n = 1;
+	p.partition_index = part->index;
+	p.timestamp = -1;
+	conn_call(&v->conn, &v->call, API_LIST_OFFSETS, &request, 20000, offsets_done);
+}
+
+static void verify_next(struct wl_verify *v)
+{
+	struct workload *wl = v->wl;
+
+	if (wl->w->has_failed || v->is_ended || v->conn.state != CONN_UP || sim_call_is_out(&v->call))
+		return;
+	while (v->end >= 0 && v->pos >= v->end) {
+		history_finish_part(&wl->history, verify_part(v), v->end);
+		v->at++;
+		v->pos = 0;
+		v->end = -1;
+		v->stuck_n = 0;
+	}
+	if (v->at == wl->parts_n) {
+		v->is_done = true;
+		history_finish(&wl->history);
+		return;
+	}
+	if (v->end < 0)
+		verify_ask_end(v);
+	else
+		verify_fetch(v);
+}
+
+static void verify_retry(struct sim_event *event)
+{
+	struct wl_verify *v = container_of(event, struct wl_verify, retry);
+
+	if (v->is_ended || v->is_done)
+		return;
+	if (v->conn.state == CONN_OFF)
+		conn_open(&v->conn);
+	else
+		verify_next(v);
+}
+
+static void verify_up(struct sim_conn *conn)
+{
+	verify_next(conn->owner);
+}
+
+static void verify_down(struct sim_conn *conn)
+{
+	struct wl_verify *v = conn->owner;
+
+	if (!v->is_ended && !v->is_done)
+		verify_again(v);
+}
+
+struct wl_verify *wl_verify_new(struct workload *wl)
+{
+	struct wl_verify *v = MEM_NEW(struct wl_verify);
+
+	v->wl = wl;
+	v->end = -1;
+	v->retry.fire = verify_retry;
+	conn_init(&v->conn, wl->w, wl->node, "verify");
+	for (int i = 0; i <= API_KEY_MAX; i++) {
+		const struct api *api = api_find((int16_t)i);
+
+		v->conn.cap[i] = api && api->request ? api->version_stable : -1;
+	}
+	v->conn.owner = v;
+	v->conn.up = verify_up;
+	v->conn.down = verify_down;
+	conn_open(&v->conn);
+	return v;
+}
+
+void wl_verify_free(struct wl_verify *v)
+{
+	if (!v)
+		return;
+	world_off(v->wl->w, &v->retry);
+	conn_deinit(&v->conn);
+	compress_ctx_deinit(&v->ctx);
+	mem_free(v);
+}
+
+bool wl_verify_is_done(const struct wl_verify *v)
+{
+	return v->is_done;
+}
+
+void wl_verify_end(struct wl_verify *v)
+{
+	v->is_ended = true;
+	world_off(v->wl->w, &v->retry);
+	if (v->conn.state != CONN_OFF)
+		conn_close(&v->conn);
+}
