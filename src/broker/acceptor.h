@@ -23,6 +23,7 @@ struct acceptor {
 	io_sock sock;
 	struct io_op accept;
 	bool is_accepting;
+	int32_t conns_n, conns_max;
 	struct str advertised_host; /* null for a controller listener that has none */
 	uint16_t advertised_port;
 	struct timer backoff;
@@ -40,6 +41,8 @@ struct acceptor_set {
 enum err acceptor_bind_all(struct broker *broker, struct err_text *text) MUST_USE;
 void acceptor_accept_all(struct broker *broker, enum api_listener kind);
 void acceptor_close_all(struct broker *broker);
+/* After the reactors have ended. */
+void acceptor_free_all(struct broker *broker);
 /* A connection is gone: counts (told to reactor 0 by message from the others). */
 void acceptor_conn_gone(struct acceptor *listener, struct shard *shard, const struct io_addr *peer);
 

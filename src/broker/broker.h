@@ -17,6 +17,7 @@
 
 #include "acceptor.h"
 #include "broker_config.h"
+#include "found.h"
 #include "log_dir.h"
 #include "node.h"
 #include "shard.h"
@@ -43,12 +44,15 @@ struct broker {
 	struct log_dir dirs[BROKER_DIRS_MAX];
 	int dirs_n;
 	int metadata_dir; /* index in dirs */
+	int64_t metadata_recovery_point;
+	struct found found;
 	struct acceptor_set acceptors;
 	struct controller_io *controller;
 	struct lifecycle *lifecycle;
 	struct checkpointer *checkpointer;
 	int64_t broker_epoch; /* of the running registration, -1 before */
 	int64_t started_ns;
+	const char *host_name; /* this machine's, for listeners that name no host */
 	/* Called on reactor 0 when the phase becomes RUNNING, STOPPED or FAILED. */
 	void (*phase_changed)(struct broker *broker);
 	void *ctx;
@@ -62,6 +66,12 @@ enum err broker_open(struct broker *broker, struct node *node, struct broker_con
 void broker_start(struct broker *broker);
 /* On reactor 0: begins the clean stop; phase_changed tells its end. */
 void broker_stop(struct broker *broker);
+/* After the reactors have ended: frees everything, unlocks the directories. Also after a failed broker_open. */
 void broker_close(struct broker *broker);
+
+/* Inside the broker, on reactor 0. */
+void broker_open_logs_in_background(struct broker *broker);
+/* After all logs were closed: none of them failed, and none was left unchecked after an unclean stop. */
+bool broker_logs_are_clean(const struct broker *broker);
 
 #endif

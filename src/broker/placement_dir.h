@@ -9,7 +9,7 @@
 struct storage_dir *placement_dir_choose(struct shard *shard, const struct topic_image *topic, int32_t partition);
 /* Gives the partition the offsets that the checkpoint files of its directory had at start. */
 void placement_dir_checkpoints(struct shard *shard, struct partition *partition);
-/* The partition is gone. */
-void placement_dir_forget(struct shard *shard, struct partition *partition);
+/* A partition of the directory is gone. */
+void placement_dir_forget(struct shard *shard, int dir);
 
 #endif

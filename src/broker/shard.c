@@ -76,12 +76,14 @@ static void shard_open_more(struct shard *shard);
 /* A closing partition's log is closed: its files go, and so does it. */
 static void shard_partition_closed(struct shard *shard, struct partition *partition)
 {
+	int dir = partition->log->dir->index;
+
 	list_remove(&partition->link);
 	if (partition->is_deleted && partition->log->state == PART_LOG_CLOSED) {
 		part_log_delete(partition->log);
 		partition->log = NULL;
 	}
-	placement_dir_forget(shard, partition);
+	placement_dir_forget(shard, dir);
 	partition_free(partition);
 }
 
@@ -353,6 +355,27 @@ bool shard_is_closed(const struct shard *shard)
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			if (topic->partitions[i] && !shard_log_is_closed(topic->partitions[i]))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool partition_is_clean(const struct partition *partition)
+{
+	if (partition->log->state == PART_LOG_FAILED)
+		return false;
+	return partition->is_open || partition->log->dir->stop == LOG_DIR_CLEAN;
+}
+
+bool shard_is_clean(const struct shard *shard)
+{
+	uint32_t it = 0;
+	struct shard_topic *topic;
+
+	while ((topic = map_next(&shard->topics, &it)) != NULL) {
+		for (int32_t i = 0; i < topic->partitions_n; i++) {
+			if (topic->partitions[i] && !partition_is_clean(topic->partitions[i]))
 				return false;
 		}
 	}

@@ -41,6 +41,7 @@ struct shard {
 	struct list opened;
 	struct list closing;  /* taken out of topics; they go when their log is closed */
 	int opening_n;
+	int32_t dir_partitions_n[64]; /* partitions of this shard per directory */
 	struct timer idle_timer;
 	bool is_stopping;
 };
@@ -79,5 +80,7 @@ void shard_open_in_background(struct shard *shard);
 /* Fails all waiters and closes all logs; shard_is_closed tells when that is over. */
 void shard_stop(struct shard *shard);
 bool shard_is_closed(const struct shard *shard);
+/* When closed: every log was opened and closed in order, or needed no check. */
+bool shard_is_clean(const struct shard *shard);
 
 #endif

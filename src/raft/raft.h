@@ -37,6 +37,8 @@ struct raft_voters {
 	VEC(struct raft_voter) voters;
 };
 void raft_voters_deinit(struct raft_voters *voters);
+/* The value of a KRaftVoters control record. */
+enum err raft_voters_decode(struct bytes value, struct raft_voters *ret, struct err_text *text) MUST_USE;
 
 /* The file quorum-state. */
 struct quorum_state {

@@ -117,7 +117,8 @@ static enum err leader_append_validate(struct leader_append *la)
 	}
 	la->append.info = verdict.batch;
 	la->append.len = verdict.batch.size;
-	la->append.max_timestamp_offset = verdict.max_timestamp_offset - rules.offset;
+	/* Kafka's time index names the last offset of the batch, not of the record. */
+	la->append.max_timestamp_offset = verdict.batch.last_offset_delta;
 	la->append_time_ms = verdict.append_time;
 	if (verdict.rebuilt) {
 		la->rebuilt = mem_alloc(verdict.batch.size);

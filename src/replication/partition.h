@@ -18,6 +18,7 @@
 
 #include "image.h"
 #include "part_log.h"
+#include "reactor.h"
 #include "timer.h"
 #include "watch.h"
 
@@ -53,8 +54,13 @@ struct partition {
 	struct watch_list hw_watches;   /* high watermark reaches a goal, or any advance */
 	struct watch_list open_watches; /* the log is open (or failed) */
 	int64_t checkpoint_recovery_point, checkpoint_log_start; /* from the checkpoint files, -1 none */
+	int64_t checkpoint_high_watermark;
 	void (*log_changed)(struct partition *partition); /* the log opened, moved, closed or failed; NULL: nobody asks */
-	void *ctx; /* the shard's */
+	struct list link;          /* the shard's lists */
+	struct deferred free_later; /* the shard's */
+	bool is_opening;           /* the shard counts it */
+	bool is_deleted;           /* its files go when the log is closed */
+	void *ctx; /* the shard */
 };
 
 struct partition *partition_new(struct storage *storage, struct storage_dir *dir, const struct topic_image *topic,

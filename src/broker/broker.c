@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See broker.h for the order of start and stop. */
+#include "broker.h"
+
+#include <stdio.h>
+
+#include "checkpointer.h"
+#include "controller_io.h"
+#include "lifecycle.h"
+#include "log.h"
+#include "mem.h"
+#include "metadata_store.h"
+
+#define METADATA_VERSION_NEWEST 30
+
+/* ---- directories ---- */
+
+/* Opens one directory; its cluster id must be that of the others. */
+static enum err broker_open_dir(struct broker *broker, struct fs *fs, struct str path, struct err_text *text)
+{
+	struct log_dir *dir = &broker->dirs[broker->dirs_n];
+	enum log_dir_refusal refusal;
+	char name[FS_PATH_MAX];
+	enum err err;
+
+	if (broker->dirs_n == BROKER_DIRS_MAX)
+		return err_text_set(text, ERR_BAD_CONFIG, "ML1105 log.dirs names more than %d directories", BROKER_DIRS_MAX);
+	snprintf(name, sizeof(name), "%.*s", STR_ARGS(path));
+	err = log_dir_open(dir, fs, name, broker->cluster_id, broker->node_id, &refusal, text);
+	if (err)
+		return err;
+	broker->dirs_n++;
+	if (dir->is_formatted && !broker->cluster_id.p)
+		broker->cluster_id = arena_str(&broker->arena, dir->meta.cluster_id);
+	return ERR_NONE;
+}
+
+static bool broker_has_dir(const struct broker *broker, struct str path)
+{
+	for (int i = 0; i < broker->dirs_n; i++) {
+		if (str_eq(str_of(broker->dirs[i].path), path))
+			return true;
+	}
+	return false;
+}
+
+static enum err broker_open_dirs(struct broker *broker, struct fs *fs, struct err_text *text)
+{
+	const struct broker_effective *eff = &broker->config.eff;
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; !err && i < eff->log_dirs.n; i++) {
+		if (!broker_has_dir(broker, eff->log_dirs.v[i]))
+			err = broker_open_dir(broker, fs, eff->log_dirs.v[i], text);
+	}
+	if (!err && !broker_has_dir(broker, eff->metadata_log_dir))
+		err = broker_open_dir(broker, fs, eff->metadata_log_dir, text);
+	for (int i = 0; !err && i < broker->dirs_n; i++) {
+		if (str_eq(str_of(broker->dirs[i].path), eff->metadata_log_dir))
+			broker->metadata_dir = i;
+	}
+	return err;
+}
+
+/* This node as the first voter of a fresh quorum. */
+static void broker_fresh_voters(const struct broker *broker, struct raft_voters *ret)
+{
+	struct raft_voter voter = {
+		.id = broker->node_id,
+		.directory_id = broker->dirs[broker->metadata_dir].meta.directory_id,
+		.kraft_version_min = 0,
+		.kraft_version_max = 1,
+	};
+
+	for (int i = 0; i < broker->acceptors.acceptors_n; i++) {
+		const struct acceptor *acceptor = &broker->acceptors.acceptors[i];
+		struct raft_endpoint endpoint = {acceptor->name, acceptor->advertised_host, acceptor->advertised_port};
+
+		if (acceptor->kind != API_CONTROLLER)
+			continue;
+		if (voter.endpoints.n == 0 || !str_eq(voter.endpoints.v[voter.endpoints.n - 1].name, endpoint.name))
+			vec_push(&voter.endpoints, endpoint);
+	}
+	vec_push(&ret->voters, voter);
+}
+
+/* Formats what is empty, so that no step comes before the first start. */
+static enum err broker_format(struct broker *broker, struct fs *fs, struct err_text *text)
+{
+	struct reactor *reactor = broker->shards[0].reactor;
+	bool fresh = !broker->dirs[broker->metadata_dir].is_formatted;
+
+	if (!broker->cluster_id.p) {
+		char id[UUID_TEXT_LEN + 1];
+
+		uuid_format(uuid_random(&reactor->rng), id);
+		broker->cluster_id = arena_str(&broker->arena, str_of(id));
+	}
+	for (int i = 0; i < broker->dirs_n; i++) {
+		struct log_dir *dir = &broker->dirs[i];
+		struct uuid id = uuid_random(&reactor->rng);
+		enum err err;
+
+		if (dir->is_formatted)
+			continue;
+		if (i == broker->metadata_dir) {
+			struct raft_voters voters = {0};
+
+			/* meta.properties comes last: without it the directory counts as not formatted. */
+			dir->meta.directory_id = id;
+			broker_fresh_voters(broker, &voters);
+			err = metadata_store_format(fs, dir->path, &voters, reactor->wall_ms, METADATA_VERSION_NEWEST, text);
+			raft_voters_deinit(&voters);
+			if (err)
+				return err;
+		}
+		err = log_dir_format(dir, fs, broker->cluster_id, broker->node_id, id, reactor->wall_ms);
+		if (err)
+			return err_text_set(text, err, "ML1013 %s cannot be formatted: %s", dir->path, err_text(err));
+	}
+	if (fresh)
+		log_info("log_dir.format", "cluster=%.*s node=%d", STR_ARGS(broker->cluster_id), broker->node_id);
+	return ERR_NONE;
+}
+
+static enum err broker_mark_and_read(struct broker *broker, struct fs *fs, struct err_text *text)
+{
+	const struct found_partition *metadata;
+	enum err err = ERR_NONE;
+
+	for (int i = 0; !err && i < broker->dirs_n; i++) {
+		err = log_dir_mark_running(&broker->dirs[i], fs);
+		if (err)
+			return err_text_set(text, err, "ML1013 %s cannot be written: %s", broker->dirs[i].path, err_text(err));
+		err = found_read_dir(&broker->found, fs, broker->dirs[i].path, i, text);
+	}
+	metadata = map_get_str(&broker->found.by_name, STR(METADATA_LOG_NAME));
+	broker->metadata_recovery_point = metadata ? metadata->recovery_point : -1;
+	return err;
+}
+
+/* ---- shards ---- */
+
+static void broker_init_storage(struct broker *broker, struct shard *shard)
+{
+	const struct broker_config *config = &broker->config;
+	struct storage_options options = {
+		.durability = config->eff.durability == DURABILITY_SYNCED ? STORAGE_SYNCED : STORAGE_PAGE_CACHE,
+		.open_files_max = MAX(config->open_files_max / broker->shards_n, 64),
+		.checkpoint_bytes = MIB(256),
+		.checkpoint_ms = config->log_flush_offset_checkpoint_interval_ms,
+		.full_reserve_bytes = 0,
+		.file_delete_delay_ms = config->log_segment_delete_delay_ms,
+		.producer_expire_ms = config->producer_id_expiration_ms,
+	};
+
+	storage_init(&shard->storage, shard->reactor, &options);
+	for (int i = 0; i < broker->dirs_n; i++)
+		storage_add_dir(&shard->storage, broker->dirs[i].path, broker->dirs[i].meta.directory_id,
+				broker->dirs[i].stop);
+}
+
+enum err broker_open(struct broker *broker, struct node *node, struct broker_config *take_config,
+		     struct err_text *text)
+{
+	struct fs *fs = node->reactors[0].io->fs;
+	enum err err;
+
+	broker->config = *take_config;
+	*take_config = (struct broker_config){0};
+	broker->node = node;
+	broker->node_id = broker->config.eff.node_id;
+	broker->broker_epoch = -1;
+	broker->started_ns = node->reactors[0].now_ns;
+	broker->incarnation = uuid_random(&node->reactors[0].rng);
+	broker->shards_n = node->reactors_n;
+	broker->shards = mem_calloc((size_t)broker->shards_n, sizeof(*broker->shards));
+	found_init(&broker->found, node->hash_seed);
+	for (int i = 0; i < broker->shards_n; i++)
+		shard_init(&broker->shards[i], broker, &node->reactors[i]);
+	err = acceptor_bind_all(broker, text);
+	if (!err)
+		err = broker_open_dirs(broker, fs, text);
+	if (!err)
+		err = broker_format(broker, fs, text);
+	if (!err)
+		err = broker_mark_and_read(broker, fs, text);
+	if (err)
+		return err;
+	for (int i = 0; i < broker->shards_n; i++)
+		broker_init_storage(broker, &broker->shards[i]);
+	broker->checkpointer = checkpointer_new(broker);
+	broker->lifecycle = lifecycle_new(broker);
+	return controller_io_open(broker, text);
+}
+
+void broker_start(struct broker *broker)
+{
+	acceptor_accept_all(broker, API_CONTROLLER);
+	controller_io_start(broker);
+}
+
+void broker_stop(struct broker *broker)
+{
+	lifecycle_stop(broker);
+}
+
+static void open_in_background_arrives(struct reactor *reactor, struct msg *msg)
+{
+	mem_free(msg);
+	shard_open_in_background(reactor->shard);
+}
+
+void broker_open_logs_in_background(struct broker *broker)
+{
+	for (int i = 0; i < broker->shards_n; i++) {
+		struct msg *msg = MEM_NEW(struct msg);
+
+		msg->handle = open_in_background_arrives;
+		reactor_send(broker->shards[0].reactor, broker->shards[i].reactor, msg);
+	}
+}
+
+bool broker_logs_are_clean(const struct broker *broker)
+{
+	for (int i = 0; i < broker->shards_n; i++) {
+		if (!shard_is_clean(&broker->shards[i]))
+			return false;
+	}
+	return true;
+}
+
+void broker_close(struct broker *broker)
+{
+	struct fs *fs = broker->node->reactors[0].io->fs;
+
+	acceptor_close_all(broker);
+	controller_io_close(broker);
+	lifecycle_free(broker->lifecycle);
+	checkpointer_free(broker->checkpointer);
+	for (int i = 0; i < broker->shards_n; i++)
+		shard_deinit(&broker->shards[i]);
+	mem_free(broker->shards);
+	for (int i = 0; i < broker->dirs_n; i++)
+		log_dir_close(&broker->dirs[i], fs);
+	found_deinit(&broker->found);
+	acceptor_free_all(broker);
+	arena_reset(&broker->arena);
+	broker_config_deinit(&broker->config);
+}

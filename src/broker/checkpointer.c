@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See checkpointer.h. One round: every shard syncs its dirty logs and reports; then one job a directory writes. */
+#include "checkpointer.h"
+
+#include "broker.h"
+#include "log.h"
+#include "mem.h"
+#include "shard.h"
+
+enum { FILE_RECOVERY, FILE_START, FILE_WATERMARK, FILES_N };
+
+static const char *const checkpoint_files[] = {RECOVERY_POINT_FILE, LOG_START_FILE, HIGH_WATERMARK_FILE};
+
+struct checkpoint_leg {
+	struct msg msg;
+	struct checkpointer *owner;
+	struct shard *shard;
+	struct arena arena; /* texts of this round */
+	struct offset_checkpoint files[BROKER_DIRS_MAX][FILES_N];
+};
+
+struct checkpoint_job {
+	struct io_op op;
+	struct checkpointer *owner;
+	int dir;
+	struct offset_checkpoint files[FILES_N];
+};
+
+struct checkpointer {
+	struct broker *broker;
+	struct checkpoint_leg **legs; /* per shard */
+	struct checkpoint_job jobs[BROKER_DIRS_MAX];
+	struct timer timer;
+	int out; /* legs or jobs under way */
+	bool is_running;
+	bool again; /* a finish came while a round was under way */
+	enum err err;
+	void (*done)(void *ctx, enum err err);
+	void *ctx;
+};
+
+static void checkpointer_round(struct checkpointer *c);
+
+struct checkpointer *checkpointer_new(struct broker *broker)
+{
+	struct checkpointer *c = MEM_NEW(struct checkpointer);
+
+	c->broker = broker;
+	c->legs = mem_calloc((size_t)broker->shards_n, sizeof(*c->legs));
+	for (int i = 0; i < broker->shards_n; i++) {
+		c->legs[i] = MEM_NEW(struct checkpoint_leg);
+		c->legs[i]->owner = c;
+		c->legs[i]->shard = &broker->shards[i];
+	}
+	return c;
+}
+
+static void checkpointer_clear(struct checkpointer *c)
+{
+	for (int i = 0; i < c->broker->shards_n; i++) {
+		arena_reset(&c->legs[i]->arena);
+		for (int d = 0; d < BROKER_DIRS_MAX; d++) {
+			for (int f = 0; f < FILES_N; f++)
+				vec_deinit(&c->legs[i]->files[d][f].entries);
+		}
+	}
+	for (int d = 0; d < BROKER_DIRS_MAX; d++) {
+		for (int f = 0; f < FILES_N; f++)
+			vec_deinit(&c->jobs[d].files[f].entries);
+	}
+}
+
+void checkpointer_free(struct checkpointer *c)
+{
+	if (!c)
+		return;
+	checkpointer_clear(c);
+	for (int i = 0; i < c->broker->shards_n; i++)
+		mem_free(c->legs[i]);
+	mem_free(c->legs);
+	mem_free(c);
+}
+
+static void checkpointer_end(struct checkpointer *c)
+{
+	c->is_running = false;
+	checkpointer_clear(c);
+	if (c->again) {
+		c->again = false;
+		checkpointer_round(c);
+	} else if (c->done) {
+		c->done(c->ctx, c->err);
+	}
+}
+
+/* ---- writing ---- */
+
+static void checkpoint_job_run(struct io_op *op, struct fs *fs)
+{
+	struct checkpoint_job *job = container_of(op, struct checkpoint_job, op);
+	const char *path = job->owner->broker->dirs[job->dir].path;
+
+	op->err = ERR_NONE;
+	for (int f = 0; !op->err && f < FILES_N; f++)
+		op->err = log_dir_write_offsets(fs, path, checkpoint_files[f], &job->files[f]);
+}
+
+static void checkpoint_job_done(struct io_op *op)
+{
+	struct checkpoint_job *job = container_of(op, struct checkpoint_job, op);
+	struct checkpointer *c = job->owner;
+
+	if (op->err) {
+		log_warn("checkpoint.failed", "code=ML1061 dir=%s error=%s text=\"recovery points could not be written; a "
+			 "start after a crash reads more\"", c->broker->dirs[job->dir].path, err_name(op->err));
+		c->err = c->err ? c->err : op->err;
+	}
+	if (--c->out == 0)
+		checkpointer_end(c);
+}
+
+static void checkpointer_write(struct checkpointer *c)
+{
+	struct broker *broker = c->broker;
+
+	c->out = broker->dirs_n;
+	for (int d = 0; d < broker->dirs_n; d++) {
+		struct checkpoint_job *job = &c->jobs[d];
+
+		for (int f = 0; f < FILES_N; f++) {
+			for (int i = 0; i < broker->shards_n; i++) {
+				const struct offset_checkpoint *part = &c->legs[i]->files[d][f];
+
+				for (size_t e = 0; e < part->entries.n; e++)
+					vec_push(&job->files[f].entries, part->entries.v[e]);
+			}
+		}
+		job->owner = c;
+		job->dir = d;
+		job->op.kind = IO_WORK;
+		job->op.work.run = checkpoint_job_run;
+		job->op.done = checkpoint_job_done;
+		io_submit(broker->shards[0].reactor->io, &job->op);
+	}
+}
+
+/* ---- collecting ---- */
+
+static void checkpoint_add(struct checkpoint_leg *leg, int dir, int file, const struct partition *partition,
+			   int64_t offset)
+{
+	struct offset_entry entry = {
+		.topic = arena_str(&leg->arena, str_of(partition->topic)),
+		.partition = partition->index,
+		.offset = offset,
+	};
+
+	if (offset >= 0)
+		vec_push(&leg->files[dir][file].entries, entry);
+}
+
+static void checkpoint_collect(struct checkpoint_leg *leg, const struct partition *partition)
+{
+	const struct part_log *log = partition->log;
+	int dir = log->dir->index;
+
+	if (!partition->is_open) {
+		checkpoint_add(leg, dir, FILE_RECOVERY, partition, partition->checkpoint_recovery_point);
+		checkpoint_add(leg, dir, FILE_START, partition, partition->checkpoint_log_start);
+		checkpoint_add(leg, dir, FILE_WATERMARK, partition, partition->checkpoint_high_watermark);
+		return;
+	}
+	checkpoint_add(leg, dir, FILE_RECOVERY, partition, log->recovery_point);
+	checkpoint_add(leg, dir, FILE_START, partition, log->log_start > 0 ? log->log_start : -1);
+	checkpoint_add(leg, dir, FILE_WATERMARK, partition, partition->high_watermark.offset);
+}
+
+static void checkpoint_leg_returns(struct reactor *reactor, struct msg *msg)
+{
+	struct checkpointer *c = container_of(msg, struct checkpoint_leg, msg)->owner;
+
+	if (--c->out == 0)
+		checkpointer_write(c);
+}
+
+static void checkpoint_leg_run(struct reactor *reactor, struct msg *msg)
+{
+	struct checkpoint_leg *leg = container_of(msg, struct checkpoint_leg, msg);
+	struct shard *shard = leg->shard;
+	struct shard_topic *topic;
+	uint32_t it = 0;
+
+	while ((topic = map_next(&shard->topics, &it)) != NULL) {
+		for (int32_t i = 0; i < topic->partitions_n; i++) {
+			if (topic->partitions[i])
+				checkpoint_collect(leg, topic->partitions[i]);
+		}
+	}
+	msg->handle = checkpoint_leg_returns;
+	reactor_send(reactor, shard->broker->shards[0].reactor, msg);
+}
+
+static void checkpointer_round(struct checkpointer *c)
+{
+	if (c->is_running) {
+		c->again = true;
+		return;
+	}
+	c->is_running = true;
+	c->err = ERR_NONE;
+	c->out = c->broker->shards_n;
+	for (int i = 0; i < c->broker->shards_n; i++) {
+		c->legs[i]->msg.handle = checkpoint_leg_run;
+		reactor_send(c->broker->shards[0].reactor, c->broker->shards[i].reactor, &c->legs[i]->msg);
+	}
+}
+
+static void checkpointer_tick(struct timer *timer)
+{
+	struct checkpointer *c = container_of(timer, struct checkpointer, timer);
+
+	if (c->done)
+		return;
+	checkpointer_round(c);
+	reactor_timer(c->broker->shards[0].reactor, &c->timer,
+		      c->broker->config.log_flush_offset_checkpoint_interval_ms * NS_PER_MS, checkpointer_tick);
+}
+
+void checkpointer_start(struct checkpointer *c)
+{
+	reactor_timer(c->broker->shards[0].reactor, &c->timer,
+		      c->broker->config.log_flush_offset_checkpoint_interval_ms * NS_PER_MS, checkpointer_tick);
+}
+
+void checkpointer_finish(struct checkpointer *c, void (*done)(void *ctx, enum err err), void *ctx)
+{
+	timer_stop(&c->broker->shards[0].reactor->timers, &c->timer);
+	c->done = done;
+	c->ctx = ctx;
+	checkpointer_round(c);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checkpoint files of the log directories (recovery points, log starts, high watermarks), written by reactor 0 from
+ * what every shard reports: every log.flush.offset.checkpoint.interval.ms, and at the stop. A partition whose log was
+ * never opened keeps what its files said at start.
+ *
+ * 1. A recovery point is written after the data below it was synced, never before.
+ */
+#ifndef BROKER_CHECKPOINTER_H
+#define BROKER_CHECKPOINTER_H
+
+#include "err.h"
+
+struct broker;
+struct checkpointer;
+
+struct checkpointer *checkpointer_new(struct broker *broker);
+void checkpointer_free(struct checkpointer *checkpointer);
+/* From RUNNING on. */
+void checkpointer_start(struct checkpointer *checkpointer);
+/* Writes once more, then calls done(ctx) on reactor 0 with the first error. Nothing is written after. */
+void checkpointer_finish(struct checkpointer *checkpointer, void (*done)(void *ctx, enum err err), void *ctx);
+
+#endif

@@ -1,0 +1,794 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Glue of the controller: see controller_io.h for the path of an operation.
+ *
+ *    CLOSED --start--> OPENING (log) --> LOADING (snapshot, records) --> ELECTING --> LEADING --stop--> CLOSING --> CLOSED
+ *                          |                  |                             |            |
+ *                          +------------------+-----------------------------+------------+--> FAILED: the node stops
+ *
+ * The metadata log is part of shard 0's storage. A disk that is full fails the operation and leaves the log as it was;
+ * any other error of the log, or a failed write of quorum-state, ends the node: without them it must not decide.
+ */
+#include "controller_io.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "batch_build.h"
+#include "broker.h"
+#include "fault.h"
+#include "lifecycle.h"
+#include "log.h"
+#include "mem.h"
+#include "metadata_store.h"
+#include "part_log.h"
+#include "raft.h"
+#include "replay.h"
+#include "shard.h"
+#include "snapshot_file.h"
+#include "topic_settings.h"
+
+enum io_state { CIO_CLOSED, CIO_OPENING, CIO_LOADING, CIO_ELECTING, CIO_LEADING, CIO_CLOSING, CIO_FAILED };
+
+static const struct sm_state controller_io_states[] = {
+	[CIO_CLOSED] = {"closed", SM_TO(CIO_OPENING)},
+	[CIO_OPENING] = {"opening", SM_TO(CIO_LOADING) | SM_TO(CIO_CLOSING) | SM_TO(CIO_FAILED)},
+	[CIO_LOADING] = {"loading", SM_TO(CIO_ELECTING) | SM_TO(CIO_CLOSING) | SM_TO(CIO_FAILED)},
+	[CIO_ELECTING] = {"electing", SM_TO(CIO_LEADING) | SM_TO(CIO_CLOSING) | SM_TO(CIO_FAILED)},
+	[CIO_LEADING] = {"leading", SM_TO(CIO_CLOSING) | SM_TO(CIO_FAILED)},
+	[CIO_CLOSING] = {"closing", SM_TO(CIO_CLOSED) | SM_TO(CIO_FAILED)},
+	[CIO_FAILED] = {"failed", SM_TO(CIO_CLOSED)},
+};
+
+static const struct sm_def controller_io_def = {"controller_io", controller_io_states, ARRAY_N(controller_io_states)};
+
+/* One image on its way to one shard. */
+struct image_update {
+	struct msg msg;
+	struct controller_io *io;
+	struct image *image;
+};
+
+/* One batch on its way into the log. */
+struct metadata_append {
+	struct log_append append;
+	struct controller_io *io;
+	struct scratch batch;
+};
+
+struct controller_io {
+	struct broker *broker;
+	struct reactor *reactor;
+	struct sm state;
+	struct part_log *log;
+	struct metadata_load load;
+	bool load_running;
+	struct raft raft;
+	bool has_raft;
+	struct quorum_save quorum_save;
+	struct arena quorum_arena;
+	struct controller controller;
+	bool has_controller;
+	struct deferred run;     /* raft actions and queued operations */
+	struct list queued;      /* struct controller_op, not decided yet */
+	struct list pending;     /* decided, not answered */
+	struct image *published; /* every shard has this one, or gets it now */
+	struct image *replaced;  /* the one before, until all have the new one */
+	struct image_update *updates; /* per shard */
+	int updates_out;
+	int64_t applied_offset;  /* every shard has an image of at least this */
+	int64_t decided_end;     /* log end after all decided operations */
+	struct snapshot_save snapshot;
+	bool snapshot_running;
+	int64_t snapshot_last_offset, snapshot_last_ns, snapshot_bytes;
+	struct timer tick;
+};
+
+#define CONTROLLER_TICK_NS (500 * NS_PER_MS)
+#define METADATA_APPENDS_MAX 1024
+
+static void controller_io_run_later(struct controller_io *io);
+
+static void controller_io_move(struct controller_io *io, int state)
+{
+	sm_move(&io->state, state, METADATA_LOG_NAME);
+}
+
+static bool controller_io_is(const struct controller_io *io, enum io_state state)
+{
+	return io->state.state == (int)state;
+}
+
+static void controller_io_fail(struct controller_io *io, enum err err, const char *what)
+{
+	if (controller_io_is(io, CIO_FAILED) || controller_io_is(io, CIO_CLOSED))
+		return;
+	controller_io_move(io, CIO_FAILED);
+	log_error("controller.failed", "code=ML1015 error=%s text=\"%s\"", err_name(err), what);
+	broker_fail(io->broker, err, what);
+}
+
+/* ---- answering ---- */
+
+static void controller_op_returns(struct reactor *reactor, struct msg *msg)
+{
+	struct controller_op *op = container_of(msg, struct controller_op, msg);
+
+	op->done(op);
+}
+
+static void controller_op_end(struct controller_io *io, struct controller_op *op)
+{
+	if (op->home == io->reactor) {
+		op->done(op);
+		return;
+	}
+	op->msg.handle = controller_op_returns;
+	reactor_send(io->reactor, op->home, &op->msg);
+}
+
+/* Invariant 3: in order, and only what every shard has seen. */
+static void controller_io_answer(struct controller_io *io)
+{
+	while (!list_is_empty(&io->pending)) {
+		struct controller_op *op = list_entry(io->pending.next, struct controller_op, link);
+
+		if (op->end_offset > io->applied_offset)
+			return;
+		list_remove(&op->link);
+		controller_op_end(io, op);
+	}
+}
+
+/* ---- publishing ---- */
+
+static void controller_io_publish(struct controller_io *io);
+
+static void image_update_returned(struct controller_io *io)
+{
+	if (--io->updates_out > 0)
+		return;
+	if (io->replaced)
+		image_unref(io->replaced);
+	io->replaced = NULL;
+	io->applied_offset = io->published->offset;
+	controller_io_answer(io);
+	lifecycle_image_applied(io->broker);
+	controller_io_publish(io);
+}
+
+static void image_update_comes_back(struct reactor *reactor, struct msg *msg)
+{
+	image_update_returned(container_of(msg, struct image_update, msg)->io);
+}
+
+static void image_update_arrives(struct reactor *reactor, struct msg *msg)
+{
+	struct image_update *update = container_of(msg, struct image_update, msg);
+
+	shard_apply_image(reactor->shard, update->image);
+	msg->handle = image_update_comes_back;
+	reactor_send(reactor, update->io->reactor, msg);
+}
+
+/* Sends the newest committed image to every shard, unless one is on its way. */
+static void controller_io_publish(struct controller_io *io)
+{
+	struct image *image = io->controller.committed;
+
+	if (io->updates_out > 0 || !io->has_controller || image == io->published || controller_io_is(io, CIO_CLOSING))
+		return;
+	io->replaced = io->published;
+	io->published = image_ref(image);
+	io->updates_out = io->broker->shards_n;
+	for (int i = 1; i < io->broker->shards_n; i++) {
+		struct image_update *update = &io->updates[i];
+
+		update->io = io;
+		update->image = image;
+		update->msg.handle = image_update_arrives;
+		reactor_send(io->reactor, io->broker->shards[i].reactor, &update->msg);
+	}
+	shard_apply_image(&io->broker->shards[0], image);
+	image_update_returned(io);
+}
+
+/* ---- snapshots ---- */
+
+static void snapshot_saved(struct io_op *op)
+{
+	struct snapshot_save *save = container_of(op, struct snapshot_save, op);
+	struct controller_io *io = container_of(save, struct controller_io, snapshot);
+
+	mem_free((void *)save->content.p);
+	io->snapshot_running = false;
+	if (op->err) {
+		log_warn("metadata.snapshot", "code=ML1016 offset=%" PRId64 " error=%s text=\"the snapshot could not be "
+			 "written; the log is kept whole and the next one is tried later\"", save->end_offset,
+			 err_name(op->err));
+	} else {
+		log_info("metadata.snapshot", "offset=%" PRId64 " bytes=%zu", save->end_offset, save->content.len);
+	}
+	controller_io_run_later(io);
+}
+
+/* After metadata.log.max.record.bytes.between.snapshots, or metadata.log.max.snapshot.interval.ms with any change. */
+static void controller_io_snapshot(struct controller_io *io)
+{
+	const struct broker_config *config = &io->broker->config;
+	const struct image *image = io->controller.committed;
+	int64_t interval_ns = config->metadata_log_max_snapshot_interval_ms * NS_PER_MS;
+	bool is_old = interval_ns > 0 && io->reactor->now_ns - io->snapshot_last_ns >= interval_ns;
+
+	if (io->snapshot_running || image->offset <= io->snapshot_last_offset ||
+	    (io->snapshot_bytes < config->metadata_log_max_record_bytes_between_snapshots && !is_old))
+		return;
+	io->snapshot_last_offset = image->offset;
+	io->snapshot_last_ns = io->reactor->now_ns;
+	io->snapshot_bytes = 0;
+	if (snapshot_file_encode(image, io->load.kraft_version, io->load.has_voters ? &io->load.voters : NULL,
+				 &io->snapshot.content)) {
+		log_error("metadata.snapshot", "offset=%" PRId64 " text=\"the image cannot be encoded\"", image->offset);
+		return;
+	}
+	io->snapshot_running = true;
+	io->snapshot.dir = io->broker->dirs[io->broker->metadata_dir].path;
+	io->snapshot.end_offset = image->offset;
+	io->snapshot.epoch = image->epoch;
+	io->snapshot.op.kind = IO_WORK;
+	io->snapshot.op.work.run = snapshot_save_run;
+	io->snapshot.op.done = snapshot_saved;
+	io_submit(io->reactor->io, &io->snapshot.op);
+}
+
+/* ---- the log ---- */
+
+/* Everything from end_offset on is gone from the log: who waits for it is told. */
+static void controller_io_append_failed(struct controller_io *io, enum err err)
+{
+	int64_t end_offset = io->log->end;
+
+	controller_failed(&io->controller, end_offset);
+	raft_append_failed(&io->raft, end_offset);
+	io->decided_end = end_offset;
+	list_for_each(node, next, &io->pending) {
+		struct controller_op *op = list_entry(node, struct controller_op, link);
+
+		if (op->end_offset <= end_offset)
+			continue;
+		op->err = err;
+		op->end_offset = end_offset;
+	}
+	controller_io_answer(io);
+}
+
+static void metadata_appended(struct log_append *append)
+{
+	struct metadata_append *ma = container_of(append, struct metadata_append, append);
+	struct controller_io *io = ma->io;
+	enum err err = append->err;
+
+	scratch_deinit(&ma->batch);
+	mem_free(ma);
+	if (err == ERR_DISK_FULL) {
+		log_warn("controller.disk_full", "code=ML1051 text=\"the metadata log cannot grow: topics cannot be created "
+			 "or deleted until there is space\"");
+		if (io->has_controller)
+			controller_io_append_failed(io, err);
+	} else if (err) {
+		controller_io_fail(io, err, "the metadata log cannot be written");
+	} else {
+		part_log_sync(io->log);
+		if (FAULT(meta_commit_early))
+			raft_durable(&io->raft, io->log->appended.offset);
+		controller_io_run_later(io);
+	}
+}
+
+/* Takes over the batch's memory. */
+static enum err metadata_append(struct controller_io *io, struct scratch *take_batch, int32_t epoch)
+{
+	struct metadata_append *ma = MEM_NEW(struct metadata_append);
+	enum err err;
+
+	ma->io = io;
+	ma->batch = *take_batch;
+	*take_batch = (struct scratch){0};
+	ma->append.batch = ma->batch.p;
+	ma->append.len = ma->batch.len;
+	ma->append.done = metadata_appended;
+	err = batch_parse(scratch_bytes(&ma->batch), &ma->append.info);
+	CHECK_OP(err, ==, ERR_NONE);
+	err = part_log_append(io->log, &ma->append, epoch);
+	if (err) {
+		scratch_deinit(&ma->batch);
+		mem_free(ma);
+		return err;
+	}
+	io->snapshot_bytes += (int64_t)ma->append.len;
+	return ERR_NONE;
+}
+
+static void metadata_log_advanced(struct part_log *log)
+{
+	struct controller_io *io = log->ctx;
+
+	if (log->state == PART_LOG_FAILED) {
+		controller_io_fail(io, log->failure, "the metadata log failed");
+		return;
+	}
+	if (io->has_raft && log->durable.offset > io->raft.durable_offset)
+		raft_durable(&io->raft, log->durable.offset);
+	controller_io_run_later(io);
+}
+
+/* ---- raft's actions ---- */
+
+static void quorum_saved(struct io_op *op)
+{
+	struct quorum_save *save = container_of(op, struct quorum_save, op);
+	struct controller_io *io = container_of(save, struct controller_io, quorum_save);
+
+	arena_reset(&io->quorum_arena);
+	if (op->err) {
+		controller_io_fail(io, op->err, "quorum-state cannot be written");
+		return;
+	}
+	raft_persisted(&io->raft);
+	controller_io_run_later(io);
+}
+
+static void raft_action_persist(struct controller_io *io, const struct raft_action *action)
+{
+	struct quorum_save *save = &io->quorum_save;
+
+	save->dir = io->broker->dirs[io->broker->metadata_dir].path;
+	save->content = quorum_state_encode(action->state, &io->quorum_arena);
+	save->op.kind = IO_WORK;
+	save->op.work.run = quorum_save_run;
+	save->op.done = quorum_saved;
+	io_submit(io->reactor->io, &save->op);
+}
+
+static void raft_action_append(struct controller_io *io, const struct raft_action *action)
+{
+	struct scratch batch = {0};
+	enum err err = scratch_append(&batch, action->batch.p, action->batch.len);
+
+	CHECK_OP(err, ==, ERR_NONE);
+	err = metadata_append(io, &batch, action->epoch);
+	if (err) {
+		controller_io_fail(io, err, "the metadata log cannot be written");
+		return;
+	}
+	raft_appended(&io->raft, io->log->end);
+	io->decided_end = io->log->end;
+}
+
+static void controller_io_lead(struct controller_io *io);
+
+static void raft_action_commit(struct controller_io *io, int64_t offset)
+{
+	struct image *image;
+
+	if (!io->has_controller)
+		return;
+	controller_committed(&io->controller, offset, &image);
+	controller_io_publish(io);
+	controller_io_snapshot(io);
+}
+
+static void controller_io_raft(struct controller_io *io)
+{
+	for (;;) {
+		struct raft_action action;
+
+		if (!io->has_raft || controller_io_is(io, CIO_FAILED) || io->quorum_save.op.is_under_way)
+			return;
+		action = raft_next(&io->raft);
+		switch (action.kind) {
+		case RAFT_NO_ACTION:
+			return;
+		case RAFT_PERSIST:
+			raft_action_persist(io, &action);
+			return; /* resumed by quorum_saved */
+		case RAFT_APPEND:
+			raft_action_append(io, &action);
+			break;
+		case RAFT_BECAME_LEADER:
+			controller_io_lead(io);
+			break;
+		case RAFT_COMMIT:
+			raft_action_commit(io, action.offset);
+			break;
+		default:
+			UNREACHABLE();
+		}
+	}
+}
+
+/* ---- operations ---- */
+
+static enum err controller_io_batch(struct controller_io *io, const struct controller_records *records,
+				    struct scratch *ret)
+{
+	struct batch_spec spec = BATCH_SPEC_INIT;
+	struct batch_builder builder;
+	struct bytes batch;
+	enum err err = batch_builder_init(&builder, &spec, ret, NULL);
+
+	for (size_t i = 0; !err && i < records->values.n; i++) {
+		struct record_fields fields = {.value = records->values.v[i]};
+
+		err = batch_builder_add(&builder, io->reactor->wall_ms, &fields);
+	}
+	return err ? err : batch_builder_finish(&builder, &batch);
+}
+
+/* Logs what an operation decided. */
+static enum err controller_io_log(struct controller_io *io, struct controller_op *op,
+				  const struct controller_records *records)
+{
+	struct err_text text = {{0}};
+	struct scratch batch = {0};
+	enum err err;
+
+	op->first_offset = io->log->end;
+	err = controller_io_batch(io, records, &batch);
+	if (!err)
+		err = metadata_append(io, &batch, io->raft.epoch);
+	scratch_deinit(&batch);
+	if (err)
+		return err;
+	raft_appended(&io->raft, io->log->end);
+	err = controller_logged(&io->controller, records, io->log->end, io->raft.epoch, &text);
+	if (err) /* we logged what we cannot replay: a mistake of ours that must not spread */
+		log_error("controller.replay", "error=%s text=\"%s\"", err_name(err), text.text);
+	CHECK_OP(err, ==, ERR_NONE);
+	return ERR_NONE;
+}
+
+static void controller_io_decide(struct controller_io *io, struct controller_op *op)
+{
+	struct controller_records records = {0};
+
+	op->first_offset = -1;
+	io->controller.now_ms = io->reactor->wall_ms;
+	op->err = op->decide(&io->controller, op, &records);
+	if (!op->err && records.values.n > 0)
+		op->err = controller_io_log(io, op, &records);
+	vec_deinit(&records.values);
+	io->decided_end = io->log->end;
+	op->end_offset = io->decided_end;
+	list_push_back(&io->pending, &op->link);
+}
+
+static void controller_io_refuse_queued(struct controller_io *io, enum err err)
+{
+	while (!list_is_empty(&io->queued)) {
+		struct controller_op *op = list_entry(list_pop_front(&io->queued), struct controller_op, link);
+
+		op->err = err;
+		controller_op_end(io, op);
+	}
+}
+
+static void controller_io_run(struct deferred *deferred)
+{
+	struct controller_io *io = container_of(deferred, struct controller_io, run);
+
+	controller_io_raft(io);
+	if (controller_io_is(io, CIO_FAILED) || controller_io_is(io, CIO_CLOSING)) {
+		controller_io_refuse_queued(io, ERR_SHUTTING_DOWN);
+		if (controller_io_is(io, CIO_CLOSING))
+			controller_io_stop(io->broker);
+		return;
+	}
+	while (controller_io_is(io, CIO_LEADING) && !list_is_empty(&io->queued))
+		controller_io_decide(io, list_entry(list_pop_front(&io->queued), struct controller_op, link));
+	controller_io_raft(io);
+	controller_io_answer(io);
+}
+
+static void controller_io_run_later(struct controller_io *io)
+{
+	reactor_defer(io->reactor, &io->run, controller_io_run);
+}
+
+static void controller_op_arrives(struct reactor *reactor, struct msg *msg)
+{
+	struct controller_op *op = container_of(msg, struct controller_op, msg);
+	struct controller_io *io = reactor->shard->broker->controller;
+
+	list_push_back(&io->queued, &op->link);
+	controller_io_run_later(io);
+}
+
+void controller_submit(struct broker *broker, struct controller_op *op)
+{
+	op->link = (struct list){0};
+	op->err = ERR_NONE;
+	if (op->home->index == 0) {
+		list_push_back(&broker->controller->queued, &op->link);
+		controller_io_run_later(broker->controller);
+		return;
+	}
+	op->msg.handle = controller_op_arrives;
+	reactor_send(op->home, broker->shards[0].reactor, &op->msg);
+}
+
+/* ---- leading ---- */
+
+static enum err controller_io_check_configs(void *ctx, const struct controller_config *configs, size_t n,
+					    struct err_text *text)
+{
+	struct controller_io *io = ctx;
+	struct config_entry *entries = mem_calloc(n + 1, sizeof(*entries));
+	struct topic_config base;
+	enum err err;
+
+	for (size_t i = 0; i < n; i++)
+		entries[i] = (struct config_entry){configs[i].name, configs[i].value};
+	topic_settings_base(io->broker, io->controller.latest, &base);
+	err = topic_config_check(&base, (struct config_layer){entries, n}, text);
+	mem_free(entries);
+	return err;
+}
+
+struct bootstrap_op {
+	struct controller_op op;
+	struct controller_records records;
+	struct arena arena;
+};
+
+static enum err bootstrap_decide(struct controller *controller, struct controller_op *op,
+				 struct controller_records *records)
+{
+	struct bootstrap_op *bootstrap = container_of(op, struct bootstrap_op, op);
+
+	return controller_bootstrap(controller, &bootstrap->records, records, op->arena);
+}
+
+static void bootstrap_done(struct controller_op *op)
+{
+	struct bootstrap_op *bootstrap = container_of(op, struct bootstrap_op, op);
+
+	arena_reset(&bootstrap->arena);
+	vec_deinit(&bootstrap->records.values);
+	mem_free(bootstrap);
+}
+
+/* The first operation of a leader: brings a fresh log to its features. */
+static void controller_io_bootstrap(struct controller_io *io)
+{
+	struct bootstrap_op *bootstrap = MEM_NEW(struct bootstrap_op);
+
+	for (size_t i = 0; i < io->load.bootstrap.n; i++)
+		vec_push(&bootstrap->records.values, io->load.bootstrap.v[i]);
+	bootstrap->op.home = io->reactor;
+	bootstrap->op.arena = &bootstrap->arena;
+	bootstrap->op.decide = bootstrap_decide;
+	bootstrap->op.done = bootstrap_done;
+	list_push_front(&io->queued, &bootstrap->op.link);
+}
+
+static void controller_io_tick(struct timer *timer)
+{
+	struct controller_io *io = container_of(timer, struct controller_io, tick);
+
+	if (io->has_raft)
+		raft_tick(&io->raft, io->reactor->wall_ms);
+	if (io->has_controller && !controller_io_is(io, CIO_CLOSING))
+		controller_io_snapshot(io);
+	controller_io_run_later(io);
+	reactor_timer(io->reactor, &io->tick, CONTROLLER_TICK_NS, controller_io_tick);
+}
+
+static void controller_io_lead(struct controller_io *io)
+{
+	const struct broker_config *config = &io->broker->config;
+	struct controller_defaults defaults = {
+		.num_partitions = config->num_partitions,
+		.default_replication_factor = (int16_t)config->default_replication_factor,
+		.broker_session_timeout_ms = config->broker_session_timeout_ms,
+		.min_insync_replicas = config->min_insync_replicas,
+		.delete_topic_enable = config->delete_topic_enable,
+		.check_configs = controller_io_check_configs,
+		.config_ctx = io,
+	};
+
+	log_info("controller.leader", "epoch=%d offset=%" PRId64, io->raft.epoch, io->log->end);
+	controller_init(&io->controller, &defaults, &io->reactor->rng, image_ref(io->load.image));
+	io->has_controller = true;
+	io->decided_end = io->log->end;
+	io->snapshot_last_offset = MAX(io->load.snapshot_offset, 0);
+	io->snapshot_last_ns = io->reactor->now_ns;
+	controller_io_move(io, CIO_LEADING);
+	if (io->load.image->offset == 0 || io->load.bootstrap.n > 0)
+		controller_io_bootstrap(io);
+	lifecycle_controller_leads(io->broker);
+	controller_io_run_later(io);
+}
+
+/* ---- start and stop ---- */
+
+/* Voters of controller.quorum.voters, for a log whose quorum is static (kraft.version 0). */
+static void controller_io_static_voters(const struct broker *broker, struct raft_voters *ret)
+{
+	const struct voter_list *voters = &broker->config.eff.voters;
+
+	for (size_t i = 0; i < voters->n; i++) {
+		struct raft_voter voter = {.id = voters->v[i].id};
+
+		vec_push(&ret->voters, voter);
+	}
+}
+
+static void controller_io_loaded(struct io_op *op)
+{
+	struct metadata_load *load = container_of(op, struct metadata_load, op);
+	struct controller_io *io = container_of(load, struct controller_io, load);
+	struct broker *broker = io->broker;
+	struct err_text text = {{0}};
+	struct raft_init init = {
+		.node_id = broker->node_id,
+		.directory_id = broker->dirs[broker->metadata_dir].meta.directory_id,
+		.kraft_version = load->kraft_version,
+		.voters = &load->voters,
+		.voters_in_log = load->voters_in_log,
+		.persisted = load->has_quorum ? &load->quorum : NULL,
+		.log_end_offset = io->log->end,
+		.log_last_epoch = load->log_last_epoch,
+		.now_ms = io->reactor->wall_ms,
+	};
+
+	io->load_running = false;
+	if (controller_io_is(io, CIO_CLOSING)) {
+		controller_io_run_later(io);
+		return;
+	}
+	if (op->err) {
+		controller_io_fail(io, op->err, load->text.text[0] ? load->text.text : err_text(op->err));
+		return;
+	}
+	if (!load->has_voters)
+		controller_io_static_voters(broker, &load->voters);
+	if (raft_init(&io->raft, &init, &text)) {
+		controller_io_fail(io, ERR_NOT_SUPPORTED, text.text);
+		return;
+	}
+	io->has_raft = true;
+	log_info("metadata.loaded", "topics=%d partitions=%" PRId64 " offset=%" PRId64 " snapshot=%" PRId64,
+		 load->image->topics_n, load->image->partitions_n, load->image->offset, load->snapshot_offset);
+	controller_io_move(io, CIO_ELECTING);
+	controller_io_run_later(io);
+}
+
+static void metadata_log_opened(struct part_log *log)
+{
+	struct controller_io *io = log->ctx;
+
+	if (log->state == PART_LOG_FAILED) {
+		controller_io_fail(io, log->failure, "the metadata log cannot be opened");
+		return;
+	}
+	if (log->state != PART_LOG_OPEN || !controller_io_is(io, CIO_OPENING))
+		return;
+	log->advanced = metadata_log_advanced;
+	controller_io_move(io, CIO_LOADING);
+	io->load_running = true;
+	io->load.dir = io->broker->dirs[io->broker->metadata_dir].path;
+	io->load.log_end_offset = log->end;
+	io->load.op.kind = IO_WORK;
+	io->load.op.work.run = metadata_load_run;
+	io->load.op.done = controller_io_loaded;
+	io_submit(io->reactor->io, &io->load.op);
+}
+
+enum err controller_io_open(struct broker *broker, struct err_text *text)
+{
+	struct controller_io *io = MEM_NEW(struct controller_io);
+
+	broker->controller = io;
+	io->broker = broker;
+	io->reactor = broker->shards[0].reactor;
+	sm_init(&io->state, &controller_io_def, CIO_CLOSED);
+	list_init(&io->queued);
+	list_init(&io->pending);
+	io->updates = mem_calloc((size_t)broker->shards_n, sizeof(*io->updates));
+	return ERR_NONE;
+}
+
+void controller_io_start(struct broker *broker)
+{
+	struct controller_io *io = broker->controller;
+	const struct broker_config *config = &broker->config;
+	struct log_config log_config = {
+		.segment_bytes = config->metadata_log_segment_bytes,
+		.segment_ms = config->metadata_log_segment_ms,
+		.index_interval_bytes = 4096,
+		.index_bytes = 10 << 20,
+		.flush_messages = INT64_MAX,
+		.flush_ms = INT64_MAX,
+	};
+	struct storage *storage = &broker->shards[0].storage;
+
+	io->log = part_log_new(storage, &storage->dirs[broker->metadata_dir], STR(METADATA_LOG_NAME),
+			       UUID_METADATA_TOPIC, &log_config);
+	io->log->ctx = io;
+	io->log->advanced = metadata_log_opened;
+	controller_io_move(io, CIO_OPENING);
+	part_log_open(io->log, broker->metadata_recovery_point, -1);
+	reactor_timer(io->reactor, &io->tick, CONTROLLER_TICK_NS, controller_io_tick);
+}
+
+/* Called again whenever something it waits for has ended. */
+void controller_io_stop(struct broker *broker)
+{
+	struct controller_io *io = broker->controller;
+
+	if (!controller_io_is(io, CIO_CLOSING) && !controller_io_is(io, CIO_FAILED))
+		controller_io_move(io, CIO_CLOSING);
+	if (io->load_running || io->snapshot_running || io->quorum_save.op.is_under_way)
+		return;
+	if (io->log && io->log->state == PART_LOG_OPEN)
+		part_log_close(io->log);
+}
+
+bool controller_io_is_closed(const struct broker *broker)
+{
+	const struct controller_io *io = broker->controller;
+
+	if (!io || !io->log)
+		return true;
+	return (io->log->state == PART_LOG_CLOSED || io->log->state == PART_LOG_FAILED) && !io->load_running &&
+	       !io->snapshot_running && !io->quorum_save.op.is_under_way && io->updates_out == 0;
+}
+
+void controller_io_close(struct broker *broker)
+{
+	struct controller_io *io = broker->controller;
+
+	if (!io)
+		return;
+	timer_stop(&io->reactor->timers, &io->tick);
+	if (io->log)
+		part_log_free(io->log);
+	if (io->published)
+		image_unref(io->published);
+	if (io->replaced)
+		image_unref(io->replaced);
+	if (io->has_controller)
+		controller_deinit(&io->controller);
+	if (io->has_raft)
+		raft_deinit(&io->raft);
+	metadata_load_deinit(&io->load);
+	arena_reset(&io->quorum_arena);
+	mem_free(io->updates);
+	mem_free(io);
+	broker->controller = NULL;
+}
+
+bool controller_io_is_leader(const struct broker *broker)
+{
+	return controller_io_is(broker->controller, CIO_LEADING);
+}
+
+int64_t controller_io_log_end(const struct broker *broker)
+{
+	return broker->controller->log->end;
+}
+
+void controller_io_quorum(const struct broker *broker, struct quorum_status *ret)
+{
+	const struct controller_io *io = broker->controller;
+
+	*ret = (struct quorum_status){
+		.leader_id = io->raft.leader_id,
+		.leader_epoch = io->raft.epoch,
+		.high_watermark = io->raft.high_watermark,
+		.log_end_offset = io->log->end,
+		.directory_id = broker->dirs[broker->metadata_dir].meta.directory_id,
+		.last_caught_up_ms = io->reactor->wall_ms,
+	};
+}

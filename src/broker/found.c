@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See found.h. */
+#include "found.h"
+
+#include <stdio.h>
+
+#include "log.h"
+
+void found_init(struct found *found, uint64_t seed)
+{
+	map_init(&found->by_name, MAP_STR, seed);
+}
+
+void found_deinit(struct found *found)
+{
+	map_deinit(&found->by_name);
+	for (size_t i = 0; i < ARRAY_N(found->deletable); i++)
+		vec_deinit(&found->deletable[i]);
+	arena_reset(&found->arena);
+}
+
+/* Kafka separates topic and partition by a blank in the checkpoint and a dash in the name. */
+static struct found_partition *found_of_entry(struct found *found, const struct offset_entry *entry)
+{
+	char name[300];
+	int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(entry->topic), entry->partition);
+
+	if (len < 0 || len >= (int)sizeof(name))
+		return NULL;
+	return map_get_str(&found->by_name, (struct str){name, (size_t)len});
+}
+
+static void found_read_offsets(struct found *found, struct fs *fs, const char *path, const char *file, int dir,
+			       size_t field)
+{
+	struct offset_checkpoint checkpoint = {0};
+	struct arena arena = {0};
+	enum err err = log_dir_read_offsets(fs, path, file, &arena, &checkpoint);
+
+	if (err)
+		log_warn("log_dir.checkpoint", "code=ML1062 file=%s/%s error=%s text=\"the file cannot be used; the start "
+			 "reads more of the logs instead\"", path, file, err_name(err));
+	for (size_t i = 0; !err && i < checkpoint.entries.n; i++) {
+		struct found_partition *partition = found_of_entry(found, &checkpoint.entries.v[i]);
+
+		if (partition && partition->dir == dir)
+			*(int64_t *)(void *)((char *)partition + field) = checkpoint.entries.v[i].offset;
+	}
+	vec_deinit(&checkpoint.entries);
+	arena_reset(&arena);
+}
+
+enum err found_read_dir(struct found *found, struct fs *fs, const char *path, int dir, struct err_text *text)
+{
+	struct log_dir_listing listing = {0};
+	enum err err = log_dir_list(fs, path, &found->arena, &listing);
+
+	if (err)
+		return err_text_set(text, err, "ML1017 %s cannot be listed: %s", path, err_text(err));
+	for (size_t i = 0; i < listing.partitions.n; i++) {
+		const struct log_dir_entry *entry = &listing.partitions.v[i];
+		struct found_partition *partition = ARENA_NEW(&found->arena, struct found_partition);
+
+		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1};
+		if (map_put_str(&found->by_name, partition->name, partition)) {
+			err = err_text_set(text, ERR_CORRUPT_FILE, "ML1018 %.*s lies in two log directories, one is %s. "
+					   "Move the older one away", STR_ARGS(entry->name), path);
+			break;
+		}
+	}
+	for (size_t i = 0; i < listing.deletable.n; i++)
+		vec_push(&found->deletable[dir], listing.deletable.v[i]);
+	log_dir_listing_deinit(&listing);
+	if (err)
+		return err;
+	found_read_offsets(found, fs, path, RECOVERY_POINT_FILE, dir, offsetof(struct found_partition, recovery_point));
+	found_read_offsets(found, fs, path, LOG_START_FILE, dir, offsetof(struct found_partition, log_start));
+	found_read_offsets(found, fs, path, HIGH_WATERMARK_FILE, dir, offsetof(struct found_partition, high_watermark));
+	return ERR_NONE;
+}
+
+const struct found_partition *found_get(const struct found *found, struct str topic, int32_t partition,
+					struct uuid topic_id)
+{
+	struct offset_entry entry = {.topic = topic, .partition = partition};
+	const struct found_partition *it = found_of_entry((struct found *)found, &entry);
+
+	return it && uuid_eq(it->topic_id, topic_id) ? it : NULL;
+}

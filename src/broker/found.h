@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What was found in the log directories at start: partition directories with their topic ids and checkpointed offsets.
+ * Filled before the reactors turn, read by all of them, never changed after.
+ */
+#ifndef BROKER_FOUND_H
+#define BROKER_FOUND_H
+
+#include "log_dir.h"
+#include "map.h"
+
+struct found_partition {
+	struct str name; /* "orders-4" */
+	struct uuid topic_id; /* zero: unknown */
+	int dir;
+	int64_t recovery_point, log_start, high_watermark; /* -1: none */
+};
+
+struct found {
+	struct map by_name;
+	struct arena arena;
+	VEC(struct str) deletable[64]; /* per directory: names left by interrupted deletions */
+};
+
+void found_init(struct found *found, uint64_t seed);
+void found_deinit(struct found *found);
+/* Lists one directory and reads its checkpoint files. A damaged checkpoint file is reported and taken as missing: that
+ * costs time at recovery, not data. The same partition in two directories is an error. */
+enum err found_read_dir(struct found *found, struct fs *fs, const char *path, int dir, struct err_text *text) MUST_USE;
+/* NULL when it was not there, or is of another topic. */
+const struct found_partition *found_get(const struct found *found, struct str topic, int32_t partition,
+					struct uuid topic_id);
+
+#endif
