@@ -249,7 +249,8 @@ static bool answer_produce(struct bare *b, struct conn *c, int32_t correlation, 
 	size_t batch_len = 0;
 	if (r.bad)
 		return false;
-	int16_t error = wire_batch_is_valid(batch, records - 1, &batch_len) && batch_len == records - 1 ? 0 : 2;
+	bool is_valid = wire_batch_is_valid(batch, records - 1, &batch_len) && batch_len == records - 1;
+	int16_t error = is_valid ? 0 : 2;
 	int64_t base = error == 0 ? bare_log_append(&b->log, batch, batch_len) : -1;
 	if (error == 0 && b->syncs && fdatasync(b->log.fd) != 0)
 		die("fdatasync: %s", strerror(errno));
@@ -278,7 +279,8 @@ static bool answer_produce(struct bare *b, struct conn *c, int32_t correlation, 
 /* Starts the answer of the fetch that `c` remembers. */
 static void answer_fetch(struct bare *b, struct conn *c)
 {
-	int64_t pos = c->fetch_offset < b->log.offset_end ? bare_log_find(&b->log, c->fetch_offset) : b->log.len;
+	bool is_inside = c->fetch_offset < b->log.offset_end;
+	int64_t pos = is_inside ? bare_log_find(&b->log, c->fetch_offset) : b->log.len;
 	size_t len = (size_t)(b->log.len - pos);
 	len = len < c->fetch_bytes_max ? len : c->fetch_bytes_max;
 	struct wbuf *out = &c->out;

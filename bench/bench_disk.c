@@ -4,7 +4,7 @@
  * What the file system can do without any broker:
  *
  *   bench_disk warm file=F bytes=N           touch free memory, write a file of N bytes, delete it
- *   bench_disk sync file=F chunk=N secs=S    sequential write + fdatasync, one file: the bound of synced durability
+ *   bench_disk sync file=F chunk=N secs=S    sequential write + fdatasync: the bound of synced durability
  *   bench_disk read file=F                   read a file once, from the page cache if it is there
  *
  * `warm` matters on virtual machines: memory that the guest never touched is given by the host on first use,
@@ -111,7 +111,8 @@ static void run_sync(struct args *args)
 	close(fd);
 	unlink(path);
 	free(block);
-	printf("mode=sync chunk=%zu mbps=%.1f syncs_per_s=%.0f", chunk, (double)bytes * 1e3 / (double)(now - start),
+	printf("mode=sync chunk=%zu mbps=%.1f syncs_per_s=%.0f", chunk,
+	       (double)bytes * 1e3 / (double)(now - start),
 	       (double)h->n * 1e9 / (double)(now - start));
 	hist_print(h, "sync_");
 	printf("\n");
@@ -137,7 +138,8 @@ static void run_read(struct args *args)
 	uint64_t ns = clock_now_ns() - start;
 	close(fd);
 	free(block);
-	printf("mode=read bytes=%llu mbps=%.0f\n", (unsigned long long)bytes, (double)bytes * 1e3 / (double)ns);
+	printf("mode=read bytes=%llu mbps=%.0f\n", (unsigned long long)bytes,
+	       (double)bytes * 1e3 / (double)ns);
 }
 
 int main(int argc, char **argv)

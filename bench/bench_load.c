@@ -50,13 +50,15 @@ void window_tick(struct window *w, const struct target *t, uint64_t now_ns)
 	w->rss_max_bytes = rss > w->rss_max_bytes ? rss : w->rss_max_bytes;
 }
 
-void window_print(const struct window *w, const struct target *t, uint64_t end_ns, uint64_t bytes, uint64_t records_n)
+void window_print(const struct window *w, const struct target *t, uint64_t end_ns, uint64_t bytes,
+		  uint64_t records_n)
 {
 	double secs = (double)(end_ns - w->start_ns) / 1e9;
 	double self_cpu = (double)(clock_self_cpu_ns() - w->self_cpu_ns);
 	double b = bytes == 0 ? 1 : (double)bytes;
 	double r = records_n == 0 ? 1 : (double)records_n;
-	printf(" secs=%.3f bytes=%llu records=%llu mbps=%.1f rec_per_s=%.0f", secs, (unsigned long long)bytes,
+	printf(" secs=%.3f bytes=%llu records=%llu mbps=%.1f rec_per_s=%.0f", secs,
+	       (unsigned long long)bytes,
 	       (unsigned long long)records_n, b / 1e6 / secs, r / secs);
 	printf(" gen_cpu_s_per_gb=%.3f gen_cpu_us_per_rec=%.3f", self_cpu / b, self_cpu / 1e3 / r);
 	if (t->pid == 0)
@@ -64,7 +66,8 @@ void window_print(const struct window *w, const struct target *t, uint64_t end_n
 	struct proc_sample server = proc_read(t->pid);
 	double cpu = (double)(server.cpu_ns - w->server.cpu_ns);
 	uint64_t rss_max = server.rss_bytes > w->rss_max_bytes ? server.rss_bytes : w->rss_max_bytes;
-	printf(" cpu_s_per_gb=%.3f cpu_us_per_rec=%.3f cpu_cores=%.2f user_cores=%.2f", cpu / b, cpu / 1e3 / r,
+	printf(" cpu_s_per_gb=%.3f cpu_us_per_rec=%.3f cpu_cores=%.2f user_cores=%.2f", cpu / b,
+	       cpu / 1e3 / r,
 	       cpu / 1e9 / secs, (double)(server.user_ns - w->server.user_ns) / 1e9 / secs);
 	double others = (double)(machine_busy_ns() - w->machine_busy_ns) - cpu - self_cpu;
 	printf(" other_cores=%.2f", others > 0 ? others / 1e9 / secs : 0);
@@ -78,9 +81,14 @@ int main(int argc, char **argv)
 		void (*run)(struct args *args);
 		void (*run_command)(struct args *args, char **command);
 	} modes[] = {
-		{ "produce", mode_produce, NULL }, { "open", mode_open, NULL },	  { "fetch", mode_fetch, NULL },
-		{ "e2e", mode_e2e, NULL },	   { "ping", mode_ping, NULL },	  { "idle", mode_idle, NULL },
-		{ "start", NULL, mode_start },	   { "restart", NULL, mode_restart },
+		{ "produce", mode_produce, NULL },
+		{ "open", mode_open, NULL },
+		{ "fetch", mode_fetch, NULL },
+		{ "e2e", mode_e2e, NULL },
+		{ "ping", mode_ping, NULL },
+		{ "idle", mode_idle, NULL },
+		{ "start", NULL, mode_start },
+		{ "restart", NULL, mode_restart },
 	};
 	size_t modes_n = sizeof(modes) / sizeof(modes[0]);
 	int args_n = 2;

@@ -35,8 +35,9 @@ struct window {
 void window_begin(struct window *w, const struct target *t);
 /* Samples the server's memory, at most every 50 ms. */
 void window_tick(struct window *w, const struct target *t, uint64_t now_ns);
-/* " secs=... mbps=... rec_per_s=... cpu_s_per_gb=... cpu_us_per_rec=... gen_cpu_..." for what was done since. */
-void window_print(const struct window *w, const struct target *t, uint64_t end_ns, uint64_t bytes, uint64_t records_n);
+/* " secs=... mbps=... rec_per_s=... cpu_s_per_gb=... ..." for what was done since. */
+void window_print(const struct window *w, const struct target *t, uint64_t end_ns, uint64_t bytes,
+		  uint64_t records_n);
 
 void mode_produce(struct args *args);
 void mode_open(struct args *args);

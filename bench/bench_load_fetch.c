@@ -56,8 +56,8 @@ struct fetch_run {
 	size_t conns_n;
 };
 
-static void fill_done(struct producers *p, struct pconn *c, uint64_t start_ns, uint64_t now_ns, int64_t base_offset,
-		      int16_t error)
+static void fill_done(struct producers *p, struct pconn *c, uint64_t start_ns, uint64_t now_ns,
+			 int64_t base_offset, int16_t error)
 {
 	uint64_t *left = p->user;
 	(void)start_ns;
@@ -70,8 +70,8 @@ static void fill_done(struct producers *p, struct pconn *c, uint64_t start_ns, u
 	}
 }
 
-static void fill(const struct target *t, int control, int32_t partitions_n, size_t value_len, size_t batch_len,
-		 uint64_t bytes)
+static void fill(const struct target *t, int control, int32_t partitions_n, size_t value_len,
+		 size_t batch_len, uint64_t bytes)
 {
 	uint64_t left = bytes / batch_len + 1;
 	struct producers p = {
@@ -134,13 +134,16 @@ static void walk(struct fetch_run *run, int fd, struct wire_fetch_args args)
 		struct wire_fetched fetched;
 		wire_fetch(&request.frame, &args);
 		net_send(fd, request.frame.p, request.frame.len);
-		if (!net_receive(fd, &in) || !wire_fetch_parse(rbuf_of(in.p, in.len), &fetched) || fetched.error != 0)
-			die("walking partition %d at %lld: error %d", args.partition, (long long)args.offset,
+		if (!net_receive(fd, &in) || !wire_fetch_parse(rbuf_of(in.p, in.len), &fetched) ||
+		    fetched.error != 0)
+			die("walking partition %d at %lld: error %d", args.partition,
+			    (long long)args.offset,
 			    fetched.error);
 		if (fetched.records_at + fetched.records_len > in.len)
 			die("a Fetch answer ends inside its records");
 		request.records_len = fetched.records_len;
-		request.records_n = answer_check(in.p + fetched.records_at, fetched.records_len, &args.offset);
+		request.records_n = answer_check(in.p + fetched.records_at, fetched.records_len,
+						 &args.offset);
 		if (request.records_n == 0) {
 			if (args.offset < fetched.high_watermark)
 				die("no records at offset %lld", (long long)args.offset);
@@ -185,8 +188,10 @@ static void conn_read(struct fetch_run *run, struct fetch_conn *c)
 			struct wire_fetched fetched;
 			size_t len = (size_t)wire_get_i32(c->head);
 			if (!wire_fetch_parse(rbuf_of(c->head + 4, c->head_len - 4), &fetched) ||
-			    fetched.error != 0 || fetched.records_len != run->requests[c->request].records_len)
-				die("a Fetch answer differs from the first one: error %d, %zu bytes", fetched.error,
+			    fetched.error != 0 ||
+			    fetched.records_len != run->requests[c->request].records_len)
+				die("a Fetch answer differs from the first one: error %d, %zu bytes",
+				    fetched.error,
 				    fetched.records_len);
 			c->left = len + 4 - c->head_len;
 			c->head_done = true;
@@ -256,10 +261,11 @@ void mode_fetch(struct args *args)
 	if (run->conns_n < 1 || run->conns_n > CONNS_MAX)
 		die("conns is 1 to %d", CONNS_MAX);
 	int control = net_connect_wait(run->target.port, 10000);
-	struct wire_topic topic = topic_prepare(control, run->target.topic, partitions_n, run->target.configs);
+	struct wire_topic topic = topic_prepare(control, run->target.topic, partitions_n,
+						run->target.configs);
 	if (fills)
 		fill(&run->target, control, partitions_n, value_len, batch_len, bytes);
-	struct wire_fetch_args fetch = { .max_wait_ms = 0, .min_bytes = 0, .partition_bytes_max = partition_bytes };
+	struct wire_fetch_args fetch = { .partition_bytes_max = partition_bytes };
 	memcpy(fetch.topic_id, topic.id, 16);
 	for (fetch.partition = 0; fetch.partition < partitions_n; fetch.partition++)
 		walk(run, control, fetch);
@@ -271,7 +277,8 @@ void mode_fetch(struct args *args)
 	window_begin(&run->window, &run->target);
 	loop_until(run, epoll_fd, run->window.start_ns + (uint64_t)(secs * 1e9));
 	uint64_t now = clock_now_ns();
-	printf("mode=fetch partitions=%d conns=%zu partition_bytes=%d requests=%zu", partitions_n, run->conns_n,
+	printf("mode=fetch partitions=%d conns=%zu partition_bytes=%d requests=%zu", partitions_n,
+	       run->conns_n,
 	       partition_bytes, run->requests_n);
 	window_print(&run->window, &run->target, now, run->bytes, run->records_n);
 	hist_print(run->latency, "");

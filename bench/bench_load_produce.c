@@ -2,7 +2,7 @@
 
 /*
  * Producing: `produce` keeps a number of requests outstanding (closed loop) and tells what the server can do;
- * `open` sends at a fixed rate whatever the server does and tells what waiting costs. Latency in `open` counts
+ * `open` sends at a fixed rate whatever the server does and tells what waiting costs. Latency there counts
  * from the moment at which a request was due, so a server that stalls does not hide the requests it delayed.
  *
  * With consumer=1 `open` also keeps one long-poll fetch waiting and measures each record to the consumer.
@@ -69,8 +69,8 @@ static void send_in_turn(struct producers *p, struct produce_run *run, uint64_t 
 	}
 }
 
-static void produce_done(struct producers *p, struct pconn *c, uint64_t start_ns, uint64_t now_ns, int64_t base_offset,
-			 int16_t error)
+static void produce_done(struct producers *p, struct pconn *c, uint64_t start_ns, uint64_t now_ns,
+			 int64_t base_offset, int16_t error)
 {
 	struct produce_run *run = p->user;
 	(void)base_offset;
@@ -88,7 +88,7 @@ static void produce_done(struct producers *p, struct pconn *c, uint64_t start_ns
 		producers_send(p, c, now_ns); /* flushed with its neighbours when all answers are read */
 }
 
-/* acks=0 has no answers: connections are kept full as fast as the sockets drain. How long to wait for that. */
+/* acks=0 has no answers: connections are kept full as fast as sockets drain. How long to wait for that. */
 static uint64_t refill_unacknowledged(struct producers *p, struct produce_run *run, uint64_t now_ns)
 {
 	uint64_t timeout_us = 1000;
@@ -134,7 +134,8 @@ static void first_requests(struct producers *p, struct produce_run *run)
 
 static void print_shape(const struct producers *p)
 {
-	printf(" acks=%d partitions=%d conns=%u inflight=%u record=%zu batch_records=%d batch_bytes=%zu", p->acks,
+	printf(" acks=%d partitions=%d conns=%u inflight=%u record=%zu batch_records=%d batch_bytes=%zu",
+	       p->acks,
 	       p->partitions_n, p->conns_n, p->inflight_max, p->value_len, p->records_n, p->records_len);
 }
 
@@ -166,7 +167,8 @@ void mode_produce(struct args *args)
 	uint64_t now = clock_now_ns();
 	printf("mode=produce");
 	print_shape(&p);
-	window_print(&run.window, &run.target, now, run.done_n * p.records_len, run.done_n * (uint64_t)p.records_n);
+	window_print(&run.window, &run.target, now, run.done_n * p.records_len,
+		     run.done_n * (uint64_t)p.records_n);
 	hist_print(run.latency, "");
 	run.stops = true;
 	producers_drain(&p);
@@ -210,8 +212,8 @@ static void record_seen(struct open_run *run, int64_t offset, uint64_t due_ns, u
 	hist_add(run->to_consumer, ns);
 }
 
-static void open_done(struct producers *p, struct pconn *c, uint64_t start_ns, uint64_t now_ns, int64_t base_offset,
-		      int16_t error)
+static void open_done(struct producers *p, struct pconn *c, uint64_t start_ns, uint64_t now_ns,
+			 int64_t base_offset, int16_t error)
 {
 	struct open_run *run = p->user;
 	(void)c;
@@ -266,7 +268,8 @@ static void consumer_poll(struct open_run *run)
 	fetch_again(run);
 }
 
-static void consumer_open(struct open_run *run, struct producers *p, const struct wire_topic *topic, uint64_t requests_n)
+static void consumer_open(struct open_run *run, struct producers *p, const struct wire_topic *topic,
+			  uint64_t requests_n)
 {
 	if (p->partitions_n != 1 || p->records_n != 1)
 		die("consumer=1 needs partitions=1 and one record for each batch");
@@ -278,14 +281,18 @@ static void consumer_open(struct open_run *run, struct producers *p, const struc
 	memset(run->due_ns, 0, run->offsets_n * 2 * sizeof(*run->due_ns));
 	run->read_ns = run->due_ns + run->offsets_n;
 	run->fetch = (struct wire_fetch_args){
-		.offset = run->first_offset, .max_wait_ms = 500, .min_bytes = 1, .partition_bytes_max = 1 << 20
+		.offset = run->first_offset,
+		.max_wait_ms = 500,
+		.min_bytes = 1,
+		.partition_bytes_max = 1 << 20,
 	};
 	memcpy(run->fetch.topic_id, topic->id, 16);
 	run->fetch_fd = net_connect_wait(p->port, 1000);
 	fetch_again(run);
 }
 
-static void open_loop(struct producers *p, struct open_run *run, double rate, uint64_t requests_n, bool spins)
+static void open_loop(struct producers *p, struct open_run *run, double rate, uint64_t requests_n,
+		      bool spins)
 {
 	double gap_ns = 1e9 / rate;
 	uint64_t start = clock_now_ns();
@@ -316,7 +323,9 @@ static void open_loop(struct producers *p, struct open_run *run, double rate, ui
 
 void mode_open(struct args *args)
 {
-	struct open_run run = { .base = { .target = target_of(args), .latency = hist_new() }, .fetch_fd = -1 };
+	struct open_run run = { .fetch_fd = -1 };
+	run.base.target = target_of(args);
+	run.base.latency = hist_new();
 	struct produce_run *base = &run.base;
 	struct producers p = producers_of(args, &base->target);
 	p.inflight_max = (uint32_t)args_int(args, "inflight", 1000);

@@ -2,7 +2,7 @@
 
 /*
  * One small thing at a time: `e2e` sends one record to a consumer that waits in a fetch and measures until
- * the consumer has it; `ping` asks for ApiVersions; `idle` opens connections and looks at the memory they cost.
+ * the consumer has it; `ping` asks for ApiVersions; `idle` opens connections and looks at the memory.
  */
 
 #include "bench_load.h"
@@ -101,7 +101,9 @@ void mode_e2e(struct args *args)
 	wire_produce_head(&run.request, t.topic, 0, -1, batch.len);
 	wbuf_bytes(&run.request, batch.p, batch.len);
 	wbuf_bytes(&run.request, tail, sizeof(tail));
-	run.fetch = (struct wire_fetch_args){ .max_wait_ms = 30000, .min_bytes = 1, .partition_bytes_max = 1 << 20 };
+	run.fetch = (struct wire_fetch_args){
+		.max_wait_ms = 30000, .min_bytes = 1, .partition_bytes_max = 1 << 20
+	};
 	run.fetch.offset = topic_produce_one(run.producer, t.topic, 0, &batch) + 1;
 	memcpy(run.fetch.topic_id, topic.id, 16);
 	struct hist *latency = hist_new();
@@ -119,7 +121,8 @@ void mode_e2e(struct args *args)
 			hist_add(acks, ack_ns);
 		}
 	}
-	printf("mode=e2e record=%zu spin=%d gap_us=%llu", value_len, run.spins, (unsigned long long)run.gap_us);
+	printf("mode=e2e record=%zu spin=%d gap_us=%llu", value_len, run.spins,
+	       (unsigned long long)run.gap_us);
 	window_print(&window, &t, clock_now_ns(), latency->n * batch.len, latency->n);
 	hist_print(latency, "");
 	hist_print(acks, "ack_");
@@ -187,9 +190,11 @@ void mode_idle(struct args *args)
 	struct proc_sample before = proc_read(t.pid);
 	usleep((useconds_t)(secs * 1e6));
 	struct proc_sample after = proc_read(t.pid);
-	printf("mode=idle conns=%zu open_per_s=%.0f rss_before_mb=%.1f rss_mb=%.1f rss_kb_per_conn=%.2f cpu_ms_per_s=%.2f\n",
+	printf("mode=idle conns=%zu open_per_s=%.0f rss_before_mb=%.1f rss_mb=%.1f rss_kb_per_conn=%.2f "
+	       "cpu_ms_per_s=%.2f\n",
 	       conns_n, (double)conns_n * 1e9 / (double)(opened - start), (double)rss / 1e6,
-	       (double)after.rss_bytes / 1e6, ((double)after.rss_bytes - (double)rss) / 1e3 / (double)conns_n,
+	       (double)after.rss_bytes / 1e6,
+		((double)after.rss_bytes - (double)rss) / 1e3 / (double)conns_n,
 	       (double)(after.cpu_ns - before.cpu_ns) / 1e6 / secs);
 	for (size_t i = 0; i < conns_n; i++)
 		close(fds[i]);

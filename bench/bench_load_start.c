@@ -171,7 +171,8 @@ void mode_restart(struct args *args, char **command)
 	double stop_ms = server_stop(&s, kills);
 	printf("mode=restart partitions=%d api_ms=%.1f record_ms=%.1f read_ms=%.1f all_ms=%.1f end_offset=%lld "
 	       "rss_mb=%.1f cpu_ms=%.0f stop_ms=%.1f\n",
-	       partitions_n, s.api_ms, record_ms, read_ms, all_ms, (long long)offset + 1, (double)p.rss_bytes / 1e6,
+	       partitions_n, s.api_ms, record_ms, read_ms, all_ms, (long long)offset + 1,
+		(double)p.rss_bytes / 1e6,
 	       (double)p.cpu_ns / 1e6, stop_ms);
 	wbuf_deinit(&batch);
 }

@@ -200,7 +200,8 @@ struct proc_sample proc_read(pid_t pid)
 	unsigned long utime = 0;
 	unsigned long stime = 0;
 	if (after_name == NULL ||
-	    sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &utime, &stime) != 2)
+	    sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &utime,
+		   &stime) != 2)
 		die("cannot read %s", path);
 	uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
 	s.user_ns = utime * tick_ns;
@@ -220,7 +221,8 @@ uint64_t machine_busy_ns(void)
 	char text[256];
 	unsigned long long v[8] = { 0 }; /* user nice system idle iowait irq softirq steal */
 	file_read("/proc/stat", text, sizeof(text));
-	if (sscanf(text, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+	if (sscanf(text, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3],
+		   &v[4], &v[5],
 		   &v[6], &v[7]) != 8)
 		return 0;
 	uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
@@ -354,7 +356,8 @@ struct wire_topic topic_prepare(int fd, const char *topic, int32_t partitions_n,
 		if (t.error == 0 && t.partitions_n > 0 && t.leaders_n == t.partitions_n)
 			return t;
 		if (clock_now_ns() > end)
-			die("topic %s: error %d, %d of %d partitions have a leader", topic, t.error, t.leaders_n,
+			die("topic %s: error %d, %d of %d partitions have a leader", topic, t.error,
+			    t.leaders_n,
 			    t.partitions_n);
 		usleep(500);
 	}

@@ -282,7 +282,8 @@ void wire_delete_topic(struct wbuf *w, const char *topic)
 	wire_frame_end(w, start);
 }
 
-void wire_produce_head(struct wbuf *w, const char *topic, int32_t partition, int16_t acks, size_t records_len)
+void wire_produce_head(struct wbuf *w, const char *topic, int32_t partition, int16_t acks,
+		       size_t records_len)
 {
 	size_t start = wire_request_begin(w, WIRE_PRODUCE, WIRE_PRODUCE_VERSION, 5);
 	wbuf_uvarint(w, 0);
@@ -528,7 +529,8 @@ bool wire_batch_is_valid(const uint8_t *p, size_t len, size_t *ret_len)
 		return false;
 	size_t total = (size_t)batch_len + 12;
 	/* isa-l neither inverts the start value nor the result; Kafka's CRC-32C does both. */
-	uint32_t crc = crc32_iscsi((uint8_t *)(uintptr_t)(p + 21), (int)(total - 21), 0xffffffffu) ^ 0xffffffffu;
+	uint32_t crc = crc32_iscsi((uint8_t *)(uintptr_t)(p + 21), (int)(total - 21),
+				   0xffffffffu) ^ 0xffffffffu;
 	if (crc != (uint32_t)wire_get_i32(p + 17))
 		return false;
 	*ret_len = total;

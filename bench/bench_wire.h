@@ -93,7 +93,8 @@ void wire_create_topic(struct wbuf *w, const char *topic, int32_t partitions_n, 
 void wire_delete_topic(struct wbuf *w, const char *topic);
 
 /* What stands before and after the `records_len` bytes of a produce request for one partition. */
-void wire_produce_head(struct wbuf *w, const char *topic, int32_t partition, int16_t acks, size_t records_len);
+void wire_produce_head(struct wbuf *w, const char *topic, int32_t partition, int16_t acks,
+		       size_t records_len);
 enum { WIRE_PRODUCE_TAIL_LEN = 3 };
 
 struct wire_fetch_args {
