@@ -8,12 +8,14 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -143,7 +145,13 @@ func ride(bootstrap, topic string) {
 		}
 		for ; count > 0; count-- {
 			r := &kgo.Record{Topic: topic, Value: []byte(strconv.Itoa(serial))}
-			check(p.ProduceSync(context.Background(), r).FirstErr())
+			err := p.ProduceSync(context.Background(), r).FirstErr()
+			if errors.Is(err, kerr.UnknownTopicID) {
+				// franz-go keeps to the id it knows; a program that wants the new topic says so.
+				p.PurgeTopicsFromClient(topic)
+				err = p.ProduceSync(context.Background(), &kgo.Record{Topic: topic, Value: r.Value}).FirstErr()
+			}
+			check(err)
 			serial++
 		}
 		fmt.Println("done")
