@@ -26,12 +26,26 @@ struct controller_records {
 	bool atomic;              /* one batch */
 };
 
+/* One topic setting of a request. */
+struct controller_config {
+	struct str name;
+	struct str value; /* null: none */
+};
+
+struct create_topics_response_topics_configs;
+
 struct controller_defaults {
 	int32_t num_partitions;
 	int16_t default_replication_factor;
 	int64_t broker_session_timeout_ms;
 	int32_t min_insync_replicas;
 	bool delete_topic_enable;
+	/* Are these settings good for a topic? ERR_INVALID_CONFIG and Kafka's words otherwise. NULL: all are. */
+	enum err (*check_configs)(void *ctx, const struct controller_config *configs, size_t n, struct err_text *text);
+	/* The settings a topic with these overrides has, for CreateTopics from version 5. Memory of the arena. NULL: none. */
+	void (*effective_configs)(void *ctx, const struct controller_config *configs, size_t n, struct arena *arena,
+				  struct create_topics_response_topics_configs **ret, int32_t *ret_n);
+	void *config_ctx;
 };
 
 struct controller {
