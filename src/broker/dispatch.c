@@ -9,6 +9,7 @@
 #include "api.h"
 #include "conn.h"
 #include "registry.h"
+#include "shard.h"
 
 /* An ApiVersions of a version we do not know: the handler answers it in version 0 with error 35. */
 static bool dispatch_is_unknown_api_versions(const struct request *request)

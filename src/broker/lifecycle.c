@@ -7,11 +7,12 @@
 #include "broker.h"
 #include "checkpointer.h"
 #include "controller_io.h"
-#include "features.h"
+#include "feature_table.h"
 #include "log.h"
 #include "mem.h"
 #include "msg/broker_heartbeat.h"
 #include "msg/broker_registration.h"
+#include "sm.h"
 #include "stray.h"
 
 enum life { LIFE_WAITING, LIFE_REGISTERING, LIFE_FENCED, LIFE_SERVING, LIFE_LEAVING, LIFE_DRAINING, LIFE_SAVING,

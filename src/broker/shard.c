@@ -11,6 +11,7 @@
 #include "log.h"
 #include "placement_dir.h"
 #include "producer_ids.h"
+#include "replay.h"
 #include "topic_settings.h"
 
 #define SHARD_OPENING_MAX 32

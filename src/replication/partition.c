@@ -5,7 +5,7 @@
  */
 #include "partition.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 
 #include "fault.h"
 #include "log.h"

@@ -9,7 +9,7 @@
 #include "acceptor.h"
 #include "api.h"
 #include "broker.h"
-#include "features.h"
+#include "feature_table.h"
 #include "msg/api_versions.h"
 #include "shard.h"
 
