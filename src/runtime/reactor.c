@@ -159,7 +159,10 @@ void reactor_flush_later(struct reactor *reactor, struct flush_hook *hook)
 
 void reactor_defer(struct reactor *reactor, struct deferred *deferred, void (*run)(struct deferred *))
 {
-	CHECK(!list_is_linked(&deferred->node));
+	if (list_is_linked(&deferred->node)) {
+		CHECK(deferred->run == run);
+		return;
+	}
 	deferred->run = run;
 	list_push_back(&reactor->deferred, &deferred->node);
 }

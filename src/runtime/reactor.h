@@ -26,7 +26,7 @@ struct flush_hook {
 	void (*flush)(struct flush_hook *hook);
 };
 
-/* Called once, later in this turn (or in the next). */
+/* Called once, later in this turn (or in the next); deferring it again before that changes nothing. */
 struct deferred {
 	struct list node;
 	void (*run)(struct deferred *deferred);
