@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const struct sim_body *const sim_bodies[] = {
+	&broker_body,
 	&stub_body,
 };
 

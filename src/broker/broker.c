@@ -155,6 +155,7 @@ static void broker_init_storage(struct broker *broker, struct shard *shard)
 	};
 
 	storage_init(&shard->storage, shard->reactor, &options);
+	shard_watch_dirs(shard);
 	for (int i = 0; i < broker->dirs_n; i++)
 		storage_add_dir(&shard->storage, broker->dirs[i].path, broker->dirs[i].meta.directory_id,
 				broker->dirs[i].stop);

@@ -274,6 +274,66 @@ void shard_apply_image(struct shard *shard, struct image *image)
 	shard_open_more(shard);
 }
 
+/* ---- directories ---- */
+
+/* The news that a directory changed, for a reactor that did not see it. */
+struct dir_news {
+	struct msg msg;
+	int dir;
+	enum log_dir_state state;
+};
+
+static void dir_news_arrives(struct reactor *reactor, struct msg *msg)
+{
+	struct dir_news *news = container_of(msg, struct dir_news, msg);
+
+	storage_dir_set_state(&reactor->shard->storage.dirs[news->dir], news->state);
+	mem_free(news);
+}
+
+static void shard_dir_log(const struct storage_dir *dir, enum err err)
+{
+	switch (dir->state) {
+	case LOG_DIR_ONLINE:
+		log_info("log_dir.online", "dir=%s text=\"there is space again: writes go on\"", dir->path);
+		return;
+	case LOG_DIR_FULL:
+		log_warn("log_dir.full", "code=ML1051 dir=%s text=\"the disk is full: writes are refused, reads go on. Free "
+			 "space; writes resume by themselves\"", dir->path);
+		return;
+	case LOG_DIR_OFFLINE:
+		log_error("log_dir.offline", "code=ML1052 dir=%s error=%s text=\"the directory failed: its partitions are "
+			  "offline until the node is started with a healthy disk\"", dir->path, err_name(err));
+		return;
+	default:
+		UNREACHABLE();
+	}
+}
+
+static void shard_dir_changed(struct storage *storage, struct storage_dir *dir, enum err err)
+{
+	struct shard *shard = storage->ctx;
+
+	shard_dir_log(dir, err);
+	for (int i = 0; i < shard->broker->shards_n; i++) {
+		struct dir_news *news;
+
+		if (i == shard->index)
+			continue;
+		news = MEM_NEW(struct dir_news);
+		news->dir = dir->index;
+		news->state = dir->state;
+		news->msg.handle = dir_news_arrives;
+		reactor_send(shard->reactor, shard->broker->shards[i].reactor, &news->msg);
+	}
+}
+
+void shard_watch_dirs(struct shard *shard)
+{
+	shard->storage.ctx = shard;
+	shard->storage.dir_changed = shard_dir_changed;
+}
+
 /* ---- life ---- */
 
 #define SHARD_IDLE_CHECK_NS (NS_PER_S / 2)

@@ -72,6 +72,8 @@ void image_wait_start(struct shard *shard, struct image_wait *wait, int64_t offs
 
 enum err shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor) MUST_USE;
 void shard_deinit(struct shard *shard);
+/* After storage_init: what a directory of this shard does is logged and told to the other shards. */
+void shard_watch_dirs(struct shard *shard);
 /* A new image is published (on this reactor): opens, moves and closes partitions by what changed. The image stays
  * referenced by the publisher until the shard has sent the one before back. */
 void shard_apply_image(struct shard *shard, struct image *image);
