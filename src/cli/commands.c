@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything `moldau` can be asked to do, as a table. */
+#include "commands.h"
+
+#include "node.h"
+#include "types.h"
+
+#define OPTION_OVERRIDE                                                                        \
+	{                                                                                      \
+		.name = "override", .kind = CLI_PAIRS, .value = "KEY=VALUE",                   \
+		.help = "a setting, before all others; may be repeated"                        \
+	}
+#define OPTION_REACTORS                                                                        \
+	{                                                                                      \
+		.name = "reactors", .kind = CLI_NUMBER, .value = "N", .min = 1,                \
+		.max = NODE_REACTORS_MAX,                                                      \
+		.help = "event loops (one on up to 3 processors, else one less than there are)" \
+	}
+
+static const struct cli_option dev_options[] = {
+	{.name = "data", .kind = CLI_TEXT, .value = "DIR", .excludes = "ephemeral",
+	 .help = "where the data lies (./.moldau); made when it is not there"},
+	{.name = "ephemeral", .kind = CLI_FLAG, .help = "data in a temporary directory that goes at the end"},
+	{.name = "port", .kind = CLI_NUMBER, .value = "P", .min = 0, .max = 65535,
+	 .help = "port for clients (9092), the controller takes the next; 0: any free ones"},
+	OPTION_REACTORS,
+	OPTION_OVERRIDE,
+};
+
+static const struct cli_option server_options[] = {
+	OPTION_REACTORS,
+	OPTION_OVERRIDE,
+};
+
+static const struct cli_command moldau_commands[] = {
+	{
+		.words = "dev",
+		.args = "",
+		.summary = "Start a broker on this computer, without configuration",
+		.detail = "One node that is broker and controller, reachable from this computer only. Topics come into being\n"
+			  "when a client first names them. Ctrl-C stops it; what was written is there at the next start.\n"
+			  "Settings are Kafka's: names and values as in a server.properties, also from the environment\n"
+			  "(KAFKA_NUM_PARTITIONS=3).",
+		.examples = "  moldau dev\n"
+			    "  moldau dev --ephemeral --port 0\n"
+			    "  moldau dev --data /srv/kafka --override num.partitions=3",
+		.options = dev_options,
+		.options_n = ARRAY_N(dev_options),
+		.run = cmd_dev,
+	},
+	{
+		.words = "server start",
+		.args = "FILE",
+		.args_min = 1,
+		.args_max = 1,
+		.summary = "Start a broker as a server.properties says",
+		.detail = "Reads a file as Apache Kafka does. All that is wrong with it is said at once, each with its line. An\n"
+			  "empty data directory is formatted; one that Kafka wrote is taken over. Later sources win: the\n"
+			  "file, the environment (KAFKA_LOG_DIRS), --override. Ends with SIGTERM, after all is on disk.",
+		.examples = "  moldau server start config/server.properties\n"
+			    "  moldau server start server.properties --override log.dirs=/srv/kafka",
+		.options = server_options,
+		.options_n = ARRAY_N(server_options),
+		.run = cmd_server_start,
+	},
+	{
+		.words = "explain",
+		.args = "[CODE]",
+		.args_max = 1,
+		.summary = "Explain a code such as ML1012; without one, list them",
+		.detail = "Messages carry a code. This tells what happened, why, and what to do about it.",
+		.examples = "  moldau explain ML1012",
+		.run = cmd_explain,
+	},
+	{
+		.words = "version",
+		.args = "",
+		.summary = "Print the version",
+		.run = cmd_version,
+	},
+};
+
+const struct cli_program moldau_program = {
+	.name = "moldau",
+	.summary = "moldau: a broker that Apache Kafka's clients talk to, in one small program.",
+	.commands = moldau_commands,
+	.commands_n = ARRAY_N(moldau_commands),
+};

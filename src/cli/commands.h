@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands, and the commands themselves. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli.h"
+
+extern const struct cli_program moldau_program;
+
+enum cli_exit cmd_dev(const struct cli_run *run);
+enum cli_exit cmd_server_start(const struct cli_run *run);
+enum cli_exit cmd_version(const struct cli_run *run);
+enum cli_exit cmd_explain(const struct cli_run *run);
+
+#endif

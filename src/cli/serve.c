@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One broker as a process.
+ *
+ *   signals -> configuration -> log -> I/O -> node -> broker_open -> broker_start -> node_run ... STOPPED or FAILED
+ *           -> broker_close -> node -> I/O -> temporary directory -> log
+ *
+ * 1. The first SIGTERM or SIGINT asks for a clean stop, at any time from the start on; a second ends the process at
+ *    once. Signals arrive on their own thread, which touches only what `lock` guards and what is atomic.
+ * 2. `struct serve` lives as long as the process, since the thread of the signals does.
+ */
+#include "serve.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "log_writer.h"
+#include "process.h"
+
+#define CONFIG_FILE_MAX ((size_t)16 << 20)
+#define HELPERS_N 4
+#define ALONE_CPUS_MAX 3 /* up to here one reactor: the rest of the machine is for clients and helpers */
+#define PROGRESS_NS NS_PER_S
+
+struct serve {
+	const struct serve_options *options;
+	struct io_posix_shared *shared;
+	struct io *ios[NODE_REACTORS_MAX];
+	int reactors_n;
+	struct node node;
+	struct broker_config config;
+	struct broker broker;
+	struct log_writer *log;
+	enum cli_exit code;
+	/* Of reactor 0. */
+	bool is_stopping;
+	bool is_serving;
+	int64_t stop_began_ns;
+	struct timer progress;
+	/* Between the thread of the signals and reactor 0. */
+	pthread_mutex_t lock;
+	bool is_node_up; /* under lock: the mailbox takes messages */
+	bool is_asked;   /* under lock: a signal has come */
+	struct msg stop_msg;
+};
+
+static void serve_progress(struct timer *timer)
+{
+	struct serve *serve = container_of(timer, struct serve, progress);
+	struct reactor *reactor = &serve->node.reactors[0];
+	int64_t s = (reactor->now_ns - serve->stop_began_ns) / NS_PER_S;
+
+	fprintf(serve->options->err, "Stopping since %lld s: answers what has begun, then brings the logs to disk. "
+		"Another Ctrl-C ends it at once.\n", (long long)s);
+	fflush(serve->options->err);
+	reactor_timer(reactor, timer, PROGRESS_NS, serve_progress);
+}
+
+static void serve_stop(struct serve *serve)
+{
+	struct reactor *reactor = &serve->node.reactors[0];
+
+	if (serve->is_stopping || !serve->is_serving)
+		return;
+	serve->is_stopping = true;
+	serve->stop_began_ns = reactor->now_ns;
+	reactor_timer(reactor, &serve->progress, PROGRESS_NS, serve_progress);
+	broker_stop(&serve->broker);
+}
+
+static bool serve_is_asked(struct serve *serve)
+{
+	bool is_asked;
+
+	pthread_mutex_lock(&serve->lock);
+	is_asked = serve->is_asked;
+	pthread_mutex_unlock(&serve->lock);
+	return is_asked;
+}
+
+static void serve_stop_arrived(struct reactor *reactor, struct msg *msg)
+{
+	serve_stop(container_of(msg, struct serve, stop_msg));
+}
+
+/* On the thread of the signals. */
+static void serve_signal(int number, void *ctx)
+{
+	struct serve *serve = ctx;
+	struct list msgs;
+
+	if (number == SIGHUP)
+		return;
+	pthread_mutex_lock(&serve->lock);
+	if (serve->is_asked) {
+		static const char text[] = "Ended at once, before everything was on disk. The next start checks what was written last.\n";
+
+		if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+			_exit(CLI_FAILED);
+		_exit(CLI_FAILED);
+	}
+	serve->is_asked = true;
+	if (serve->is_node_up) {
+		struct reactor *reactor = &serve->node.reactors[0];
+
+		list_init(&msgs);
+		serve->stop_msg.handle = serve_stop_arrived;
+		list_push_back(&msgs, &serve->stop_msg.node);
+		mailbox_put(&reactor->inbox, &msgs);
+		reactor->io->ops->wake(reactor->io);
+	}
+	pthread_mutex_unlock(&serve->lock);
+}
+
+static void serve_node_is_up(struct serve *serve, bool is_up)
+{
+	pthread_mutex_lock(&serve->lock);
+	serve->is_node_up = is_up;
+	pthread_mutex_unlock(&serve->lock);
+}
+
+static void serve_phase_changed(struct broker *broker)
+{
+	struct serve *serve = broker->ctx;
+
+	switch (broker->phase) {
+	case BROKER_RUNNING:
+		if (serve->options->is_dev)
+			banner_print(serve->options, broker, serve->options->out);
+		log_info("server.ready", "version=%s node=%d cluster=%.*s reactors=%d", MOLDAU_VERSION, (int)broker->node_id,
+			 STR_ARGS(broker->cluster_id), serve->reactors_n);
+		serve->is_serving = true;
+		if (serve_is_asked(serve))
+			serve_stop(serve);
+		return;
+	case BROKER_STOPPED:
+		serve->code = CLI_OK;
+		node_stop(&serve->node);
+		return;
+	case BROKER_FAILED:
+		serve->code = CLI_FAILED;
+		node_stop(&serve->node);
+		return;
+	case BROKER_STARTING:
+	case BROKER_STOPPING:
+		return;
+	default:
+		UNREACHABLE();
+	}
+}
+
+static enum cli_exit serve_refuse(const struct serve *serve, const char *text)
+{
+	fprintf(serve->options->err, "%s\n", text);
+	return CLI_FAILED;
+}
+
+static void serve_print_findings(const struct serve *serve, const struct config_report *report,
+				 enum config_severity least)
+{
+	char line[2048];
+	struct fmt out;
+
+	for (size_t i = 0; i < report->findings.n; i++) {
+		if (report->findings.v[i].severity < least)
+			continue;
+		fmt_init(&out, line, sizeof(line));
+		config_finding_format(&report->findings.v[i], &out);
+		fprintf(serve->options->err, "%s\n", line);
+	}
+	if (report->dropped_n > 0)
+		fprintf(serve->options->err, "%zu more findings are not shown.\n", report->dropped_n);
+	fflush(serve->options->err);
+}
+
+static enum cli_exit serve_configure(struct serve *serve)
+{
+	const struct serve_options *options = serve->options;
+	struct config_source source = {.file_name = options->file_name,
+				       .file_text = options->file_text,
+				       .env = (const char *const *)environ,
+				       .overrides = options->overrides,
+				       .overrides_n = options->overrides_n};
+	struct config_report report = {0};
+	struct fs *fs = io_posix_fs(serve->shared);
+	char *text = NULL;
+	size_t len;
+	enum err err;
+
+	if (options->file_path) {
+		err = fs_read_all(fs, options->file_path, CONFIG_FILE_MAX, &text, &len);
+		if (err) {
+			int number = fs->ops->last_errno(fs);
+
+			fprintf(options->err, "ML1111 %s cannot be read: %s\n", options->file_path,
+				number ? strerror(number) : err_text(err));
+			return CLI_FAILED;
+		}
+		source.file_text = (struct bytes){(const uint8_t *)text, len};
+	}
+	err = broker_config_load(&serve->config, &report, &source);
+	serve_print_findings(serve, &report, err || !options->is_dev ? CONFIG_WARNING : CONFIG_ERROR);
+	mem_free(text);
+	config_report_deinit(&report);
+	return err ? CLI_FAILED : CLI_OK;
+}
+
+static enum log_level serve_log_level(struct str name)
+{
+	for (int level = LOG_TRACE; level <= LOG_ERROR; level++) {
+		if (str_eq_c(name, log_level_name((enum log_level)level)))
+			return (enum log_level)level;
+	}
+	return LOG_INFO;
+}
+
+static int serve_reactors_n(const struct broker_config *config)
+{
+	int cpus = process_cpus();
+
+	if (config->reactors > 0)
+		return MIN(config->reactors, NODE_REACTORS_MAX);
+	return cpus <= ALONE_CPUS_MAX ? 1 : MIN(cpus - 1, NODE_REACTORS_MAX);
+}
+
+static enum cli_exit serve_node(struct serve *serve)
+{
+	int n = serve->reactors_n = serve_reactors_n(&serve->config);
+
+	for (int i = 0; i < n; i++) {
+		serve->ios[i] = io_posix_new(serve->shared);
+		if (!serve->ios[i])
+			return serve_refuse(serve, "The system gives this process no more file descriptors (ulimit -n).");
+	}
+	if (node_init(&serve->node, serve->config.eff.node_id, serve->ios, n))
+		return serve_refuse(serve, "The event loops could not be made.");
+	for (int i = 0; i < n; i++)
+		serve->node.reactors[i].log_sink = log_writer_sink(serve->log);
+	serve->node.broker = &serve->broker;
+	log_info("server.start", "version=%s pid=%d reactors=%d io=\"%s\" files_max=%lld", MOLDAU_VERSION, (int)getpid(), n,
+		 serve->ios[0]->ops->describe(serve->ios[0]), (long long)process_raise_file_limit());
+	return CLI_OK;
+}
+
+/* From the first look at the disk to the last. */
+static enum cli_exit serve_broker(struct serve *serve)
+{
+	struct broker *broker = &serve->broker;
+	struct err_text text = {""};
+	enum err err = broker_open(broker, &serve->node, &serve->config, &text);
+
+	if (err)
+		return serve_refuse(serve, text.text[0] ? text.text : err_text(err));
+	broker->ctx = serve;
+	broker->phase_changed = serve_phase_changed;
+	if (!serve_is_asked(serve)) {
+		broker_start(broker);
+		serve_node_is_up(serve, true);
+		node_run(&serve->node);
+		serve_node_is_up(serve, false);
+	}
+	if (serve->code != CLI_OK)
+		serve_refuse(serve, broker->failure.text[0] ? broker->failure.text : "The broker broke off.");
+	timer_stop(&serve->node.reactors[0].timers, &serve->progress);
+	broker_close(broker);
+	return serve->code;
+}
+
+static void serve_free(struct serve *serve)
+{
+	if (serve->node.reactors)
+		node_deinit(&serve->node);
+	for (int i = 0; i < NODE_REACTORS_MAX; i++) {
+		if (serve->ios[i])
+			serve->ios[i]->ops->free(serve->ios[i]);
+	}
+	if (serve->options->temp_dir && fs_remove_tree(io_posix_fs(serve->shared), serve->options->temp_dir))
+		fprintf(serve->options->err, "%s could not be removed.\n", serve->options->temp_dir);
+	io_posix_shared_free(serve->shared);
+}
+
+static enum cli_exit serve_logged(struct serve *serve)
+{
+	enum cli_exit code;
+
+	if (log_writer_open(STDERR_FILENO, serve_log_level(serve->config.log_level), &serve->log))
+		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
+	log_sink_set(log_writer_sink(serve->log));
+	process_raise_file_limit();
+	code = serve_node(serve);
+	if (code == CLI_OK)
+		code = serve_broker(serve);
+	return code;
+}
+
+enum cli_exit serve(const struct serve_options *options)
+{
+	struct serve *serve = MEM_NEW(struct serve);
+	enum cli_exit code;
+
+	serve->options = options;
+	serve->code = CLI_OK;
+	pthread_mutex_init(&serve->lock, NULL);
+	if (signal_start(serve_signal, serve))
+		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
+	serve->shared = io_posix_shared_new(&(struct io_posix_options){.helpers_n = HELPERS_N});
+	code = serve_configure(serve);
+	if (code == CLI_OK)
+		code = serve_logged(serve);
+	serve_free(serve);
+	log_sink_set(NULL);
+	log_writer_close(serve->log);
+	return code;
+}
