@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ApiVersions (key 18), versions 0-4. A newer version is answered in version 0 with error 35 and the whole list, so
- * that the client can choose again (KIP-511). Features: versions 0-3 leave out those whose least level is 0, because old
+ * ApiVersions (key 18), versions 0-4. A newer version is answered in version 0 with error 35 and the row of ApiVersions
+ * alone, as Kafka does, so that the client can ask again (KIP-511). Features: versions 0-3 leave out those whose least level is 0, because old
  * clients refuse them (KAFKA-17011); finalised ones are named only where this build honours them.
  */
 #include <ctype.h>
@@ -13,7 +13,7 @@
 #include "msg/api_versions.h"
 #include "shard.h"
 
-static void api_versions_keys(struct request *request, struct api_versions_response *out)
+static void api_versions_keys(struct request *request, struct api_versions_response *out, bool all)
 {
 	enum api_listener listener = request->conn->acceptor->kind;
 
@@ -21,7 +21,7 @@ static void api_versions_keys(struct request *request, struct api_versions_respo
 	for (int i = 0; i < api_defs_n; i++) {
 		struct api_versions_response_api_keys *key;
 
-		if (!(api_defs[i].listeners & (int)listener))
+		if (!(api_defs[i].listeners & (int)listener) || (!all && api_defs[i].key != API_API_VERSIONS))
 			continue;
 		key = &out->api_keys[out->api_keys_n++];
 		key->api_key = api_defs[i].key;
@@ -85,14 +85,14 @@ void api_api_versions(struct request *request)
 	msg_init(&api_versions_response_type, &out);
 	if (request->version != request->head.api_version) {
 		out.error_code = ERR_UNSUPPORTED_VERSION;
-		api_versions_keys(request, &out);
+		api_versions_keys(request, &out, false);
 	} else if (request->version >= 3 && (!software_text_is_valid(in->client_software_name) ||
 					     !software_text_is_valid(in->client_software_version))) {
 		out.error_code = ERR_INVALID_REQUEST;
 	} else {
 		if (request->version >= 3)
 			api_versions_remember(request->conn, in);
-		api_versions_keys(request, &out);
+		api_versions_keys(request, &out, true);
 		api_versions_features(request, &out);
 	}
 	request_reply(request, &out);
