@@ -18,6 +18,8 @@ void history_deinit(struct history *h)
 {
 	for (size_t i = 0; i < h->parts.n; i++) {
 		vec_deinit(&h->parts.v[i]->entries);
+		vec_deinit(&h->parts.v[i]->kept);
+		vec_deinit(&h->parts.v[i]->cuts);
 		mem_free(h->parts.v[i]);
 	}
 	for (size_t i = 0; i < h->writers.n; i++) {
@@ -37,8 +39,8 @@ struct hist_part *history_part(struct history *h, const char *topic, struct uuid
 	part->h = h;
 	snprintf(part->topic, sizeof(part->topic), "%s", topic);
 	part->topic_id = topic_id;
+	part->era = h->w->era;
 	part->index = index;
-	part->kept_max = INT64_MAX;
 	vec_push(&h->parts, part);
 	return part;
 }
@@ -94,18 +96,54 @@ static void forget(struct history *h, struct hist_entry *entry)
 	*entry = (struct hist_entry){0};
 }
 
-/* A different record, or none, is where one of an earlier era was. */
-static void suffix_lost_at(struct hist_part *part, int64_t offset)
+/* Remembers a bound; of bounds with the same eras only the strongest counts. */
+static void bound_add(void *bounds, uint32_t era_from, uint32_t era_to, int64_t offset, bool is_least)
 {
-	if (offset < part->kept_min) {
-		part_fail(part, offset, "a record from before the power cut is gone, though later ones are there");
-		return;
+	VEC(struct hist_bound) *list = bounds;
+
+	for (size_t i = 0; i < list->n; i++) {
+		struct hist_bound *bound = &list->v[i];
+
+		if (bound->era_from == era_from && bound->era_to == era_to) {
+			bound->offset = is_least ? MIN(bound->offset, offset) : MAX(bound->offset, offset);
+			return;
+		}
 	}
-	part->kept_max = MIN(part->kept_max, offset);
+	vec_push(list, ((struct hist_bound){era_from, era_to, offset}));
 }
 
-static bool observe_moved(struct hist_part *part, struct hist_writer *wr, uint32_t writer, uint32_t counter,
-			  int64_t offset)
+/* The record last seen there in `seen_era` is not there in `era`. */
+static void suffix_lost_at(struct hist_part *part, int64_t offset, uint32_t seen_era, uint32_t era)
+{
+	for (size_t i = 0; i < part->kept.n; i++) {
+		const struct hist_bound *kept = &part->kept.v[i];
+
+		if (kept->era_from <= seen_era && seen_era < kept->era_to && offset < kept->offset) {
+			part_fail(part, offset,
+				  "a record from before the power cut is gone, though later ones are there");
+			return;
+		}
+	}
+	bound_add(&part->cuts, seen_era, era, offset, true);
+}
+
+/* The record last seen there in `seen_era` is there in `era`. */
+static void kept_at(struct hist_part *part, int64_t offset, uint32_t seen_era, uint32_t era)
+{
+	for (size_t i = 0; i < part->cuts.n; i++) {
+		const struct hist_bound *cut = &part->cuts.v[i];
+
+		if (seen_era <= cut->era_from && cut->era_to <= era && offset >= cut->offset) {
+			part_fail(part, offset, "a record shows up again though the log was cut below it");
+			return;
+		}
+	}
+	bound_add(&part->kept, seen_era, era, offset, false);
+}
+
+/* The record is known at another offset. True when it may stand at `offset` all the same. */
+static bool observe_moved(struct hist_part *part, struct hist_writer *wr, uint32_t era, uint32_t writer,
+			  uint32_t counter, int64_t offset)
 {
 	int64_t before = wr->offsets.v[counter];
 	struct hist_entry *entry;
@@ -113,7 +151,7 @@ static bool observe_moved(struct hist_part *part, struct hist_writer *wr, uint32
 	if (before < 0 || before == offset)
 		return true;
 	entry = &part->entries.v[before];
-	if (entry->era == part->era) {
+	if (entry->era == era) {
 		char text[160];
 
 		snprintf(text, sizeof(text), "record %u of writer %u is also at offset %lld (duplicate)", counter,
@@ -121,14 +159,47 @@ static bool observe_moved(struct hist_part *part, struct hist_writer *wr, uint32
 		part_fail(part, offset, text);
 		return false;
 	}
-	suffix_lost_at(part, before);
+	if (entry->era > era) {
+		suffix_lost_at(part, offset, era, entry->era);
+		return false;
+	}
+	suffix_lost_at(part, before, entry->era, era);
 	forget(part->h, entry);
 	return true;
 }
 
-/* The record (writer, counter) stands at `offset`. */
-static struct hist_entry *observe(struct history *h, struct hist_part *part, uint32_t writer, uint32_t counter,
-				  int64_t offset)
+/* The same record was known here. */
+static void observe_again(struct hist_part *part, struct hist_entry *entry, uint32_t era, int64_t offset)
+{
+	if (entry->era >= era)
+		return;
+	kept_at(part, offset, entry->era, era);
+	entry->era = era;
+}
+
+/* Another record was known here. True when the new one takes its place. */
+static bool observe_other(struct hist_part *part, struct hist_entry *entry, uint32_t era, uint32_t writer,
+			  uint32_t counter, int64_t offset)
+{
+	if (entry->era == era) {
+		char text[200];
+
+		snprintf(text, sizeof(text), "holds record %u of writer %u and %s record %u of writer %u", counter,
+			 writer, entry->is_acked ? "the acknowledged" : "the seen", entry->counter,
+			 entry->writer - 1);
+		part_fail(part, offset, text);
+		return false;
+	}
+	suffix_lost_at(part, offset, MIN(entry->era, era), MAX(entry->era, era));
+	if (entry->era > era)
+		return false;
+	forget(part->h, entry);
+	return true;
+}
+
+/* The record (writer, counter) stood at `offset` in the era. */
+static struct hist_entry *observe(struct history *h, uint32_t era, struct hist_part *part, uint32_t writer,
+				  uint32_t counter, int64_t offset)
 {
 	struct hist_writer *wr = h->writers.v[writer];
 	struct hist_entry *entry;
@@ -145,40 +216,24 @@ static struct hist_entry *observe(struct history *h, struct hist_part *part, uin
 		part_fail(part, offset, "a record that nobody sent");
 		return NULL;
 	}
-	if (!observe_moved(part, wr, writer, counter, offset))
+	if (!observe_moved(part, wr, era, writer, counter, offset))
 		return NULL;
 	while ((int64_t)part->entries.n <= offset)
 		vec_push(&part->entries, ((struct hist_entry){0}));
 	entry = &part->entries.v[offset];
 	if (entry->writer == writer + 1 && entry->counter == counter) {
-		if (entry->era != part->era) {
-			if (offset >= part->kept_max)
-				part_fail(part, offset, "a record shows up again though the log was cut below it");
-			part->kept_min = MAX(part->kept_min, offset + 1);
-			entry->era = part->era;
-		}
+		observe_again(part, entry, era, offset);
 		return entry;
 	}
-	if (entry->writer) {
-		if (entry->era == part->era) {
-			char text[200];
-
-			snprintf(text, sizeof(text), "holds record %u of writer %u and %s record %u of writer %u",
-				 counter, writer, entry->is_acked ? "the acknowledged" : "the seen", entry->counter,
-				 entry->writer - 1);
-			part_fail(part, offset, text);
-			return NULL;
-		}
-		suffix_lost_at(part, offset);
-		forget(h, entry);
-	}
+	if (entry->writer && !observe_other(part, entry, era, writer, counter, offset))
+		return NULL;
 	*entry = (struct hist_entry){
-		.writer = writer + 1, .counter = counter, .era = part->era, .at_ns = h->w->now_ns};
+		.writer = writer + 1, .counter = counter, .era = era, .at_ns = h->w->now_ns};
 	wr->offsets.v[counter] = offset;
 	return entry;
 }
 
-void history_acked(struct history *h, uint32_t writer, uint32_t counter, uint32_t n, int64_t base_offset)
+void history_acked(struct history *h, uint32_t era, uint32_t writer, uint32_t counter, uint32_t n, int64_t base_offset)
 {
 	struct hist_writer *wr = h->writers.v[writer];
 	struct hist_part *part = wr->part;
@@ -186,20 +241,17 @@ void history_acked(struct history *h, uint32_t writer, uint32_t counter, uint32_
 	h->acked_n += n;
 	part->acked_n += n;
 	for (uint32_t i = 0; i < n; i++)
-		wr->acked.v[counter + i] = part->era + 1;
-	if (base_offset < 0 || part->is_gone)
-		return;
-	for (uint32_t i = 0; i < n; i++) {
-		struct hist_entry *entry = observe(h, part, writer, counter + i, base_offset + i);
+		wr->acked.v[counter + i] = era + 1;
+	for (uint32_t i = 0; i < n && base_offset >= 0 && !part->is_gone; i++) {
+		struct hist_entry *entry = observe(h, era, part, writer, counter + i, base_offset + i);
 
-		if (!entry)
-			return;
-		entry->is_acked = true;
+		if (entry)
+			entry->is_acked = true;
 	}
 }
 
-void history_read(struct history *h, struct hist_part *part, const char *reader, int64_t offset, int64_t expected,
-		  struct bytes value, int64_t high_watermark)
+void history_read(struct history *h, uint32_t era, struct hist_part *part, const char *reader, int64_t offset,
+		  int64_t expected, struct bytes value, int64_t high_watermark)
 {
 	uint8_t right[HISTORY_VALUE_MAX];
 	uint32_t writer, counter;
@@ -233,7 +285,7 @@ void history_read(struct history *h, struct hist_part *part, const char *reader,
 		part_fail(part, offset, "the value was changed");
 		return;
 	}
-	(void)observe(h, part, writer, counter, offset);
+	(void)observe(h, era, part, writer, counter, offset);
 }
 
 void history_final(struct history *h, struct hist_part *part, int64_t offset)
@@ -244,22 +296,20 @@ void history_final(struct history *h, struct hist_part *part, int64_t offset)
 
 void history_lossy_cut(struct history *h)
 {
-	for (size_t i = 0; i < h->parts.n; i++) {
-		h->parts.v[i]->era++;
-		h->parts.v[i]->kept_min = 0;
-		h->parts.v[i]->kept_max = INT64_MAX;
-	}
+	h->w->era++;
+	for (size_t i = 0; i < h->parts.n; i++)
+		h->parts.v[i]->era = h->w->era;
 }
 
-void history_finish_part(struct history *h, struct hist_part *part, int64_t end_offset)
+void history_finish_part(struct history *h, struct hist_part *part, int64_t end_offset, int64_t asked_ns)
 {
 	for (size_t i = 0; i < part->entries.n && !part->is_gone; i++) {
 		struct hist_entry *entry = &part->entries.v[i];
 
-		if (!entry->writer || entry->is_final)
+		if (!entry->writer || entry->is_final || entry->at_ns >= asked_ns)
 			continue;
 		if (entry->era != part->era) {
-			suffix_lost_at(part, (int64_t)i);
+			suffix_lost_at(part, (int64_t)i, entry->era, part->era);
 			if (h->w->has_failed)
 				return;
 			forget(h, entry);

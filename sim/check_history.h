@@ -9,9 +9,10 @@
  * record that is gone; a gap or a wrong order within an idempotent session.
  *
  * Loss. A lossy cut (power cut under durability=page-cache) starts a new era of a node's partitions: of what was known
- * before, a suffix may be gone, no more. The place where the suffix begins is not known; it is bounded from below by
- * records of earlier eras that show up again (`kept_min`: all below them must be there) and from above by different
- * records at old offsets (`kept_max`: nothing from before may show up at or above).
+ * before, a suffix may be gone, no more. The place where the suffix begins is not known, but what is seen bounds it.
+ * A record last seen in era a that shows up again in era b was never cut: whatever below it was seen from a on and
+ * before b must be there (`kept`). Another record in era b at the place of one last seen in era a says that the log was
+ * cut there: whatever from there on was last seen in a or before must not show up in b or later (`cuts`).
  */
 #ifndef CHECK_HISTORY_H
 #define CHECK_HISTORY_H
@@ -29,6 +30,12 @@ struct hist_entry {
 	int64_t at_ns; /* first known */
 };
 
+struct hist_bound {
+	uint32_t era_from;
+	uint32_t era_to;
+	int64_t offset;
+};
+
 struct hist_part {
 	struct history *h;
 	char topic[64];
@@ -36,8 +43,8 @@ struct hist_part {
 	int32_t index;
 	bool is_gone; /* the topic is being deleted: nothing is demanded any more */
 	uint32_t era;
-	int64_t kept_min;
-	int64_t kept_max;
+	VEC(struct hist_bound) kept;
+	VEC(struct hist_bound) cuts;
 	int64_t acked_n;
 	int64_t read_n;
 	VEC(struct hist_entry) entries; /* by offset */
@@ -71,17 +78,19 @@ size_t history_value(const struct history *h, uint32_t writer, uint32_t counter,
 
 /* The next n counters of the writer are on their way; returns the first. */
 uint32_t history_sent(struct history *h, uint32_t writer, uint32_t n);
-/* base_offset -1: acknowledged, place unknown. */
-void history_acked(struct history *h, uint32_t writer, uint32_t counter, uint32_t n, int64_t base_offset);
+/* base_offset -1: acknowledged, place unknown. era: of the connection that told, which may be older than the last cut:
+ * what was on its way when the power went. */
+void history_acked(struct history *h, uint32_t era, uint32_t writer, uint32_t counter, uint32_t n, int64_t base_offset);
 /* A record as a reader got it. `expected`: the reader's position, which the record must have. */
-void history_read(struct history *h, struct hist_part *part, const char *reader, int64_t offset, int64_t expected,
+void history_read(struct history *h, uint32_t era, struct hist_part *part, const char *reader, int64_t offset, int64_t expected,
 		  struct bytes value, int64_t high_watermark);
 /* During the last reading: remembers that the record is there. */
 void history_final(struct history *h, struct hist_part *part, int64_t offset);
 /* A suffix of every partition may be gone. */
 void history_lossy_cut(struct history *h);
-/* After the last reading of all partitions; end_offset: of the partition. */
-void history_finish_part(struct history *h, struct hist_part *part, int64_t end_offset);
+/* After the last reading of a partition, which ended at end_offset at asked_ns: what became known later is not asked
+ * for. */
+void history_finish_part(struct history *h, struct hist_part *part, int64_t end_offset, int64_t asked_ns);
 void history_finish(struct history *h);
 /* When the record at this offset became known; INT64_MAX: not yet. */
 int64_t history_known_ns(const struct hist_part *part, int64_t offset);

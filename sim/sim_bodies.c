@@ -5,7 +5,9 @@
 #include <string.h>
 
 static const struct sim_body *const sim_bodies[] = {
+#ifdef SIM_HAS_BROKER
 	&broker_body,
+#endif
 	&stub_body,
 };
 

@@ -299,6 +299,7 @@ static void conn_ask(struct sim_conn *conn)
 	request.client_software_name = STR("moldau-sim");
 	request.client_software_version = STR("1");
 	conn->state = CONN_ASKING;
+	conn->era = conn->w->era;
 	conn->versions_call = (struct sim_call){.done = versions_done};
 	call_send(conn, &conn->versions_call, API_API_VERSIONS, conn->cap[API_API_VERSIONS], &request);
 	list_push_back(&conn->calls, &conn->versions_call.link);

@@ -49,6 +49,7 @@ struct sim_conn {
 	struct sim_sock *sock;
 	struct list calls; /* struct sim_call, in order of sending */
 	int32_t correlation_next;
+	uint32_t era; /* w->era when the connection was made: what comes over it was true then */
 	struct sim_call versions_call;
 	struct sim_event lost;
 	VEC(uint8_t) out;

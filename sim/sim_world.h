@@ -96,6 +96,7 @@ struct world {
 	struct heap events;
 	uint64_t events_n;
 	uint64_t hash;
+	uint32_t era;        /* lossy cuts so far */
 	bool trace;          /* print every line, TRACE level included */
 	bool quiet;          /* print no failure text */
 	struct sim_node nodes[SIM_NODES_MAX + 1]; /* [0] unused */

@@ -209,7 +209,8 @@ static enum err check_sequence(struct stub_part *part, const struct batch_info *
 			return ERR_DUPLICATE_SEQUENCE_NUMBER;
 		}
 	}
-	if (p->n && !FAULT(seq_unchecked) && batch->base_sequence != p->window[p->n - 1].last + 1)
+	/* A first sequence above 0 may follow one that failed. */
+	if (!FAULT(seq_unchecked) && batch->base_sequence != (p->n ? p->window[p->n - 1].last + 1 : 0))
 		return ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
 	return ERR_NONE;
 }

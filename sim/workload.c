@@ -291,6 +291,9 @@ void workload_stop_producers(struct workload *wl)
 {
 	for (int i = 0; i < wl->producers_n; i++)
 		wl_producer_stop(wl->producers[i]);
+	/* What came meanwhile may be more than slow readers can catch up with. */
+	for (int i = 0; i < wl->readers_n; i++)
+		wl_reader_calm(wl->readers[i]);
 }
 
 bool workload_is_drained(const struct workload *wl)

@@ -209,7 +209,7 @@ static bool is_first_of_part(struct wl_producer *p, const struct wl_batch *batch
 
 static void batch_acked(struct wl_producer *p, struct wl_batch *batch, int64_t base_offset)
 {
-	history_acked(&p->wl->history, batch->writer, batch->first, batch->n, base_offset);
+	history_acked(&p->wl->history, p->conn.era, batch->writer, batch->first, batch->n, base_offset);
 	p->acked_since_calm++;
 	batch_drop(p, batch);
 }

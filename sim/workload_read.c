@@ -77,9 +77,9 @@ static void read_batch(struct wl_reader *r, struct hist_part *part, struct wl_po
 	while (record_iter_next(&it, &record) && !r->wl->w->has_failed) {
 		if (record.offset < at->pos)
 			continue; /* the batch that holds the position comes whole */
-		history_read(&r->wl->history, part, r->name, record.offset, at->pos, record.value, hw);
+		history_read(&r->wl->history, r->conn.era, part, r->name, record.offset, at->pos, record.value, hw);
 		at->pos = record.offset + 1;
-		at->era = part->era;
+		at->era = r->conn.era;
 	}
 	if (it.err)
 		world_fail(r->wl->w, "%s-%d offset %lld: damaged records", part->topic, part->index,
@@ -125,11 +125,11 @@ static void part_error(struct wl_reader *r, struct hist_part *part, struct wl_po
 		return;
 	if (code == ERR_OFFSET_OUT_OF_RANGE) {
 		/* A position that was once there is out of range only when a lossy cut took it. */
-		if (at->era == part->era)
+		if (at->era == r->conn.era)
 			world_fail(w, "%s-%d: position %lld of %s is out of range", part->topic, part->index,
 				   (long long)at->pos, r->name);
 		at->pos = 0;
-		at->era = part->era;
+		at->era = r->conn.era;
 		return;
 	}
 	if (r->wl->is_calm && w->now_ns - r->wl->calm_since_ns > 20 * NS_PER_S)
@@ -148,7 +148,8 @@ static void part_answered(struct wl_reader *r, struct hist_part *part, struct wl
 		return;
 	}
 	check_marks(r, part, at, got);
-	if (in.len)
+	/* A long answer takes its time on a thin link. */
+	if (in.len && in.len < 4096)
 		check_wakeup(r, part, at, call);
 	while (!r->wl->w->has_failed && batch_iter_next(&it, &batch))
 		read_batch(r, part, at, &batch, got->high_watermark);
@@ -349,7 +350,7 @@ void wl_reader_end(struct wl_reader *r)
 void wl_reader_calm(struct wl_reader *r)
 {
 	for (int i = 0; i < r->wl->parts_n; i++)
-		r->positions[i].reached_end = false;
+		r->positions[i].reached_end = r->positions[i].has_sought = false;
 }
 
 bool wl_reader_has_progressed(const struct wl_reader *r)

@@ -19,6 +19,7 @@ struct wl_verify {
 	int at;      /* partition */
 	int64_t pos;
 	int64_t end; /* -1: not asked */
+	int64_t asked_ns; /* for the end */
 	int stuck_n; /* answers in a row that brought nothing */
 	bool is_done;
 	bool is_ended;
@@ -42,7 +43,7 @@ static void verify_record(struct wl_verify *v, const struct record *record, int6
 
 	if (record->offset < v->pos)
 		return;
-	history_read(&wl->history, verify_part(v), "verify", record->offset, v->pos, record->value, hw);
+	history_read(&wl->history, v->conn.era, verify_part(v), "verify", record->offset, v->pos, record->value, hw);
 	history_final(&wl->history, verify_part(v), record->offset);
 	v->pos = record->offset + 1;
 }
@@ -158,6 +159,7 @@ static void verify_ask_end(struct wl_verify *v)
 	struct list_offsets_request_topics_partitions p;
 	struct list_offsets_request request;
 
+	v->asked_ns = v->wl->w->now_ns;
 	msg_init(&list_offsets_request_type, &request);
 	msg_init(&list_offsets_request_topics_type, &topic);
 	msg_init(&list_offsets_request_topics_partitions_type, &p);
@@ -179,7 +181,7 @@ static void verify_next(struct wl_verify *v)
 	if (wl->w->has_failed || v->is_ended || v->conn.state != CONN_UP || sim_call_is_out(&v->call))
 		return;
 	while (v->end >= 0 && v->pos >= v->end) {
-		history_finish_part(&wl->history, verify_part(v), v->end);
+		history_finish_part(&wl->history, verify_part(v), v->end, v->asked_ns);
 		v->at++;
 		v->pos = 0;
 		v->end = -1;
