@@ -9,6 +9,7 @@
  * 2. The image is a function of the records below `offset`: replaying a snapshot plus the log from there gives an equal
  *    image (image_equal), for every record type of Kafka 4.3, honoured by this build or not.
  * 3. replay.c is the only writer.
+ * 4. Views handed out live as long as the image.
  */
 #ifndef METADATA_IMAGE_H
 #define METADATA_IMAGE_H
@@ -34,8 +35,6 @@ struct topic_image {
 	struct uuid id;
 	struct str name;
 	int32_t partitions_n; /* indexes are 0..n-1 once created; a hole has replicas_n 0 */
-	int64_t changed_offset; /* image offset at which it last changed: tells what differs between images */
-	void *priv;
 };
 
 struct endpoint_image {
@@ -72,24 +71,30 @@ struct image {
 	int64_t partitions_n;
 	int64_t next_producer_id;
 	int32_t refs;
-	void *priv;
 };
 
 struct image *image_new_empty(void);
 struct image *image_ref(struct image *image);
 void image_unref(struct image *image);
+/* Same content; the offset, epoch and time of the last record do not count. `difference` may be NULL. */
 bool image_equal(const struct image *a, const struct image *b, struct err_text *difference);
+/* The log below `offset` ends within a metadata transaction: its records wait, unseen, for the end. */
+bool image_in_transaction(const struct image *image);
 
 /* NULL when missing. */
 const struct topic_image *image_topic(const struct image *image, struct str name);
 const struct topic_image *image_topic_by_id(const struct image *image, struct uuid id);
 /* Topics in name order: the first with name > after (null: the first). */
 const struct topic_image *image_topic_next(const struct image *image, struct str after);
+/* Same in every field; two NULLs are equal. */
+bool partition_image_equal(const struct partition_image *a, const struct partition_image *b);
 /* NULL for a hole or beyond the end. */
 const struct partition_image *topic_partition(const struct topic_image *topic, int32_t partition);
 const struct broker_image *image_broker(const struct image *image, int32_t id);
 /* Brokers in id order: the first with id > after. */
 const struct broker_image *image_broker_next(const struct image *image, int32_t after);
+/* Controllers in id order, as their registration records; null when there is no further one. */
+struct bytes image_controller_next(const struct image *image, int32_t after, int32_t *ret_id);
 /* Finalised level of a feature, 0 when it has none. */
 int16_t image_feature(const struct image *image, struct str name);
 /* Features in name order. */

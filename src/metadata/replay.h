@@ -22,7 +22,13 @@ void image_edit_drop(struct image_edit *edit);
 /* Calls fn with each record value of a snapshot of the image, in an order that replays; record versions follow the
  * image's metadata.version. */
 typedef enum err image_record_fn(void *ctx, struct bytes record);
+/* ERR_BUSY within a metadata transaction: what waits in it cannot be told. Else only what fn returned. */
 enum err image_snapshot_records(const struct image *image, image_record_fn *fn, void *ctx) MUST_USE;
+
+/* A partition as a record of a version that partition_version() gave; borrows the arrays. */
+struct partition_record;
+void partition_image_record(const struct partition_image *partition, struct uuid topic_id, int32_t index,
+			    int16_t version, struct partition_record *ret);
 
 /* Topics that differ between two images (created, changed, removed), in name order. `before` or `after` is NULL when
  * the topic is only in one of them; a recreated topic (other id) comes as removed, then created. */
