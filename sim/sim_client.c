@@ -40,6 +40,7 @@ static void conn_lost(struct sim_event *event)
 	struct sim_conn *conn = container_of(event, struct sim_conn, lost);
 	struct list calls, *link;
 
+	world_trace(conn->w, "client.lost", "client=%s", conn->name);
 	conn_reset(conn);
 	list_init(&calls);
 	list_splice(&calls, &conn->calls);
@@ -151,6 +152,8 @@ static void call_send(struct sim_conn *conn, struct sim_call *call, int16_t api_
 	call->version = version;
 	call->correlation_id = head.correlation_id;
 	call->sent_ns = conn->w->now_ns;
+	world_trace(conn->w, "client.send", "client=%s api=%s v=%d id=%d", conn->name, call->api->name, version,
+		    head.correlation_id);
 	conn_push(conn);
 }
 
@@ -203,6 +206,8 @@ static void conn_take_response(struct sim_conn *conn, struct bytes body)
 			   correlation_id, call->correlation_id);
 		return;
 	}
+	world_trace(w, "client.answer", "client=%s api=%s id=%d len=%zu", conn->name, call->api->name, correlation_id,
+		    body.len);
 	arena_init(&arena, NULL, 0);
 	response = msg_new_n(&arena, call->api->response, 1);
 	err = codec_decode(call->api->response, call->version, (struct bytes){body.p + at, body.len - at}, &arena,

@@ -58,6 +58,19 @@ void world_log(struct world *w, const char *event, const char *fmt, ...)
 	trace_line(w, 0, LOG_INFO, event, text);
 }
 
+void world_trace(struct world *w, const char *event, const char *fmt, ...)
+{
+	char text[1024];
+	va_list args;
+
+	if (!w->trace)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	trace_line(w, 0, LOG_DEBUG, event, text);
+}
+
 void world_fail(struct world *w, const char *fmt, ...)
 {
 	va_list args;

@@ -142,6 +142,8 @@ static inline bool world_chance(struct world *w, int64_t num, int64_t den)
 void world_fail(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A line of the world itself, hashed like a node's. */
 void world_log(struct world *w, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* A line for --trace only. */
+void world_trace(struct world *w, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void world_hash(struct world *w, const void *p, size_t len);
 
 /* Nodes. `config`: borrowed until the world ends. */

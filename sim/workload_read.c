@@ -18,7 +18,6 @@ struct wl_position {
 	int64_t hw;        /* last told on this connection */
 	uint32_t era;      /* of the partition when pos was set */
 	bool reached_end;  /* since calm */
-	bool has_sought;   /* went near the end, in the calm */
 };
 
 struct wl_reader {
@@ -156,11 +155,9 @@ static void part_answered(struct wl_reader *r, struct hist_part *part, struct wl
 	if (it.err)
 		world_fail(r->wl->w, "%s-%d: a damaged batch was sent for offset %lld", part->topic, part->index,
 			   (long long)at->pos);
-	if (r->wl->is_calm && !at->has_sought) {
-		/* With tiny limits the whole way would take too long. */
-		at->has_sought = true;
-		at->pos = MAX(at->pos, got->high_watermark - 20);
-	}
+	/* With tiny limits the whole way would take too long. */
+	if (r->wl->is_calm && at->pos < got->high_watermark - 40)
+		at->pos = got->high_watermark - 20;
 	if (r->wl->is_calm && at->pos >= got->high_watermark)
 		at->reached_end = true;
 }
@@ -350,7 +347,7 @@ void wl_reader_end(struct wl_reader *r)
 void wl_reader_calm(struct wl_reader *r)
 {
 	for (int i = 0; i < r->wl->parts_n; i++)
-		r->positions[i].reached_end = r->positions[i].has_sought = false;
+		r->positions[i].reached_end = false;
 }
 
 bool wl_reader_has_progressed(const struct wl_reader *r)
