@@ -66,19 +66,19 @@ struct part_log {
 	struct log_pos appended;
 	int64_t end;
 	int64_t size_bytes; /* of all segments' .log */
-	int64_t max_timestamp_ms, max_timestamp_offset; /* -1: no record with a timestamp */
+	int64_t max_timestamp_ms, max_timestamp_offset; /* -1: no record with a timestamp; the offset is the last one
+							 * of the batch that holds it */
 	struct epoch_cache epochs;
 	struct producer_state producers;
 	/* `appended`, `durable` or the state moved. */
 	void (*advanced)(struct part_log *log);
 	void *ctx; /* the partition */
 	struct list link; /* in storage->logs */
-	void *priv;
 };
 
 struct part_log *part_log_new(struct storage *storage, struct storage_dir *dir, struct str name, struct uuid topic_id,
 			      const struct log_config *config);
-/* CLOSED or FAILED only. */
+/* CLOSED or FAILED only. Reads and queries still under way end with ERR_LOG_CLOSED. */
 void part_log_free(struct part_log *log);
 
 /* recovery_point and log_start from the checkpoints (-1: none). Creates directory, first segment and
@@ -94,8 +94,9 @@ struct log_append {
 	size_t len;
 	struct batch_info info; /* in: of this batch; base_offset is filled at submit */
 	int64_t max_timestamp_offset; /* in: offset delta of the record with the batch's max timestamp */
-	struct producer_undo undo;
-	enum err err;      /* out, at done */
+	struct producer_undo undo; /* private */
+	bool has_new_epoch;        /* private */
+	enum err err;              /* out, at done */
 	void (*done)(struct log_append *append);
 };
 
@@ -107,7 +108,8 @@ enum err part_log_append(struct part_log *log, struct log_append *append, int32_
 
 /* One read: a range of one segment file that begins with the batch holding `offset`. */
 struct log_read {
-	struct io_op op; /* private */
+	struct list link;      /* private */
+	struct log_file *file; /* private: what is_pinned holds */
 	struct part_log *log;
 	int64_t offset;       /* in */
 	struct log_pos bound; /* in: exclusive; high watermark or log end */
@@ -119,7 +121,6 @@ struct log_read {
 	int64_t segment_base; /* out */
 	enum err err;         /* out: ERR_OFFSET_OUT_OF_RANGE below log_start or above the bound, ERR_CORRUPT_FILE, ... */
 	void (*done)(struct log_read *read);
-	void *priv;
 };
 
 /* True: finished at once, done is not called. False: done will run. */
@@ -129,7 +130,7 @@ void log_read_release(struct log_read *read);
 
 /* Offset lookup by time: the first record whose timestamp >= timestamp_ms at or above log_start and below bound. */
 struct log_time_query {
-	struct io_op op;
+	struct list link; /* private */
 	struct part_log *log;
 	int64_t timestamp_ms;     /* in; INT64_MIN: ask for the record with the greatest timestamp */
 	struct log_pos bound;     /* in */
@@ -138,13 +139,15 @@ struct log_time_query {
 	int32_t leader_epoch;     /* out: -1 */
 	enum err err;
 	void (*done)(struct log_time_query *query);
-	void *priv;
 };
 void part_log_find_time(struct part_log *log, struct log_time_query *query);
 
-/* Leader life: records (epoch, end) in the epoch cache and has the checkpoint written. */
+/* Leader life: records (epoch, end) in the epoch cache. Its file follows with the next checkpoint, roll or close: until
+ * then the headers of the batches carry the epoch. */
 void part_log_start_epoch(struct part_log *log, int32_t epoch);
-/* Removes everything at and above `offset`; `advanced` tells when done. For followers, and the metadata log. */
+/* Removes the batch that holds `offset` and everything behind; `advanced` tells when done. For followers, and the metadata
+ * log. No append, read or time query may be under way or be started until then. The recovery point checkpoint must be
+ * written before the next append is acknowledged: the old one may lie beyond the new end. */
 void part_log_truncate(struct part_log *log, int64_t offset);
 /* Moves log_start up (DeleteRecords, retention); whole segments below go away in the background. */
 void part_log_set_start(struct part_log *log, int64_t offset);

@@ -66,6 +66,10 @@ struct storage {
 	struct list logs; /* every part_log */
 	/* A directory of this view changed its state (I/O error, full, space again). */
 	void (*dir_changed)(struct storage *storage, struct storage_dir *dir, enum err err);
+	/* More than checkpoint_bytes are unsynced in a directory, or checkpoint_ms have passed with something unsynced: the
+	 * broker runs storage_checkpoint on every reactor, then writes the checkpoint files. NULL: storage_checkpoint
+	 * starts by itself, and nobody writes the files. */
+	void (*checkpoint_due)(struct storage *storage);
 	void *ctx;  /* the broker's */
 	void *priv; /* file cache, timers, commit */
 };
@@ -73,10 +77,21 @@ struct storage {
 void storage_init(struct storage *storage, struct reactor *reactor, const struct storage_options *options);
 /* Every log must be freed before. */
 void storage_deinit(struct storage *storage);
+/* No work of this storage is under way besides that of its logs: storage_deinit may be called once they are freed. */
+bool storage_is_idle(const struct storage *storage);
 /* Before any log. */
 struct storage_dir *storage_add_dir(struct storage *storage, const char *path, struct uuid id,
 				    enum log_dir_stop stop);
 /* Another reactor saw the change: no callback. */
 void storage_dir_set_state(struct storage_dir *dir, enum log_dir_state state);
+
+/* Syncs what the logs of this reactor have not synced, writes index entries, producer snapshots and epoch files, and moves
+ * each log's recovery_point up to what was appended at the start of the call. done (not inside this call) also when a
+ * directory failed or was full: its recovery points then stay. One at a time: false when one is under way. */
+bool storage_checkpoint(struct storage *storage, void (*done)(struct storage *storage));
+/* Every log of this reactor that is open, with recovery_point and log_start as the checkpoint files want them. */
+struct part_log;
+typedef void storage_log_fn(void *ctx, const struct part_log *log);
+void storage_for_each_log(struct storage *storage, storage_log_fn *fn, void *ctx);
 
 #endif

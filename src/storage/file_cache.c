@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open segment files under a budget, see file_cache.h. */
+#include "file_cache.h"
+
+#include "mem.h"
+
+void file_cache_init(struct file_cache *cache, struct fs *fs, int64_t open_max,
+		     void (*forget)(struct log_impl *, int64_t))
+{
+	*cache = (struct file_cache){.fs = fs, .open_max = MAX(open_max, INT64_C(8)), .forget = forget};
+	list_init(&cache->idle);
+}
+
+static void log_file_close(struct log_file *file)
+{
+	list_remove(&file->node);
+	file->cache->open_n--;
+	fs_close(file->cache->fs, file->file);
+	mem_free(file);
+}
+
+static void file_cache_trim(struct file_cache *cache)
+{
+	while (cache->open_n > cache->open_max && !list_is_empty(&cache->idle)) {
+		struct log_file *file = list_entry(cache->idle.next, struct log_file, node);
+
+		cache->forget(file->log, file->base);
+		log_file_close(file);
+	}
+}
+
+struct log_file *file_cache_add(struct file_cache *cache, struct log_impl *log, int64_t base, fs_file take_file)
+{
+	struct log_file *file = MEM_NEW(struct log_file);
+
+	CHECK_OP(take_file, !=, (fs_file)FS_FILE_NONE);
+	*file = (struct log_file){.cache = cache, .log = log, .base = base, .file = take_file, .pins = 1};
+	cache->open_n++;
+	file_cache_trim(cache);
+	log_file_unpin(file);
+	return file;
+}
+
+struct log_file *log_file_pin(struct log_file *file)
+{
+	file->pins++;
+	list_remove(&file->node);
+	return file;
+}
+
+void log_file_unpin(struct log_file *file)
+{
+	CHECK_OP(file->pins, >, 0);
+	if (--file->pins > 0)
+		return;
+	if (file->log)
+		list_push_back(&file->cache->idle, &file->node);
+	else
+		log_file_close(file);
+}
+
+void log_file_drop(struct log_file *file)
+{
+	if (!file)
+		return;
+	CHECK(file->log);
+	file->log = NULL;
+	if (file->pins == 0)
+		log_file_close(file);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a partition's directory: what is there, what the way it was left demands to be checked, and what has to be
+ * mended. Sequential code for helper threads; touches nothing but its own struct and the files. The same code cuts a
+ * log (truncate_to), which is opening it again with a shorter end.
+ *
+ *   directory, partition.metadata -> names -> leftovers of a compaction -> segments -> cut -> check as `stop` asks
+ *   -> indexes -> epochs -> producers -> active segment open
+ *
+ * What is checked:
+ *   CLEAN      headers from the last index entry of the last segment
+ *   KILLED     the same, with checksums: writes of the same boot are there, only the last can be cut
+ *   POWER_CUT  every batch from the recovery point on, with checksums; indexes of what is checked are made anew
+ *
+ * 1. Nothing below the recovery point is ever cut, unless truncate_to says so.
+ * 2. Behind the first bad batch nothing is kept: later segments go first, then the tail, so that a crash in between
+ *    finds the same bad batch again.
+ * 3. Afterwards every index entry points at a batch and names its last offset.
+ */
+#ifndef STORAGE_LOG_LOAD_H
+#define STORAGE_LOG_LOAD_H
+
+#include "epoch_cache.h"
+#include "fmt.h"
+#include "fs.h"
+#include "producer_state.h"
+#include "segment.h"
+#include "storage.h"
+
+struct log_load {
+	/* in */
+	const char *dir_path; /* log directory */
+	const char *name;     /* "orders-4" */
+	const char *path;     /* of the partition's directory */
+	struct uuid topic_id; /* zero: not checked, none written */
+	struct uuid unique;   /* for the name of a stray */
+	int64_t index_interval_bytes;
+	enum log_dir_stop stop;
+	int64_t truncate_to; /* INT64_MAX: no cut */
+	int64_t snapshot_keep; /* -1, or the offset of a snapshot not to be removed */
+	/* in and out; -1: not known. Out: clamped to what is there. */
+	int64_t recovery_point;
+	int64_t log_start;
+	/* out */
+	struct segment_list segments; /* never empty after success */
+	struct epoch_cache epochs;
+	struct producer_state producers; /* initialised by the caller */
+	int64_t end;
+	int64_t bytes_since_index;     /* of the last segment */
+	int64_t last_time_ms;          /* of the last entry of its time index, -1 */
+	int64_t recovery_base, recovery_pos; /* segment and position of recovery_point */
+	int64_t snapshot_offset; /* of the newest snapshot, -1 */
+	fs_file active; /* .log of the last segment, for writing */
+	bool is_changed; /* something had to be mended */
+	struct err_text text;
+};
+
+/* On error everything allocated is still freed by log_load_deinit. */
+enum err log_load_run(struct log_load *load, struct fs *fs) MUST_USE;
+void log_load_deinit(struct log_load *load, struct fs *fs);
+
+/* log_load_scan.c, for log_load.c: checks segment number `at` from the index entry before from_offset on, with checksums
+ * for batches that reach crc_from, and makes its index end where the good batches end. *ret_is_bad: the file goes on
+ * behind size, and what follows is no good batch. Does not change .log. */
+enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t from_offset, int64_t crc_from,
+		       bool *ret_is_bad) MUST_USE;
+
+#endif

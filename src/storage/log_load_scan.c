@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checking one segment and making its indexes agree with it, see log_load.h. The walk starts at an index entry that
+ * the log confirms; entries up to there stay, those behind are made anew as an append would have made them.
+ */
+#include "log_load.h"
+
+#include "batch_scan.h"
+#include "fault.h"
+#include "index_file.h"
+#include "log.h"
+#include "mem.h"
+
+struct segment_check {
+	struct log_load *load;
+	struct fs *fs;
+	struct segment *segment;
+	fs_file log, index, time_index;
+	int64_t file_size;
+	uint32_t kept_n, time_kept_n; /* entries that stay */
+	int64_t start;                /* position of the first batch to look at */
+	int64_t bytes_since_index;
+	VEC(struct index_entry) entries; /* new ones */
+	VEC(struct time_entry) times;
+	struct time_entry last_time; /* in the index */
+};
+
+static enum err segment_check_open(struct segment_check *check)
+{
+	const char *path = check->load->path;
+	int64_t base = check->segment->base;
+	enum err err = segment_open_file(check->fs, path, base, ".log", FS_READ, &check->log);
+
+	if (!err)
+		err = segment_open_file(check->fs, path, base, ".index", FS_WRITE | FS_CREATE, &check->index);
+	if (!err)
+		err = segment_open_file(check->fs, path, base, ".timeindex", FS_WRITE | FS_CREATE, &check->time_index);
+	if (!err)
+		err = check->fs->ops->file_size(check->fs, check->log, &check->file_size);
+	return err;
+}
+
+static void segment_check_close(struct segment_check *check)
+{
+	fs_close(check->fs, check->log);
+	fs_close(check->fs, check->index);
+	fs_close(check->fs, check->time_index);
+	vec_deinit(&check->entries);
+	vec_deinit(&check->times);
+}
+
+/* True when a batch that ends with entry->offset begins where the entry says. */
+static bool segment_check_entry(struct segment_check *check, const struct index_entry *entry)
+{
+	struct batch_scan scan;
+	struct batch_info info;
+	int64_t pos;
+	bool good;
+
+	batch_scan_init(&scan, check->fs, check->log, entry->pos, check->file_size, false);
+	good = batch_scan_next(&scan, &info, &pos) && info.last_offset == entry->offset;
+	batch_scan_deinit(&scan);
+	return good;
+}
+
+/* Chooses the entries to keep: the last one below from_offset, if it is right; else none. */
+static enum err segment_check_start(struct segment_check *check, int64_t from_offset)
+{
+	struct segment *segment = check->segment;
+	struct index_entry entry = {0, 0};
+	uint32_t good = 0, time_good = 0;
+	enum err err = ERR_NONE;
+
+	check->last_time = (struct time_entry){-1, -1};
+	if (from_offset <= segment->base)
+		return ERR_NONE;
+	err = index_check(check->fs, check->index, segment->base, check->file_size, INT64_MAX, &good);
+	if (!err && good)
+		err = index_count_offset(check->fs, check->index, segment->base, good, from_offset - 1, &check->kept_n);
+	if (!err && check->kept_n)
+		err = index_read(check->fs, check->index, segment->base, check->kept_n - 1, &entry);
+	if (err || check->kept_n == 0)
+		return err;
+	if (!segment_check_entry(check, &entry)) {
+		log_warn("log.index_wrong", "log=%s segment=%lld entry=%u", check->load->name, (long long)segment->base,
+			 check->kept_n - 1);
+		check->kept_n = 0;
+		return ERR_NONE;
+	}
+	check->start = entry.pos;
+	err = time_index_check(check->fs, check->time_index, segment->base, INT64_MAX, &time_good);
+	if (!err)
+		err = time_index_count_offset(check->fs, check->time_index, segment->base, time_good, entry.offset,
+					      &check->time_kept_n);
+	if (!err && check->time_kept_n)
+		err = time_index_read(check->fs, check->time_index, segment->base, check->time_kept_n - 1,
+				      &check->last_time);
+	if (err)
+		return err;
+	segment->max_timestamp_ms = check->last_time.timestamp_ms;
+	segment->max_timestamp_offset = check->last_time.offset;
+	/* Without its partner of the time index the greatest timestamp before the entry is not known. */
+	if (check->time_kept_n == 0 && check->kept_n > 0) {
+		check->kept_n = 0;
+		check->start = 0;
+	}
+	return ERR_NONE;
+}
+
+/* What an append does to the indexes, see log_append.c. */
+static void segment_check_count(struct segment_check *check, const struct batch_info *info, int64_t pos)
+{
+	struct segment *segment = check->segment;
+
+	if (info->max_timestamp > segment->max_timestamp_ms) {
+		segment->max_timestamp_ms = info->max_timestamp;
+		segment->max_timestamp_offset = info->last_offset;
+	}
+	if (check->bytes_since_index > check->load->index_interval_bytes) {
+		struct index_entry entry = {info->last_offset, pos};
+		struct time_entry time = {segment->max_timestamp_ms, segment->max_timestamp_offset};
+
+		vec_push(&check->entries, entry);
+		if (time.timestamp_ms > check->last_time.timestamp_ms) {
+			vec_push(&check->times, time);
+			check->last_time = time;
+		}
+		check->bytes_since_index = 0;
+	}
+	check->bytes_since_index += (int64_t)info->size;
+}
+
+static enum err segment_check_walk(struct segment_check *check, int64_t crc_from, bool *ret_is_bad)
+{
+	struct segment *segment = check->segment;
+	struct batch_scan scan;
+	struct batch_info info;
+	int64_t pos, next = segment->base;
+	enum err err;
+
+	batch_scan_init(&scan, check->fs, check->log, check->start, check->file_size, false);
+	segment->size = check->start;
+	for (;;) {
+		/* A batch cannot be known to reach crc_from before its header is read, so the one that begins below it
+		 * is checked too. */
+		scan.want_crc = crc_from != INT64_MAX && !FAULT(recover_no_crc);
+		if (scan.want_crc && next < crc_from && check->load->stop == LOG_DIR_POWER_CUT)
+			scan.want_crc = false;
+		if (!batch_scan_next(&scan, &info, &pos))
+			break;
+		if (info.base_offset < next && info.magic == BATCH_MAGIC_NOW) {
+			scan.is_bad = true;
+			break;
+		}
+		if (info.last_offset - segment->base > INT32_MAX || info.last_offset < next) {
+			scan.is_bad = true;
+			break;
+		}
+		next = info.last_offset + 1;
+		segment_check_count(check, &info, pos);
+		segment->size = scan.pos;
+		segment->next_offset = next;
+		if (info.leader_epoch > epoch_cache_latest(&check->load->epochs))
+			epoch_cache_assign(&check->load->epochs, info.leader_epoch, info.base_offset);
+	}
+	*ret_is_bad = scan.is_bad;
+	err = scan.err;
+	batch_scan_deinit(&scan);
+	return err;
+}
+
+static enum err index_write_tail(struct fs *fs, fs_file file, const uint8_t *p, size_t len, int64_t at)
+{
+	int64_t size;
+	enum err err = fs_pwrite_all(fs, file, p, len, at);
+
+	if (!err)
+		err = fs->ops->file_size(fs, file, &size);
+	if (!err && size != at + (int64_t)len)
+		err = fs->ops->truncate(fs, file, at + (int64_t)len);
+	return err;
+}
+
+static enum err segment_check_write(struct segment_check *check)
+{
+	struct segment *segment = check->segment;
+	size_t len = check->entries.n * INDEX_ENTRY_LEN, time_len = check->times.n * TIME_ENTRY_LEN;
+	uint8_t *p = mem_alloc(MAX(len, time_len));
+	enum err err;
+
+	for (size_t i = 0; i < check->entries.n; i++)
+		index_entry_encode(&check->entries.v[i], segment->base, p + i * INDEX_ENTRY_LEN);
+	err = index_write_tail(check->fs, check->index, p, len, (int64_t)check->kept_n * INDEX_ENTRY_LEN);
+	for (size_t i = 0; i < check->times.n; i++)
+		time_entry_encode(&check->times.v[i], segment->base, p + i * TIME_ENTRY_LEN);
+	if (!err)
+		err = index_write_tail(check->fs, check->time_index, p, time_len,
+				       (int64_t)check->time_kept_n * TIME_ENTRY_LEN);
+	mem_free(p);
+	segment->index_n = check->kept_n + (uint32_t)check->entries.n;
+	segment->time_index_n = check->time_kept_n + (uint32_t)check->times.n;
+	return err;
+}
+
+enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t from_offset, int64_t crc_from,
+		       bool *ret_is_bad)
+{
+	struct segment_check check = {.load = load, .fs = fs, .segment = &load->segments.list.v[at],
+				      .log = FS_FILE_NONE, .index = FS_FILE_NONE, .time_index = FS_FILE_NONE};
+	struct segment *segment = check.segment;
+	enum err err;
+
+	segment->max_timestamp_ms = segment->max_timestamp_offset = -1;
+	segment->next_offset = segment->base;
+	err = segment_check_open(&check);
+	if (!err)
+		err = segment_check_start(&check, from_offset);
+	if (!err)
+		err = segment_check_walk(&check, crc_from, ret_is_bad);
+	if (!err)
+		err = segment_check_write(&check);
+	load->bytes_since_index = check.bytes_since_index;
+	load->last_time_ms = check.last_time.timestamp_ms;
+	segment_check_close(&check);
+	return err;
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading a range of a log. Most reads know their place without the index: the newest batches of the active segment
+ * are in a ring, the place where the last reads ended is remembered, and one page of index entries follows a reader
+ * through an older segment. What is not known, or would have to wait for the disk, goes to a helper.
+ *
+ * 1. A place that was found holds only as long as `generation` stays: a truncation makes it void.
+ */
+#include "part_log_internal.h"
+
+#include "log.h"
+#include "mem.h"
+#include "storage_internal.h"
+
+/* Longest read that walks no index: enough for a header. */
+#define READ_HEADER_LEN BATCH_HEADER_LEN
+
+/* A place to begin at. */
+struct read_place {
+	size_t at; /* number of the segment */
+	int64_t pos;
+	size_t first_size; /* of the batch there; 0: not known */
+};
+
+void log_hint(struct log_impl *log, struct log_pos pos)
+{
+	for (int i = 0; i < LOG_HINTS_N; i++) {
+		if (log->hints[i].offset == pos.offset) {
+			log->hints[i] = pos;
+			return;
+		}
+	}
+	log->hints[log->hint_next] = pos;
+	log->hint_next = (log->hint_next + 1) % LOG_HINTS_N;
+}
+
+static bool log_ring_find(const struct log_impl *log, int64_t offset, int64_t *ret_pos, size_t *ret_size)
+{
+	const struct log_tail *tail = log->tail;
+	uint32_t low = 0, high, start;
+	int64_t end;
+
+	if (!tail || tail->ring_n == 0)
+		return false;
+	start = (tail->ring_next + LOG_RING_N - tail->ring_n) % LOG_RING_N;
+	if (tail->ring[start].base_offset > offset)
+		return false;
+	high = tail->ring_n;
+	while (high - low > 1) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (tail->ring[(start + mid) % LOG_RING_N].base_offset <= offset)
+			low = mid;
+		else
+			high = mid;
+	}
+	*ret_pos = tail->ring[(start + low) % LOG_RING_N].pos;
+	end = low + 1 < tail->ring_n ? tail->ring[(start + low + 1) % LOG_RING_N].pos
+				      : log->segments.list.v[log->segments.list.n - 1].size;
+	*ret_size = (size_t)(end - *ret_pos);
+	return true;
+}
+
+/* Reads the header at the place without waiting; true when that batch holds the offset. */
+static bool log_place_check(struct log_impl *log, int64_t offset, struct read_place *place)
+{
+	const struct segment *segment = &log->segments.list.v[place->at];
+	uint8_t head[READ_HEADER_LEN];
+	struct batch_info info;
+	size_t got;
+
+	if (!segment->file || place->pos >= segment->size)
+		return false;
+	if (fs_pread(log_reactor(log)->io->fs, segment->file->file, head, sizeof(head), place->pos, FS_NOWAIT, &got))
+		return false;
+	if (batch_parse((struct bytes){head, got}, &info))
+		return false;
+	if (offset < info.base_offset || offset > info.last_offset)
+		return false;
+	place->first_size = info.size;
+	return true;
+}
+
+static bool log_page_find(struct log_impl *log, int64_t offset, struct read_place *place)
+{
+	const struct log_page *page = log->page;
+	uint32_t low = 0, high;
+
+	if (!page || page->base != log->segments.list.v[place->at].base || page->n == 0)
+		return false;
+	high = page->n;
+	/* The first entry whose batch ends at or behind the offset. */
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (page->entries[mid].offset < offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == page->n)
+		return false;
+	place->pos = page->entries[low].pos;
+	return log_place_check(log, offset, place);
+}
+
+static bool log_find_place(struct log_impl *log, int64_t offset, struct read_place *ret)
+{
+	struct read_place place = {.at = log_segment_at(log, offset)};
+	const struct segment *segment = &log->segments.list.v[place.at];
+	bool is_active = place.at + 1 == log->segments.list.n;
+
+	if (is_active && log_ring_find(log, offset, &place.pos, &place.first_size)) {
+		*ret = place;
+		return true;
+	}
+	for (int i = 0; i < LOG_HINTS_N; i++) {
+		if (log->hints[i].offset == offset && log->hints[i].segment_base == segment->base) {
+			place.pos = log->hints[i].file_pos;
+			*ret = place;
+			return true;
+		}
+	}
+	if (offset == segment->base) {
+		*ret = place;
+		return true;
+	}
+	if (log_page_find(log, offset, &place)) {
+		*ret = place;
+		return true;
+	}
+	return false;
+}
+
+static bool read_end(struct log_read *read, enum err err)
+{
+	read->err = err;
+	return true;
+}
+
+/* End of the last whole batch known to lie within [pos, pos + len): so that the answer is cut at a batch and the next
+ * read finds its place. */
+static size_t log_align(const struct log_impl *log, const struct segment *segment, int64_t pos, size_t len)
+{
+	const struct log_page *page = log->page;
+	uint32_t low = 0, high;
+
+	if (!page || page->base != segment->base)
+		return len;
+	high = page->n;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (page->entries[mid].pos <= pos + (int64_t)len)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == 0 || page->entries[low - 1].pos <= pos)
+		return len;
+	return (size_t)(page->entries[low - 1].pos - pos);
+}
+
+enum read_step { READ_DONE, READ_NEEDS_HELPER };
+
+/* The place is known: gives the range, when nothing has to wait. */
+static enum read_step log_read_at(struct log_impl *log, struct log_read *read, struct read_place place)
+{
+	struct segment *segment = &log->segments.list.v[place.at];
+	int64_t limit = segment->size;
+	size_t left, len;
+
+	if (!segment->file)
+		return READ_NEEDS_HELPER;
+	if (read->bound.segment_base == segment->base)
+		limit = MIN(limit, read->bound.file_pos);
+	if (place.pos >= limit)
+		return READ_NEEDS_HELPER;
+	left = (size_t)(limit - place.pos);
+	len = (size_t)MIN((int64_t)left, MAX(read->max_bytes, INT64_C(0)));
+	if (len < left && read->whole_first && place.first_size == 0 && !log_place_check(log, read->offset, &place))
+		return READ_NEEDS_HELPER;
+	if (len < left && read->whole_first && len <= place.first_size)
+		len = MIN(left, place.first_size);
+	else if (len < left)
+		len = MAX(log_align(log, segment, place.pos, len), place.first_size <= len ? place.first_size : 0);
+	if (len == left && limit == read->bound.file_pos && segment->base == read->bound.segment_base)
+		log_hint(log, read->bound);
+	read->file = log_file_pin(segment->file);
+	read->is_pinned = true;
+	read->segment_base = segment->base;
+	read->piece = (struct piece){.file = segment->file->file, .pos = place.pos, .len = len};
+	read->err = ERR_NONE;
+	return READ_DONE;
+}
+
+/* --- on a helper --- */
+
+struct read_job {
+	struct io_op op;
+	struct log_impl *log;
+	struct log_read *read; /* NULL: ended in the meantime */
+	uint32_t generation;
+	struct segment segment; /* a copy */
+	int64_t offset;
+	int64_t limit;
+	struct segment_hit hit;
+	bool found;
+	fs_file file;
+	struct log_page *page;
+};
+
+/* Index entries from the place on. */
+static void read_job_load_page(struct read_job *job, struct fs *fs)
+{
+	struct log_page *page;
+	fs_file file;
+	int64_t size;
+	uint32_t n, first = 0;
+
+	if (segment_open_file(fs, job->log->path, job->segment.base, ".index", FS_READ, &file))
+		return;
+	if (fs->ops->file_size(fs, file, &size)) {
+		fs_close(fs, file);
+		return;
+	}
+	page = MEM_NEW(struct log_page);
+	page->base = job->segment.base;
+	n = (uint32_t)MIN((int64_t)job->segment.index_n, size / INDEX_ENTRY_LEN);
+	if (!index_count_offset(fs, file, page->base, n, job->offset - 1, &first)) {
+		while (page->n < LOG_PAGE_N && first + page->n < n &&
+		       !index_read(fs, file, page->base, first + page->n, &page->entries[page->n]))
+			page->n++;
+	}
+	fs_close(fs, file);
+	job->page = page;
+}
+
+static void read_job_run(struct io_op *op, struct fs *fs)
+{
+	struct read_job *job = container_of(op, struct read_job, op);
+	enum err err = segment_open_file(fs, job->log->path, job->segment.base, ".log", FS_WRITE, &job->file);
+
+	if (!err)
+		err = segment_find(fs, job->log->path, &job->segment, job->file, job->offset, job->limit, &job->hit);
+	job->found = !err;
+	if (!err)
+		read_job_load_page(job, fs);
+	op->err = err;
+}
+
+static void log_read_submit(struct log_impl *log, struct log_read *read, size_t at);
+
+/* What the helper found; true when the read has ended. */
+static bool log_read_resume(struct log_impl *log, struct log_read *read, struct read_job *job)
+{
+	struct read_place place = {.at = log_segment_at(log, job->segment.base)};
+
+	if (job->generation != log->generation || read->offset < log->pub.log_start)
+		return part_log_read(&log->pub, read);
+	CHECK_OP(log->segments.list.v[place.at].base, ==, job->segment.base);
+	if (!log->segments.list.v[place.at].file && job->file != FS_FILE_NONE) {
+		log->segments.list.v[place.at].file =
+			file_cache_add(&core_of(log->pub.storage)->files, log, job->segment.base, job->file);
+		job->file = FS_FILE_NONE;
+	}
+	if (job->op.err == ERR_NOT_FOUND) {
+		/* The rest of the segment was compacted away. */
+		if (place.at + 1 >= log->segments.list.n || log->segments.list.v[place.at + 1].base >= read->bound.offset) {
+			read->piece = (struct piece){.file = PIECE_NO_FILE};
+			return read_end(read, ERR_NONE);
+		}
+		log_read_submit(log, read, place.at + 1);
+		return false;
+	}
+	if (job->op.err)
+		return read_end(read, job->op.err);
+	if (job->page) {
+		mem_free(log->page);
+		log->page = job->page;
+		job->page = NULL;
+	}
+	place.pos = job->hit.pos;
+	place.first_size = job->hit.info.size;
+	if (log_read_at(log, read, place) == READ_DONE)
+		return true;
+	return read_end(read, ERR_IO);
+}
+
+static void read_job_done(struct io_op *op)
+{
+	struct read_job *job = container_of(op, struct read_job, op);
+	struct log_impl *log = job->log;
+	struct log_read *read = job->read;
+
+	/* log_reads_fail has emptied the list and ended the read. */
+	if (log->is_zombie || log->pub.state == PART_LOG_FAILED)
+		read = NULL;
+	if (read) {
+		list_remove(&read->link);
+		if (op->err == ERR_IO)
+			log_error("log.read_failed", "log=%s dir=%s offset=%lld", log->pub.name, log->pub.dir->path,
+				  (long long)job->offset);
+		if (log_read_resume(log, read, job))
+			read->done(read);
+		if (!log->is_zombie)
+			log_drive_later(log);
+	}
+	fs_close(log_reactor(log)->io->fs, job->file);
+	mem_free(job->page);
+	log_unref(log);
+	mem_free(job);
+}
+
+static void log_read_submit(struct log_impl *log, struct log_read *read, size_t at)
+{
+	struct read_job *job = MEM_NEW(struct read_job);
+
+	job->log = log;
+	job->read = read;
+	job->generation = log->generation;
+	job->segment = log->segments.list.v[at];
+	job->segment.file = NULL;
+	job->offset = read->offset;
+	job->limit = job->segment.size;
+	job->file = FS_FILE_NONE;
+	read->link = (struct list){NULL, NULL};
+	list_push_back(&log->reads, &read->link);
+	log_submit_work(log, &job->op, read_job_run, read_job_done);
+}
+
+bool part_log_read(struct part_log *pub, struct log_read *read)
+{
+	struct log_impl *log = impl_of(pub);
+	struct read_place place;
+
+	read->log = pub;
+	read->is_pinned = false;
+	read->file = NULL;
+	read->piece = (struct piece){.file = PIECE_NO_FILE};
+	read->segment_base = -1;
+	if (pub->state == PART_LOG_FAILED)
+		return read_end(read, pub->failure);
+	if (pub->state != PART_LOG_OPEN)
+		return read_end(read, ERR_LOG_CLOSED);
+	CHECK_OP(read->bound.offset, <=, pub->appended.offset);
+	if (read->offset < pub->log_start || read->offset > read->bound.offset)
+		return read_end(read, ERR_OFFSET_OUT_OF_RANGE);
+	if (read->offset == read->bound.offset)
+		return read_end(read, ERR_NONE);
+	if (log_find_place(log, read->offset, &place) && log_read_at(log, read, place) == READ_DONE)
+		return true;
+	log_read_submit(log, read, log_segment_at(log, read->offset));
+	return false;
+}
+
+void log_read_release(struct log_read *read)
+{
+	if (!read->is_pinned)
+		return;
+	read->is_pinned = false;
+	log_file_unpin(read->file);
+	read->file = NULL;
+}
+
+void log_reads_fail(struct log_impl *log, enum err err)
+{
+	struct list *node;
+
+	while ((node = list_pop_front(&log->reads)) != NULL) {
+		struct log_read *read = list_entry(node, struct log_read, link);
+
+		read->err = err;
+		read->done(read);
+	}
+}

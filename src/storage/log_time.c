@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finding an offset by time, on a helper: segments whose greatest timestamp is too small are passed over, the time
+ * index and the offset index say where to begin, headers lead to the batch, its records decide.
+ */
+#include "batch_scan.h"
+#include "mem.h"
+#include "part_log_internal.h"
+#include "record.h"
+
+struct time_job {
+	struct io_op op;
+	struct log_impl *log;
+	struct log_time_query *query;
+	struct segment_list segments; /* copies */
+	int64_t timestamp_ms;         /* INT64_MIN: the greatest */
+	int64_t log_start;
+	int64_t bound;
+	int64_t offset;
+	int64_t found_ms;
+};
+
+/* The first record of the batch that is late enough and within the bounds. */
+static enum err time_search_batch(struct time_job *job, struct batch_scan *scan, int64_t pos, struct batch_info *info,
+				  int64_t target)
+{
+	struct compress_ctx ctx = {0};
+	struct scratch plain = {0};
+	struct bytes payload;
+	struct record_iter it;
+	struct record record;
+	uint8_t *p;
+	enum err err;
+
+	if (info->magic < BATCH_MAGIC_NOW) {
+		job->offset = MAX(info->base_offset, job->log_start);
+		job->found_ms = info->max_timestamp;
+		return ERR_NONE;
+	}
+	err = batch_scan_load(scan, pos, info, &p);
+	if (err)
+		return err;
+	err = batch_payload(info, &ctx, &plain, &payload);
+	if (!err) {
+		record_iter_init(&it, info, payload);
+		while (record_iter_next(&it, &record)) {
+			if (record.timestamp < target || record.offset < job->log_start || record.offset >= job->bound)
+				continue;
+			job->offset = record.offset;
+			job->found_ms = record.timestamp;
+			break;
+		}
+		err = job->offset >= 0 ? ERR_NONE : it.err;
+	}
+	mem_free(p);
+	scratch_deinit(&plain);
+	compress_ctx_deinit(&ctx);
+	return err;
+}
+
+/* Offset that everything early is below: from the time index. */
+static enum err time_search_start(struct time_job *job, struct fs *fs, const struct segment *segment, int64_t target,
+				  int64_t *ret)
+{
+	struct time_entry entry;
+	fs_file file;
+	int64_t size;
+	uint32_t n = 0;
+	enum err err = segment_open_file(fs, job->log->path, segment->base, ".timeindex", FS_READ, &file);
+
+	*ret = MAX(segment->base, job->log_start);
+	if (err)
+		return err == ERR_NOT_FOUND ? ERR_NONE : err;
+	err = fs->ops->file_size(fs, file, &size);
+	if (!err)
+		err = time_index_count(fs, file, segment->base,
+				       (uint32_t)MIN((int64_t)segment->time_index_n, size / TIME_ENTRY_LEN), target - 1, &n);
+	if (!err && n)
+		err = time_index_read(fs, file, segment->base, n - 1, &entry);
+	if (!err && n)
+		*ret = MAX(*ret, entry.offset + 1);
+	fs_close(fs, file);
+	return err;
+}
+
+/* With `greatest` only the headers are read: job->found_ms becomes the greatest timestamp of batches in bounds. */
+static enum err time_search_segment(struct time_job *job, struct fs *fs, const struct segment *segment, int64_t target,
+				    bool greatest)
+{
+	struct batch_scan scan;
+	struct segment_hit hit;
+	int64_t start = MAX(segment->base, job->log_start);
+	fs_file file;
+	enum err err = greatest ? ERR_NONE : time_search_start(job, fs, segment, target, &start);
+
+	if (err)
+		return err;
+	err = segment_open_file(fs, job->log->path, segment->base, ".log", FS_READ, &file);
+	if (err)
+		return err;
+	err = segment_find(fs, job->log->path, segment, file, start, segment->size, &hit);
+	if (err) {
+		fs_close(fs, file);
+		return err == ERR_NOT_FOUND ? ERR_NONE : err;
+	}
+	batch_scan_init(&scan, fs, file, hit.pos, segment->size, false);
+	while (!err && job->offset < 0 && batch_scan_next(&scan, &hit.info, &hit.pos)) {
+		if (hit.info.base_offset >= job->bound)
+			break;
+		if (greatest)
+			job->found_ms = MAX(job->found_ms, hit.info.max_timestamp);
+		else if (hit.info.max_timestamp >= target)
+			err = time_search_batch(job, &scan, hit.pos, &hit.info, target);
+	}
+	if (!err)
+		err = scan.err ? scan.err : scan.is_bad ? ERR_CORRUPT_FILE : ERR_NONE;
+	batch_scan_deinit(&scan);
+	fs_close(fs, file);
+	return err;
+}
+
+static enum err time_search(struct time_job *job, struct fs *fs, int64_t target)
+{
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; !err && job->offset < 0 && i < job->segments.list.n; i++) {
+		if (job->segments.list.v[i].max_timestamp_ms >= target)
+			err = time_search_segment(job, fs, &job->segments.list.v[i], target, false);
+	}
+	return err;
+}
+
+static enum err time_search_greatest(struct time_job *job, struct fs *fs)
+{
+	int64_t greatest = -1;
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; i < job->segments.list.n; i++)
+		greatest = MAX(greatest, job->segments.list.v[i].max_timestamp_ms);
+	if (greatest < 0)
+		return ERR_NONE;
+	err = time_search(job, fs, greatest);
+	if (err || job->offset >= 0)
+		return err;
+	/* The record that has it is out of bounds: the headers tell the greatest one within. */
+	job->found_ms = -1;
+	for (size_t i = 0; !err && i < job->segments.list.n; i++)
+		err = time_search_segment(job, fs, &job->segments.list.v[i], 0, true);
+	greatest = job->found_ms;
+	if (err || greatest < 0)
+		return err;
+	return time_search(job, fs, greatest);
+}
+
+static void time_job_run(struct io_op *op, struct fs *fs)
+{
+	struct time_job *job = container_of(op, struct time_job, op);
+
+	op->err = job->timestamp_ms == INT64_MIN ? time_search_greatest(job, fs)
+						  : time_search(job, fs, job->timestamp_ms);
+}
+
+static void time_query_end(struct log_impl *log, struct log_time_query *query, enum err err, int64_t offset,
+			   int64_t found_ms)
+{
+	query->err = err;
+	query->offset = err ? -1 : offset;
+	query->found_timestamp_ms = err || offset < 0 ? -1 : found_ms;
+	query->leader_epoch = query->offset < 0 ? -1 : epoch_cache_of(&log->pub.epochs, offset);
+	query->done(query);
+}
+
+static void time_job_done(struct io_op *op)
+{
+	struct time_job *job = container_of(op, struct time_job, op);
+	struct log_impl *log = job->log;
+
+	/* Otherwise log_queries_fail has ended the query. */
+	if (!log->is_zombie && log->pub.state != PART_LOG_FAILED) {
+		list_remove(&job->query->link);
+		time_query_end(log, job->query, op->err, job->offset, job->found_ms);
+		if (!log->is_zombie)
+			log_drive_later(log);
+	}
+	vec_deinit(&job->segments.list);
+	log_unref(log);
+	mem_free(job);
+}
+
+/* Ends a query that needs no helper, in a later stage of the turn. */
+static void time_job_run_nothing(struct io_op *op, struct fs *fs)
+{
+	op->err = ERR_NONE;
+}
+
+void part_log_find_time(struct part_log *pub, struct log_time_query *query)
+{
+	struct log_impl *log = impl_of(pub);
+	struct time_job *job;
+
+	query->log = pub;
+	query->link = (struct list){NULL, NULL};
+	if (pub->state != PART_LOG_OPEN) {
+		time_query_end(log, query, pub->state == PART_LOG_FAILED ? pub->failure : ERR_LOG_CLOSED, -1, -1);
+		return;
+	}
+	job = MEM_NEW(struct time_job);
+	job->log = log;
+	job->query = query;
+	job->timestamp_ms = query->timestamp_ms;
+	job->log_start = pub->log_start;
+	job->bound = MIN(query->bound.offset, pub->appended.offset);
+	job->offset = job->found_ms = -1;
+	for (size_t i = log_segment_at(log, pub->log_start); i < log->segments.list.n; i++) {
+		if (log->segments.list.v[i].base >= job->bound)
+			break;
+		vec_push(&job->segments.list, log->segments.list.v[i]);
+	}
+	list_push_back(&log->queries, &query->link);
+	log_submit_work(log, &job->op, job->segments.list.n ? time_job_run : time_job_run_nothing, time_job_done);
+}
+
+void log_queries_fail(struct log_impl *log, enum err err)
+{
+	struct list *node;
+
+	while ((node = list_pop_front(&log->queries)) != NULL)
+		time_query_end(log, list_entry(node, struct log_time_query, link), err, -1, -1);
+}

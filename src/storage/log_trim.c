@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Taking parts of a log away: from its end (truncate: see log_load.h), from its start, all of it. What goes is renamed
+ * first and removed after file.delete.delay.ms, so that readers and backups in progress are not disturbed.
+ */
+#include "part_log_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "log.h"
+#include "log_dir.h"
+#include "mem.h"
+#include "storage_internal.h"
+
+void part_log_truncate(struct part_log *pub, int64_t offset)
+{
+	struct log_impl *log = impl_of(pub);
+
+	CHECK(pub->state == PART_LOG_OPEN);
+	CHECK_OP(offset, >=, pub->log_start);
+	if (offset >= pub->end) {
+		log_drive_later(log);
+		return;
+	}
+	log->truncate_to = MIN(log->truncate_to, offset);
+	log_drive_later(log);
+}
+
+struct trim_job {
+	struct io_op op;
+	struct log_impl *log;
+	VEC(int64_t) bases;
+};
+
+static void trim_job_run(struct io_op *op, struct fs *fs)
+{
+	static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
+	struct trim_job *job = container_of(op, struct trim_job, op);
+	char from[FS_PATH_MAX], to[FS_PATH_MAX + 16];
+
+	for (size_t i = 0; i < job->bases.n; i++) {
+		for (size_t k = 0; k < ARRAY_N(suffixes); k++) {
+			enum err err;
+
+			if (!segment_path(from, job->log->path, job->bases.v[i], suffixes[k]))
+				continue;
+			snprintf(to, sizeof(to), "%s.deleted", from);
+			err = fs->ops->rename(fs, from, to);
+			if (err && err != ERR_NOT_FOUND)
+				op->err = err;
+		}
+	}
+}
+
+static void trim_job_done(struct io_op *op)
+{
+	static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
+	struct trim_job *job = container_of(op, struct trim_job, op);
+	struct log_impl *log = job->log;
+	struct storage *storage = log->pub.storage;
+	char path[FS_PATH_MAX + 16], from[FS_PATH_MAX];
+
+	log->shared_n--;
+	for (size_t i = 0; i < job->bases.n; i++) {
+		for (size_t k = 0; k < ARRAY_N(suffixes); k++) {
+			if (!segment_path(from, log->path, job->bases.v[i], suffixes[k]))
+				continue;
+			snprintf(path, sizeof(path), "%s.deleted", from);
+			storage_trash(storage, path, false, storage->options.file_delete_delay_ms);
+		}
+	}
+	if (op->err)
+		log_warn("log.trim_failed", "log=%s error=%s", log->pub.name, err_name(op->err));
+	vec_deinit(&job->bases);
+	if (!log->is_zombie)
+		log_drive_later(log);
+	log_unref(log);
+	mem_free(job);
+}
+
+void part_log_set_start(struct part_log *pub, int64_t offset)
+{
+	struct log_impl *log = impl_of(pub);
+	struct trim_job *job;
+	size_t drop = 0;
+
+	if (offset <= pub->log_start || pub->state != PART_LOG_OPEN)
+		return;
+	CHECK_OP(offset, <=, pub->appended.offset);
+	pub->log_start = offset;
+	pub->recovery_point = MAX(pub->recovery_point, MIN(offset, pub->durable.offset));
+	if (epoch_cache_truncate_start(&pub->epochs, offset))
+		log->epochs_changed = true;
+	while (drop + 1 < log->segments.list.n && log->segments.list.v[drop + 1].base <= offset)
+		drop++;
+	if (drop == 0)
+		return;
+	job = MEM_NEW(struct trim_job);
+	job->log = log;
+	for (size_t i = 0; i < drop; i++) {
+		struct segment *segment = &log->segments.list.v[i];
+
+		vec_push(&job->bases, segment->base);
+		pub->size_bytes -= segment->size;
+		log_file_drop(segment->file);
+	}
+	memmove(&log->segments.list.v[0], &log->segments.list.v[drop],
+		(log->segments.list.n - drop) * sizeof(log->segments.list.v[0]));
+	log->segments.list.n -= drop;
+	log->dirty_base = MAX(log->dirty_base, log->segments.list.v[0].base);
+	log->generation++;
+	log_tail_forget_places(log);
+	log->shared_n++;
+	log_submit_work(log, &job->op, trim_job_run, trim_job_done);
+}
+
+struct delete_job {
+	struct io_op op;
+	struct storage *storage;
+	char *dir;
+	char *name;
+	struct uuid unique;
+	int64_t delay_ms;
+};
+
+static void delete_job_run(struct io_op *op, struct fs *fs)
+{
+	struct delete_job *job = container_of(op, struct delete_job, op);
+
+	op->err = log_dir_rename_away(fs, job->dir, str_of(job->name), "-delete", job->unique);
+}
+
+static void delete_job_done(struct io_op *op)
+{
+	struct delete_job *job = container_of(op, struct delete_job, op);
+	char away[300], path[FS_PATH_MAX];
+
+	core_of(job->storage)->works--;
+	if (op->err && op->err != ERR_NOT_FOUND) {
+		log_warn("log.delete_failed", "log=%s dir=%s error=%s", job->name, job->dir, err_name(op->err));
+	} else if (!op->err &&
+		   log_dir_away_name(str_of(job->name), "-delete", job->unique, away, sizeof(away)) &&
+		   snprintf(path, sizeof(path), "%s/%s", job->dir, away) < FS_PATH_MAX) {
+		storage_trash(job->storage, path, true, job->delay_ms);
+	}
+	mem_free(job->dir);
+	mem_free(job->name);
+	mem_free(job);
+}
+
+void part_log_delete(struct part_log *pub)
+{
+	struct storage *storage = pub->storage;
+	struct delete_job *job = MEM_NEW(struct delete_job);
+
+	CHECK(pub->state == PART_LOG_CLOSED || pub->state == PART_LOG_FAILED);
+	job->storage = storage;
+	job->dir = mem_strdup_n(pub->dir->path, strlen(pub->dir->path));
+	job->name = mem_strdup_n(pub->name, strlen(pub->name));
+	job->unique = uuid_random(&storage->reactor->rng);
+	job->delay_ms = storage->options.file_delete_delay_ms;
+	part_log_free(pub);
+	core_of(storage)->works++;
+	job->op.kind = IO_WORK;
+	job->op.work.run = delete_job_run;
+	job->op.done = delete_job_done;
+	io_submit(storage->reactor->io, &job->op);
+}

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Life of a log and what it does next, see part_log.h. */
+#include "part_log_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "fault.h"
+#include "log.h"
+#include "mem.h"
+#include "storage_internal.h"
+
+static const char *log_state_name(enum part_log_state state)
+{
+	static const char *const names[] = {"closed", "opening", "open", "closing", "failed"};
+
+	return names[state];
+}
+
+static void log_move(struct log_impl *log, enum part_log_state state)
+{
+	static const uint8_t allowed[] = {
+		[PART_LOG_CLOSED] = 1 << PART_LOG_OPENING,
+		[PART_LOG_OPENING] = 1 << PART_LOG_OPEN | 1 << PART_LOG_FAILED,
+		[PART_LOG_OPEN] = 1 << PART_LOG_CLOSING | 1 << PART_LOG_FAILED,
+		[PART_LOG_CLOSING] = 1 << PART_LOG_CLOSED | 1 << PART_LOG_FAILED,
+		[PART_LOG_FAILED] = 0,
+	};
+
+	CHECK(allowed[log->pub.state] & (1 << state));
+	log_debug("log.move", "log=%s from=%s to=%s", log->pub.name, log_state_name(log->pub.state),
+		  log_state_name(state));
+	log->pub.state = state;
+}
+
+struct part_log *part_log_new(struct storage *storage, struct storage_dir *dir, struct str name, struct uuid topic_id,
+			      const struct log_config *config)
+{
+	struct log_impl *log = MEM_NEW(struct log_impl);
+	size_t dir_len = strlen(dir->path);
+
+	log->pub.storage = storage;
+	log->pub.dir = dir;
+	log->pub.name = mem_strdup_n(name.p, name.len);
+	log->pub.topic_id = topic_id;
+	log->pub.config = *config;
+	log->pub.state = PART_LOG_CLOSED;
+	log->pub.max_timestamp_ms = log->pub.max_timestamp_offset = -1;
+	producer_state_init(&log->pub.producers, rng_u64(&storage->reactor->rng));
+	log->path = mem_alloc(dir_len + 1 + name.len + 1);
+	memcpy(log->path, dir->path, dir_len);
+	log->path[dir_len] = '/';
+	memcpy(log->path + dir_len + 1, name.p, name.len);
+	log->path[dir_len + 1 + name.len] = '\0';
+	list_init(&log->queue);
+	list_init(&log->writing);
+	list_init(&log->reads);
+	list_init(&log->queries);
+	log->truncate_to = INT64_MAX;
+	log->sync_to = -1;
+	log->snapshot_offset = -1;
+	for (int i = 0; i < LOG_HINTS_N; i++)
+		log->hints[i].offset = -1;
+	list_push_back(&storage->logs, &log->pub.link);
+	return &log->pub;
+}
+
+static void log_release(struct log_impl *log)
+{
+	CHECK(list_is_empty(&log->queue));
+	CHECK(list_is_empty(&log->writing));
+	log_tail_free(log);
+	mem_free(log->pub.name);
+	mem_free(log->path);
+	mem_free(log);
+}
+
+void log_ref(struct log_impl *log)
+{
+	log->refs++;
+}
+
+void log_unref(struct log_impl *log)
+{
+	CHECK_OP(log->refs, >, 0);
+	if (--log->refs == 0 && log->is_zombie)
+		log_release(log);
+}
+
+/* Lets go of everything that stands for the files. */
+static void log_drop_contents(struct log_impl *log)
+{
+	for (size_t i = 0; i < log->segments.list.n; i++)
+		log_file_drop(log->segments.list.v[i].file);
+	vec_deinit(&log->segments.list);
+	log_tail_free(log);
+	mem_free(log->page);
+	log->page = NULL;
+	storage_log_clean(log);
+}
+
+void part_log_free(struct part_log *pub)
+{
+	struct log_impl *log = impl_of(pub);
+
+	CHECK(pub->state == PART_LOG_CLOSED || pub->state == PART_LOG_FAILED);
+	log_ref(log);
+	log_reads_fail(log, ERR_LOG_CLOSED);
+	log_queries_fail(log, ERR_LOG_CLOSED);
+	log_drop_contents(log);
+	list_remove(&log->drive_link);
+	list_remove(&pub->link);
+	core_of(pub->storage)->frees++;
+	epoch_cache_deinit(&pub->epochs);
+	producer_state_deinit(&pub->producers);
+	pub->advanced = NULL;
+	log->is_zombie = true;
+	log_unref(log);
+}
+
+void log_tell(struct log_impl *log)
+{
+	if (log->pub.advanced)
+		log->pub.advanced(&log->pub);
+}
+
+void log_submit_work(struct log_impl *log, struct io_op *op, void (*run)(struct io_op *, struct fs *),
+		     void (*done)(struct io_op *))
+{
+	log_ref(log);
+	op->kind = IO_WORK;
+	op->work.run = run;
+	op->done = done;
+	io_submit(log_reactor(log)->io, op);
+}
+
+size_t log_segment_at(const struct log_impl *log, int64_t offset)
+{
+	size_t low = 0, high = log->segments.list.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (log->segments.list.v[mid].base <= offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low ? low - 1 : 0;
+}
+
+void log_forget_file(struct log_impl *log, int64_t base)
+{
+	size_t at = log_segment_at(log, base);
+
+	CHECK_OP(log->segments.list.v[at].base, ==, base);
+	log->segments.list.v[at].file = NULL;
+}
+
+/* The state is what the log says up to `appended`: appends that wait are taken back and put on again. */
+struct bytes log_encode_producers(struct log_impl *log)
+{
+	struct list *const lists[] = {&log->queue, &log->writing};
+	struct bytes bytes;
+
+	for (size_t i = 0; i < ARRAY_N(lists); i++) {
+		for (struct list *n = lists[i]->prev; n != lists[i]; n = n->prev)
+			producer_state_undo(&log->pub.producers, &list_entry(n, struct log_append, link)->undo);
+	}
+	bytes = producer_state_encode(&log->pub.producers);
+	for (size_t i = ARRAY_N(lists); i-- > 0;) {
+		for (struct list *n = lists[i]->next; n != lists[i]; n = n->next) {
+			struct log_append *append = list_entry(n, struct log_append, link);
+
+			producer_state_append(&log->pub.producers, &append->info, &append->undo);
+		}
+	}
+	return bytes;
+}
+
+/* --- open --- */
+
+struct open_job {
+	struct io_op op;
+	struct log_impl *log;
+	struct log_load load;
+	bool is_cut; /* part_log_truncate: the log was open before */
+};
+
+static void open_job_run(struct io_op *op, struct fs *fs)
+{
+	struct open_job *job = container_of(op, struct open_job, op);
+
+	op->err = log_load_run(&job->load, fs);
+}
+
+/* Takes over what was found. */
+static void log_take_load(struct log_impl *log, struct log_load *load)
+{
+	struct part_log *pub = &log->pub;
+	struct segment *active;
+
+	log->segments = load->segments;
+	load->segments = (struct segment_list){0};
+	epoch_cache_deinit(&pub->epochs);
+	pub->epochs = load->epochs;
+	load->epochs = (struct epoch_cache){0};
+	producer_state_deinit(&pub->producers);
+	pub->producers = load->producers;
+	producer_state_init(&load->producers, 0);
+	active = log_active(log);
+	pub->log_start = load->log_start;
+	pub->recovery_point = load->recovery_point;
+	pub->end = load->end;
+	pub->appended = (struct log_pos){load->end, active->base, active->size};
+	pub->size_bytes = 0;
+	pub->max_timestamp_ms = pub->max_timestamp_offset = -1;
+	for (size_t i = 0; i < log->segments.list.n; i++) {
+		const struct segment *segment = &log->segments.list.v[i];
+
+		pub->size_bytes += segment->size;
+		if (segment->max_timestamp_ms > pub->max_timestamp_ms) {
+			pub->max_timestamp_ms = segment->max_timestamp_ms;
+			pub->max_timestamp_offset = segment->max_timestamp_offset;
+		}
+	}
+	log->bytes_since_index = load->bytes_since_index;
+	log->last_index_timestamp_ms = load->last_time_ms;
+	log->active_created_ms = log_reactor(log)->wall_ms;
+	log->snapshot_offset = load->snapshot_offset;
+	log->epochs_changed = false;
+	active->file = file_cache_add(&core_of(pub->storage)->files, log, active->base, load->active);
+	load->active = FS_FILE_NONE;
+}
+
+/* What of the log is known to be durable. After a reboot whatever could be read came from the disk. */
+static void log_set_durable(struct log_impl *log, const struct log_load *load)
+{
+	struct part_log *pub = &log->pub;
+
+	if (pub->dir->stop == LOG_DIR_KILLED && load->recovery_point < load->end) {
+		pub->durable = (struct log_pos){load->recovery_point, load->recovery_base, load->recovery_pos};
+		log->dirty_base = load->recovery_base;
+		storage_log_dirty(log, pub->appended.file_pos);
+		return;
+	}
+	pub->durable = pub->appended;
+	log->dirty_base = pub->appended.segment_base;
+}
+
+void log_opened(struct log_impl *log)
+{
+	log_move(log, PART_LOG_OPEN);
+	log_tell(log);
+}
+
+static void open_job_done(struct io_op *op)
+{
+	struct open_job *job = container_of(op, struct open_job, op);
+	struct log_impl *log = job->log;
+	enum err err = op->err;
+
+	log->is_busy = false;
+	if (err && log->pub.state != PART_LOG_FAILED) {
+		log_error("log.open_failed", "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path, err_name(err),
+			  job->load.text.text);
+	} else if (log->pub.state != PART_LOG_FAILED) {
+		if (job->load.is_changed)
+			log_info("log.recovered", "log=%s end=%" PRId64 " segments=%zu", log->pub.name, job->load.end,
+				 job->load.segments.list.n);
+		log_take_load(log, &job->load);
+		log_set_durable(log, &job->load);
+	}
+	log_load_deinit(&job->load, log_reactor(log)->io->fs);
+	if (log->pub.state != PART_LOG_FAILED && err) {
+		log_fail(log, err);
+	} else if (log->pub.state == PART_LOG_OPENING) {
+		/* In synced mode nothing is shown that a power cut could take away again. */
+		if (log->pub.storage->options.durability == STORAGE_SYNCED &&
+		    log->pub.durable.offset < log->pub.appended.offset) {
+			log->sync_to = log->pub.appended.offset;
+			storage_commit_later(log->pub.dir);
+		} else {
+			log_opened(log);
+		}
+	}
+	log_unref(log);
+	mem_free(job);
+}
+
+void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_start)
+{
+	struct log_impl *log = impl_of(pub);
+	struct open_job *job = MEM_NEW(struct open_job);
+
+	log_move(log, PART_LOG_OPENING);
+	job->log = log;
+	job->load = (struct log_load){
+		.dir_path = pub->dir->path,
+		.name = pub->name,
+		.path = log->path,
+		.topic_id = pub->topic_id,
+		.unique = uuid_random(&log_reactor(log)->rng),
+		.index_interval_bytes = pub->config.index_interval_bytes,
+		.stop = pub->dir->stop,
+		.truncate_to = INT64_MAX,
+		.snapshot_keep = -1,
+		.recovery_point = recovery_point,
+		.log_start = log_start,
+		.active = FS_FILE_NONE,
+	};
+	producer_state_init(&job->load.producers, rng_u64(&log_reactor(log)->rng));
+	log->is_busy = true;
+	log_submit_work(log, &job->op, open_job_run, open_job_done);
+}
+
+/* --- truncate: opening again with a shorter end --- */
+
+static void truncate_job_done(struct io_op *op)
+{
+	struct open_job *job = container_of(op, struct open_job, op);
+	struct log_impl *log = job->log;
+
+	log->is_busy = false;
+	if (log->pub.state == PART_LOG_OPEN || log->pub.state == PART_LOG_CLOSING) {
+		if (op->err) {
+			storage_dir_failed(log->pub.dir, op->err);
+		} else {
+			log_drop_contents(log);
+			log_take_load(log, &job->load);
+			/* The cut was synced; what lies before it may not be. */
+			log->pub.durable = log->pub.appended;
+			log->pub.producers.map_end_offset = log->pub.end;
+			log_tell(log);
+		}
+	}
+	log_load_deinit(&job->load, log_reactor(log)->io->fs);
+	if (!log->is_zombie)
+		log_drive(log);
+	log_unref(log);
+	mem_free(job);
+}
+
+static void truncate_job_run(struct io_op *op, struct fs *fs)
+{
+	struct open_job *job = container_of(op, struct open_job, op);
+
+	op->err = log_load_run(&job->load, fs);
+	if (!op->err)
+		op->err = fs_sync(fs, job->load.active);
+}
+
+void log_truncate_start(struct log_impl *log)
+{
+	struct part_log *pub = &log->pub;
+	struct open_job *job = MEM_NEW(struct open_job);
+
+	job->log = log;
+	job->load = (struct log_load){
+		.dir_path = pub->dir->path,
+		.name = pub->name,
+		.path = log->path,
+		.index_interval_bytes = pub->config.index_interval_bytes,
+		.stop = LOG_DIR_CLEAN,
+		.truncate_to = log->truncate_to,
+		.snapshot_keep = -1,
+		.recovery_point = pub->recovery_point,
+		.log_start = pub->log_start,
+		.active = FS_FILE_NONE,
+	};
+	producer_state_init(&job->load.producers, rng_u64(&log_reactor(log)->rng));
+	log->truncate_to = INT64_MAX;
+	log->generation++;
+	log_tail_forget_places(log);
+	log->is_busy = true;
+	log_submit_work(log, &job->op, truncate_job_run, truncate_job_done);
+}
+
+/* --- close --- */
+
+void part_log_close(struct part_log *pub)
+{
+	struct log_impl *log = impl_of(pub);
+
+	log_move(log, PART_LOG_CLOSING);
+	log->wants_close = true;
+	log_drive_later(log);
+}
+
+struct close_job {
+	struct io_op op;
+	struct log_impl *log;
+	struct index_write index;
+	struct bytes snapshot, epochs;
+	int64_t snapshot_offset, snapshot_remove;
+	bool is_synced;
+};
+
+static void close_job_run(struct io_op *op, struct fs *fs)
+{
+	struct close_job *job = container_of(op, struct close_job, op);
+	const char *path = job->log->path;
+	char name[FS_PATH_MAX];
+	enum err err = index_write_run(&job->index, fs, path);
+
+	if (!err && job->snapshot.p)
+		err = log_write_snapshot(fs, path, job->snapshot_offset, job->snapshot, true);
+	if (!err && job->epochs.p)
+		err = log_write_epochs(fs, path, job->epochs);
+	if (!err && job->snapshot.p)
+		err = fs->ops->sync_dir(fs, path);
+	if (!err && job->snapshot_remove >= 0 && segment_path(name, path, job->snapshot_remove, ".snapshot"))
+		err = fs->ops->unlink(fs, name);
+	op->err = err == ERR_NOT_FOUND ? ERR_NONE : err;
+}
+
+static void close_job_done(struct io_op *op)
+{
+	struct close_job *job = container_of(op, struct close_job, op);
+	struct log_impl *log = job->log;
+
+	log->is_busy = false;
+	mem_free(job->index.bytes);
+	mem_free((void *)(uintptr_t)job->snapshot.p);
+	mem_free((void *)(uintptr_t)job->epochs.p);
+	if (log->pub.state == PART_LOG_CLOSING && op->err) {
+		storage_dir_failed(log->pub.dir, op->err);
+	} else if (log->pub.state == PART_LOG_CLOSING) {
+		log->pub.recovery_point = log->pub.end;
+		log->wants_close = false;
+		log_drop_contents(log);
+		log_move(log, PART_LOG_CLOSED);
+		log_tell(log);
+	}
+	log_unref(log);
+	mem_free(job);
+}
+
+static bool log_has_base(const struct log_impl *log, int64_t offset)
+{
+	return log->segments.list.n && log->segments.list.v[log_segment_at(log, offset)].base == offset;
+}
+
+/* Everything is written and synced: what remains are the small files. */
+void log_close_start(struct log_impl *log)
+{
+	struct close_job *job = MEM_NEW(struct close_job);
+
+	job->log = log;
+	index_write_take(log, true, &job->index);
+	job->snapshot_offset = log->pub.end;
+	job->snapshot_remove = -1;
+	if (log->snapshot_offset != log->pub.end && log->pub.end > log->pub.log_start) {
+		job->snapshot = producer_state_encode(&log->pub.producers);
+		if (log->snapshot_offset >= 0 && !log_has_base(log, log->snapshot_offset))
+			job->snapshot_remove = log->snapshot_offset;
+	}
+	if (log->epochs_changed)
+		job->epochs = epoch_cache_encode(&log->pub.epochs);
+	log->is_busy = true;
+	log_submit_work(log, &job->op, close_job_run, close_job_done);
+}
+
+/* --- what next --- */
+
+static void log_drive_close(struct log_impl *log)
+{
+	if (log->shared_n > 0 || log->index_is_running || !list_is_empty(&log->reads) || !list_is_empty(&log->queries))
+		return;
+	if (log->pub.durable.offset < log->pub.appended.offset) {
+		if (log->sync_to < log->pub.appended.offset) {
+			log->sync_to = log->pub.appended.offset;
+			storage_commit_later(log->pub.dir);
+		}
+		return;
+	}
+	log_close_start(log);
+}
+
+/* The queue's next step: a new segment, a descriptor, or the write. */
+static void log_drive_queue(struct log_impl *log)
+{
+	struct log_append *head = list_entry(log->queue.next, struct log_append, link);
+
+	if (log_needs_roll(log, head, log_active(log)->size))
+		log_roll_start(log);
+	else if (!log_active(log)->file)
+		log_open_file_start(log);
+	else
+		log_write_start(log);
+}
+
+void log_drive(struct log_impl *log)
+{
+	if (log->pub.state != PART_LOG_OPEN && log->pub.state != PART_LOG_CLOSING)
+		return;
+	if (log->is_busy || log->is_writing)
+		return;
+	if (log->wants_repair) {
+		log_repair_start(log);
+		return;
+	}
+	if (!list_is_empty(&log->queue)) {
+		log_drive_queue(log);
+		return;
+	}
+	if (log->truncate_to != INT64_MAX) {
+		if (log->shared_n == 0 && !log->index_is_running && !list_is_linked(&log->dirty_link))
+			log_truncate_start(log);
+		else if (log->shared_n == 0 && !log->index_is_running && log->sync_to < log->pub.appended.offset)
+			part_log_sync(&log->pub);
+		return;
+	}
+	if (log->wants_close) {
+		log_drive_close(log);
+		return;
+	}
+	if (log->tail && log->tail->index.n >= LOG_INDEX_GROUP && !log->index_is_running)
+		log_index_start(log);
+}
+
+void log_drive_later(struct log_impl *log)
+{
+	struct storage_core *core = core_of(log->pub.storage);
+
+	if (list_is_linked(&log->drive_link))
+		return;
+	list_push_back(&core->driven, &log->drive_link);
+	reactor_flush_later(log_reactor(log), &core->hook);
+}
+
+void log_fail(struct log_impl *log, enum err err)
+{
+	if (log->pub.state == PART_LOG_FAILED || log->pub.state == PART_LOG_CLOSED)
+		return;
+	log_ref(log);
+	log_move(log, PART_LOG_FAILED);
+	log->pub.failure = err;
+	storage_log_clean(log);
+	/* What a write in the air holds ends when it comes back. */
+	if (!log->is_writing)
+		log_take_back(log, err);
+	log_reads_fail(log, err);
+	log_queries_fail(log, err);
+	log_tell(log);
+	log_unref(log);
+}
+
+void part_log_start_epoch(struct part_log *pub, int32_t epoch)
+{
+	struct log_impl *log = impl_of(pub);
+
+	if (FAULT(forget_epoch))
+		return;
+	if (epoch_cache_assign(&pub->epochs, epoch, pub->end))
+		log->epochs_changed = true;
+}
+
+void part_log_set_config(struct part_log *pub, const struct log_config *config)
+{
+	pub->config = *config;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of a live log share: part_log.c (life, what to do next), log_append.c (queue, writes, failed writes),
+ * log_tail.c (index entries, rolling), log_read.c, log_time.c, log_trim.c, storage_sync.c (commits, checkpoints). Nobody
+ * else includes it.
+ *
+ * Slow work of one log is either exclusive (open, roll, repair, truncate, close: one at a time, the queue waits) or
+ * shared (writing index entries, checkpoints: they write fixed bytes at fixed places and may overlap with a roll or a
+ * repair, but not with truncate and close).
+ *
+ * 1. `queue` and `writing` hold the appends between `appended` and `end`, in order.
+ * 2. While `writing` is not empty the file may be longer than the segment's size.
+ * 3. A log whose `refs` is not 0 is not freed: somebody's completion still comes back to it.
+ */
+#ifndef STORAGE_PART_LOG_INTERNAL_H
+#define STORAGE_PART_LOG_INTERNAL_H
+
+#include "file_cache.h"
+#include "index_file.h"
+#include "log_load.h"
+#include "part_log.h"
+#include "segment.h"
+
+#define LOG_IOV_MAX 64
+#define LOG_RING_N 64u /* a power of two */
+#define LOG_HINTS_N 4
+#define LOG_PAGE_N 512u
+/* Index entries kept in memory before they are written. */
+#define LOG_INDEX_GROUP 64
+
+struct log_ring_entry {
+	int64_t base_offset;
+	int64_t pos;
+};
+
+/* What a log needs while it is being written to. */
+struct log_tail {
+	VEC(struct index_entry) index; /* the newest entries of the active segment, not written yet */
+	VEC(struct time_entry) times;
+	struct log_ring_entry ring[LOG_RING_N]; /* newest batches of the active segment */
+	uint32_t ring_next, ring_n;
+	struct iovec iov[LOG_IOV_MAX];
+};
+
+/* Index entries of one segment around the place of a sequential reader. */
+struct log_page {
+	int64_t base;
+	uint32_t n;
+	struct index_entry entries[LOG_PAGE_N];
+};
+
+struct log_impl {
+	struct part_log pub;
+	char *path;
+	struct segment_list segments; /* not empty while OPEN */
+	int32_t refs;
+	bool is_zombie; /* freed by its owner; memory goes with the last ref */
+
+	struct list queue;   /* log_append.link: has its offset, waits for the file */
+	struct list writing; /* given to the file */
+	struct io_op write_op;
+	struct log_file *write_file;
+	bool is_writing;
+	bool is_driven; /* in storage's list for the end of this turn */
+	struct list drive_link;
+
+	struct log_tail *tail; /* NULL while nothing is written */
+	int64_t bytes_since_index;
+	int64_t last_index_timestamp_ms; /* of the last time index entry of the active segment, -1 */
+	int64_t active_created_ms;
+	int64_t active_jitter_ms;
+	struct log_page *page; /* NULL */
+	struct log_pos hints[LOG_HINTS_N];
+	uint32_t hint_next;
+	uint32_t generation; /* counts truncations: a place found before one means nothing after */
+
+	bool is_busy;         /* exclusive work runs */
+	bool index_is_running;
+	int32_t shared_n;     /* shared work under way */
+	bool wants_repair;
+	bool wants_close;
+	bool wants_open_file;
+	int64_t truncate_to;  /* INT64_MAX: none asked for */
+	struct list reads;    /* log_read.link: waiting for a helper */
+	struct list queries;  /* log_time_query.link */
+
+	struct list dirty_link;    /* dir->commit_dirty or commit_running */
+	struct log_pos commit_goal; /* of the commit under way */
+	int64_t sync_to;           /* somebody asked for durability up to here; -1 */
+	int64_t dirty_base;        /* base of the first segment with unsynced bytes */
+	int64_t dirty_since_ns;
+	int64_t snapshot_offset;   /* of the newest snapshot file, -1 */
+	bool epochs_changed;       /* since the file was written */
+	bool in_checkpoint;
+};
+
+static inline struct log_impl *impl_of(struct part_log *log)
+{
+	return container_of(log, struct log_impl, pub);
+}
+
+static inline struct segment *log_active(struct log_impl *log)
+{
+	CHECK(log->segments.list.n > 0);
+	return &log->segments.list.v[log->segments.list.n - 1];
+}
+
+static inline struct reactor *log_reactor(struct log_impl *log)
+{
+	return log->pub.storage->reactor;
+}
+
+/* part_log.c */
+void log_ref(struct log_impl *log);
+void log_unref(struct log_impl *log);
+/* Decides what to do next; called after every change. */
+void log_drive(struct log_impl *log);
+/* The same at the end of this turn. */
+void log_drive_later(struct log_impl *log);
+/* FAILED: everything waiting ends with err. `advanced` may free the log. */
+void log_fail(struct log_impl *log, enum err err);
+void log_tell(struct log_impl *log);
+/* OPENING is over. */
+void log_opened(struct log_impl *log);
+/* Number of the segment that holds offset: the last with base <= offset; 0 for one below all. */
+size_t log_segment_at(const struct log_impl *log, int64_t offset);
+void log_forget_file(struct log_impl *log, int64_t base);
+void log_submit_work(struct log_impl *log, struct io_op *op, void (*run)(struct io_op *, struct fs *),
+		     void (*done)(struct io_op *));
+/* Producer state as of `appended`, without what is queued. */
+struct bytes log_encode_producers(struct log_impl *log);
+
+/* log_append.c */
+void log_write_start(struct log_impl *log);
+bool log_needs_roll(struct log_impl *log, const struct log_append *append, int64_t pos);
+/* Takes back every append that waits or is being written; they end with err. */
+void log_take_back(struct log_impl *log, enum err err);
+void log_repair_start(struct log_impl *log);
+void log_open_file_start(struct log_impl *log);
+
+/* log_tail.c */
+void log_tail_make(struct log_impl *log);
+void log_tail_free(struct log_impl *log);
+/* One batch stands at pos of the active segment: index entries and ring. */
+void log_tail_add(struct log_impl *log, const struct batch_info *info, int64_t pos);
+void log_tail_forget_places(struct log_impl *log);
+void log_roll_start(struct log_impl *log);
+void log_index_start(struct log_impl *log);
+void log_close_start(struct log_impl *log);
+
+/* Pending index entries of a segment as bytes, for a job. */
+struct index_write {
+	int64_t base;
+	uint32_t first, time_first; /* entry numbers */
+	uint32_t n, time_n;
+	uint8_t *bytes; /* n offset entries, then time_n time entries */
+};
+/* last_time: adds the final entry of the time index, which the caller counts when it is written. */
+void index_write_take(struct log_impl *log, bool last_time, struct index_write *ret);
+enum err index_write_run(const struct index_write *write, struct fs *fs, const char *path) MUST_USE;
+/* The entries are in the files: forgets them. */
+void index_write_done(struct log_impl *log, const struct index_write *write);
+enum err log_write_snapshot(struct fs *fs, const char *path, int64_t offset, struct bytes bytes, bool sync) MUST_USE;
+enum err log_write_epochs(struct fs *fs, const char *path, struct bytes bytes) MUST_USE;
+
+/* log_read.c */
+void log_hint(struct log_impl *log, struct log_pos pos);
+void log_reads_fail(struct log_impl *log, enum err err);
+/* log_time.c */
+void log_queries_fail(struct log_impl *log, enum err err);
+/* log_trim.c */
+void log_truncate_start(struct log_impl *log);
+
+/* storage_internal.h's, seen from a log: */
+void storage_dir_failed(struct storage_dir *dir, enum err err);
+void storage_log_dirty(struct log_impl *log, int64_t bytes);
+void storage_log_clean(struct log_impl *log);
+void storage_commit_later(struct storage_dir *dir);
+
+#endif

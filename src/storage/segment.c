@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of segment files and the search for a batch, see segment.h. */
+#include "segment.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "batch_scan.h"
+#include "fmt.h"
+#include "index_file.h"
+#include "mem.h"
+
+#define SEGMENT_DIGITS 20
+
+bool segment_path(char ret[FS_PATH_MAX], const char *dir, int64_t base, const char *suffix)
+{
+	int len = snprintf(ret, FS_PATH_MAX, "%s/%020" PRId64 "%s", dir, base, suffix);
+
+	return len > 0 && len < FS_PATH_MAX;
+}
+
+bool segment_parse_name(struct str name, int64_t *ret_base, struct str *ret_suffix)
+{
+	if (name.len <= SEGMENT_DIGITS || name.p[SEGMENT_DIGITS] != '.')
+		return false;
+	for (size_t i = 0; i < SEGMENT_DIGITS; i++) {
+		if (name.p[i] < '0' || name.p[i] > '9')
+			return false;
+	}
+	if (parse_i64((struct str){name.p, SEGMENT_DIGITS}, ret_base))
+		return false;
+	*ret_suffix = (struct str){name.p + SEGMENT_DIGITS, name.len - SEGMENT_DIGITS};
+	return true;
+}
+
+enum err segment_open_file(struct fs *fs, const char *dir, int64_t base, const char *suffix, int flags, fs_file *ret)
+{
+	char path[FS_PATH_MAX];
+
+	if (!segment_path(path, dir, base, suffix))
+		return ERR_TOO_LARGE;
+	return fs_open(fs, path, flags, ret);
+}
+
+enum err segment_unlink(struct fs *fs, const char *dir, int64_t base)
+{
+	static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
+	char path[FS_PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_N(suffixes); i++) {
+		enum err err;
+
+		if (!segment_path(path, dir, base, suffixes[i]))
+			return ERR_TOO_LARGE;
+		err = fs->ops->unlink(fs, path);
+		if (err && err != ERR_NOT_FOUND)
+			return err;
+	}
+	return ERR_NONE;
+}
+
+/* Position from which walking headers finds the batch that holds `offset`: that of the last index entry below it. */
+static enum err segment_find_start(struct fs *fs, const char *dir, const struct segment *segment, int64_t offset,
+				   int64_t limit, int64_t *ret)
+{
+	fs_file file;
+	int64_t size;
+	uint32_t n = 0;
+	struct index_entry entry = {0, 0};
+	enum err err = segment_open_file(fs, dir, segment->base, ".index", FS_READ, &file);
+
+	*ret = 0;
+	if (err == ERR_NOT_FOUND)
+		return ERR_NONE;
+	if (err)
+		return err;
+	err = fs->ops->file_size(fs, file, &size);
+	if (!err)
+		err = index_count_offset(fs, file, segment->base,
+					 (uint32_t)MIN((int64_t)segment->index_n, size / INDEX_ENTRY_LEN), offset - 1, &n);
+	if (!err && n)
+		err = index_read(fs, file, segment->base, n - 1, &entry);
+	fs_close(fs, file);
+	if (!err && n && entry.pos > 0 && entry.pos < limit)
+		*ret = entry.pos;
+	return err;
+}
+
+static enum err segment_walk(struct fs *fs, fs_file log, int64_t start, int64_t offset, int64_t limit,
+			     struct segment_hit *ret)
+{
+	struct batch_scan scan;
+	struct segment_hit hit;
+	enum err err = ERR_NOT_FOUND;
+
+	batch_scan_init(&scan, fs, log, start, limit, false);
+	while (batch_scan_next(&scan, &hit.info, &hit.pos)) {
+		hit.info.bytes = BYTES_NULL;
+		if (hit.info.last_offset < offset)
+			continue;
+		*ret = hit;
+		err = ERR_NONE;
+		break;
+	}
+	if (scan.err)
+		err = scan.err;
+	else if (scan.is_bad)
+		err = ERR_CORRUPT_FILE;
+	batch_scan_deinit(&scan);
+	return err;
+}
+
+enum err segment_find(struct fs *fs, const char *dir, const struct segment *segment, fs_file log, int64_t offset,
+		      int64_t limit, struct segment_hit *ret)
+{
+	int64_t start;
+	enum err err = segment_find_start(fs, dir, segment, offset, limit, &start);
+
+	if (err)
+		return err;
+	err = segment_walk(fs, log, start, offset, limit, ret);
+	/* A wrong index entry leads into the middle of a batch: the log itself decides. */
+	if (err == ERR_CORRUPT_FILE && start > 0)
+		err = segment_walk(fs, log, 0, offset, limit, ret);
+	return err;
+}

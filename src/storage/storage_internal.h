@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What storage.c and storage_sync.c share beyond storage.h. */
+#ifndef STORAGE_STORAGE_INTERNAL_H
+#define STORAGE_STORAGE_INTERNAL_H
+
+#include "part_log_internal.h"
+#include "storage.h"
+
+#define STORAGE_DIRS_MAX 64
+
+struct storage_core {
+	struct storage *storage;
+	struct file_cache files;
+	struct list driven; /* logs to drive at the end of this turn */
+	struct flush_hook hook;
+	struct timer tick; /* once a second while something is unsynced or a directory is full */
+	struct list trash; /* files and directories to remove, by time */
+	uint32_t frees;    /* logs freed: an iteration over storage->logs starts anew when it changed */
+	int64_t checkpoint_ns; /* end of the last one */
+	int32_t checkpoints_running;
+	int32_t works; /* jobs under way that belong to no log */
+	void (*checkpoint_done)(struct storage *storage);
+};
+
+struct dir_core {
+	struct storage_dir *dir;
+	struct flush_hook hook; /* starts a group commit */
+	int64_t unsynced_bytes;
+	bool probe_is_running;
+};
+
+static inline struct storage_core *core_of(const struct storage *storage)
+{
+	return storage->priv;
+}
+
+static inline struct dir_core *dir_core_of(const struct storage_dir *dir)
+{
+	return dir->priv;
+}
+
+void storage_tick_start(struct storage *storage);
+void storage_commit_start(struct storage_dir *dir);
+/* flush.ms, and whether a checkpoint is due. */
+void storage_sync_tick(struct storage *storage);
+
+/* Removes a file or a whole directory after delay_ms, in the background. */
+void storage_trash(struct storage *storage, const char *path, bool is_dir, int64_t delay_ms);
+void storage_trash_tick(struct storage *storage);
+void storage_trash_deinit(struct storage *storage);
+
+#endif
