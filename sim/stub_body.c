@@ -13,6 +13,7 @@
 #include "header.h"
 #include "msg/api_versions.h"
 #include "msg/create_topics.h"
+#include "msg/delete_topics.h"
 #include "msg/fetch.h"
 #include "msg/init_producer_id.h"
 #include "msg/list_offsets.h"
@@ -117,7 +118,8 @@ static void part_note(struct stub_part *part, const struct batch_info *batch, in
 	part->size = pos + (int64_t)batch->size;
 }
 
-static enum err part_open(struct stub *stub, const struct stub_topic *topic, struct stub_part *part, int32_t index)
+static enum err part_open(struct stub *stub, const struct stub_topic *topic, struct stub_part *part, int32_t index,
+			  bool is_new)
 {
 	char path[128];
 	struct batch_info batch;
@@ -127,7 +129,9 @@ static enum err part_open(struct stub *stub, const struct stub_topic *topic, str
 	enum err err;
 
 	snprintf(path, sizeof(path), "/stub-%s-%d", topic->name, index);
-	err = fs_open(stub->fs, path, FS_WRITE | FS_CREATE, &part->file);
+	/* A file of that name may be left from a topic that was deleted. */
+	err = fs_open(stub->fs, path, FS_WRITE | FS_CREATE | (is_new && !FAULT(delete_no_id_check) ? FS_TRUNCATE : 0),
+		      &part->file);
 	if (!err)
 		err = fs_read_all(stub->fs, path, (size_t)1 << 30, &all, &len);
 	if (err)
@@ -143,6 +147,14 @@ static enum err part_open(struct stub *stub, const struct stub_topic *topic, str
 	if (!err)
 		err = fs_sync(stub->fs, part->file);
 	return err ? err : stub->fs->ops->sync_dir(stub->fs, "/");
+}
+
+static void part_close(struct stub *stub, struct stub_part *part)
+{
+	if (part->file)
+		fs_close(stub->fs, part->file);
+	vec_deinit(&part->offsets);
+	vec_deinit(&part->producers);
 }
 
 static enum err stub_save(struct stub *stub)
@@ -180,7 +192,7 @@ static enum err stub_load(struct stub *stub)
 			   &used) != 4)
 			err = ERR_CORRUPT_FILE;
 		for (int32_t k = 0; !err && k < topic->parts_n; k++)
-			err = part_open(stub, topic, &topic->parts[k], k);
+			err = part_open(stub, topic, &topic->parts[k], k, false);
 	}
 	mem_free(text);
 	if (FAULT(producer_id_reuse))
@@ -404,11 +416,14 @@ static enum err topic_create(struct stub *stub, const struct create_topics_reque
 	snprintf(topic->name, sizeof(topic->name), "%.*s", STR_ARGS(want->name));
 	topic->id = *ret_id = uuid_random(&stub->reactor->rng);
 	for (int32_t i = 0; !err && i < topic->parts_n; i++)
-		err = part_open(stub, topic, &topic->parts[i], i);
-	if (err)
-		return err;
+		err = part_open(stub, topic, &topic->parts[i], i, true);
 	stub->topics_n++;
-	return stub_save(stub);
+	if (!err)
+		err = stub_save(stub);
+	for (int32_t i = 0; err && i < topic->parts_n; i++)
+		part_close(stub, &topic->parts[i]);
+	stub->topics_n -= err != ERR_NONE;
+	return err;
 }
 
 static void *serve_create(struct stub_conn *conn, const struct create_topics_request *request)
@@ -426,6 +441,45 @@ static void *serve_create(struct stub_conn *conn, const struct create_topics_req
 	return response;
 }
 
+static enum err topic_delete(struct stub *stub, struct stub_topic *topic)
+{
+	struct stub_topic gone = *topic;
+	enum err err;
+
+	*topic = stub->topics[--stub->topics_n];
+	err = stub_save(stub);
+	if (err) {
+		stub->topics[stub->topics_n++] = *topic;
+		*topic = gone;
+		return err;
+	}
+	for (int32_t i = 0; i < gone.parts_n; i++) {
+		char path[128];
+
+		part_close(stub, &gone.parts[i]);
+		snprintf(path, sizeof(path), "/stub-%s-%d", gone.name, i);
+		if (!err && !FAULT(delete_no_id_check))
+			err = stub->fs->ops->unlink(stub->fs, path);
+	}
+	return err ? err : stub->fs->ops->sync_dir(stub->fs, "/");
+}
+
+static void *serve_delete(struct stub_conn *conn, const struct delete_topics_request *request)
+{
+	struct delete_topics_response *response = MSG_NEW(&conn->arena, delete_topics_response);
+	struct stub_topic *topic;
+	bool by_id = request->topics_n > 0;
+
+	topic = topic_find(conn->stub, by_id ? STR_NULL : request->topic_names[0],
+			   by_id ? request->topics[0].topic_id : UUID_ZERO);
+	response->responses = MSG_NEW(&conn->arena, delete_topics_response_responses);
+	response->responses_n = 1;
+	response->responses[0].name = by_id ? STR("") : request->topic_names[0];
+	response->responses[0].error_code =
+		topic ? code_of(topic_delete(conn->stub, topic)) : (int16_t)ERR_UNKNOWN_TOPIC_OR_PARTITION;
+	return response;
+}
+
 static void *serve_init_pid(struct stub_conn *conn)
 {
 	struct init_producer_id_response *response = MSG_NEW(&conn->arena, init_producer_id_response);
@@ -440,7 +494,7 @@ static void *serve_init_pid(struct stub_conn *conn)
 static void *serve_versions(struct stub_conn *conn)
 {
 	static const int16_t keys[] = {API_PRODUCE, API_FETCH, API_LIST_OFFSETS, API_METADATA, API_API_VERSIONS,
-				       API_CREATE_TOPICS, API_INIT_PRODUCER_ID};
+				       API_CREATE_TOPICS, API_DELETE_TOPICS, API_INIT_PRODUCER_ID};
 	struct api_versions_response *response = MSG_NEW(&conn->arena, api_versions_response);
 
 	response->api_keys = MSG_NEW_N(&conn->arena, api_versions_response_api_keys, ARRAY_N(keys));
@@ -466,6 +520,8 @@ static void *serve(struct stub_conn *conn, int16_t key, const void *request, boo
 		return serve_metadata(conn, request);
 	case API_CREATE_TOPICS:
 		return serve_create(conn, request);
+	case API_DELETE_TOPICS:
+		return serve_delete(conn, request);
 	case API_INIT_PRODUCER_ID:
 		return serve_init_pid(conn);
 	case API_API_VERSIONS:
@@ -650,13 +706,8 @@ static void stub_free(struct node *node)
 	struct stub *stub = node->broker;
 
 	for (int i = 0; i < stub->topics_n; i++) {
-		for (int32_t k = 0; k < stub->topics[i].parts_n; k++) {
-			struct stub_part *part = &stub->topics[i].parts[k];
-
-			fs_close(stub->fs, part->file);
-			vec_deinit(&part->offsets);
-			vec_deinit(&part->producers);
-		}
+		for (int32_t k = 0; k < stub->topics[i].parts_n; k++)
+			part_close(stub, &stub->topics[i].parts[k]);
 	}
 	mem_free(stub);
 }

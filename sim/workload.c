@@ -64,6 +64,8 @@ static void workload_go(struct workload *wl)
 		wl_producer_start(wl->producers[i]);
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_start(wl->readers[i]);
+	if (wl->churn)
+		wl_churn_start(wl->churn);
 }
 
 static void metadata_done(struct sim_call *call)
@@ -237,6 +239,8 @@ struct workload *workload_new(struct world *w, int node)
 	wl->readers_n = (int)MIN(w->opt.readers, (int64_t)WORKLOAD_READERS_MAX);
 	for (int i = 0; i < wl->readers_n; i++)
 		wl->readers[i] = wl_reader_new(wl, i);
+	if (w->opt.churn)
+		wl->churn = wl_churn_new(wl);
 	return wl;
 }
 
@@ -248,6 +252,7 @@ void workload_free(struct workload *wl)
 		wl_producer_free(wl->producers[i]);
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_free(wl->readers[i]);
+	wl_churn_free(wl->churn);
 	wl_verify_free(wl->verify);
 	map_deinit(&wl->pids);
 	history_deinit(&wl->history);
@@ -291,6 +296,8 @@ void workload_stop_producers(struct workload *wl)
 {
 	for (int i = 0; i < wl->producers_n; i++)
 		wl_producer_stop(wl->producers[i]);
+	if (wl->churn)
+		wl_churn_rest(wl->churn);
 	/* What came meanwhile may be more than slow readers can catch up with. */
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_calm(wl->readers[i]);
@@ -302,7 +309,7 @@ bool workload_is_drained(const struct workload *wl)
 
 	for (int i = 0; i < wl->producers_n; i++)
 		yes = yes && wl_producer_is_drained(wl->producers[i]);
-	return yes;
+	return yes && (!wl->churn || wl_churn_is_resting(wl->churn));
 }
 
 void workload_verify(struct workload *wl)
@@ -326,6 +333,8 @@ void workload_stop(struct workload *wl)
 		wl_producer_end(wl->producers[i]);
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_end(wl->readers[i]);
+	if (wl->churn)
+		wl_churn_end(wl->churn);
 	if (wl->verify)
 		wl_verify_end(wl->verify);
 }

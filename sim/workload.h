@@ -26,6 +26,7 @@ struct wl_topic {
 struct wl_producer;
 struct wl_reader;
 struct wl_verify;
+struct wl_churn;
 
 struct workload {
 	struct world *w;
@@ -47,6 +48,7 @@ struct workload {
 	struct wl_reader *readers[WORKLOAD_READERS_MAX];
 	int readers_n;
 	struct wl_verify *verify;
+	struct wl_churn *churn; /* or NULL */
 	struct map pids; /* producer ids handed out; to a mark */
 };
 
@@ -95,6 +97,17 @@ void wl_reader_start(struct wl_reader *r);
 void wl_reader_end(struct wl_reader *r);
 void wl_reader_calm(struct wl_reader *r);
 bool wl_reader_has_progressed(const struct wl_reader *r);
+
+/* workload_churn.c */
+struct wl_churn *wl_churn_new(struct workload *wl);
+void wl_churn_free(struct wl_churn *c);
+void wl_churn_start(struct wl_churn *c);
+/* Goes on until a topic is there, and leaves that. */
+void wl_churn_rest(struct wl_churn *c);
+bool wl_churn_is_resting(const struct wl_churn *c);
+void wl_churn_end(struct wl_churn *c);
+/* The topic that is there, for the last reading; NULL when there is none. */
+struct hist_part *wl_churn_part(const struct wl_churn *c);
 
 /* workload_verify.c */
 struct wl_verify *wl_verify_new(struct workload *wl);

@@ -29,7 +29,7 @@ static void verify_next(struct wl_verify *v);
 
 static struct hist_part *verify_part(const struct wl_verify *v)
 {
-	return v->wl->parts[v->at];
+	return v->at < v->wl->parts_n ? v->wl->parts[v->at] : wl_churn_part(v->wl->churn);
 }
 
 static void verify_again(struct wl_verify *v)
@@ -187,7 +187,7 @@ static void verify_next(struct wl_verify *v)
 		v->end = -1;
 		v->stuck_n = 0;
 	}
-	if (v->at == wl->parts_n) {
+	if (v->at == wl->parts_n + (wl->churn && wl_churn_part(wl->churn) && !wl_churn_part(wl->churn)->is_gone)) {
 		v->is_done = true;
 		history_finish(&wl->history);
 		return;

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A topic that comes and goes: created, written, read back, deleted, created again under the same name. What was
+ * acknowledged stays; a deleted topic's id is unknown afterwards; the next topic begins empty.
+ *
+ *      ASK (Metadata) --> CREATE --> ASK --> PRODUCE ... --> READ ... --> DELETE --> ASK --> OLD_ID --> CREATE
+ *
+ * After a lost connection or an error it begins with ASK: Metadata says what came of the last request.
+ *
+ * 1. `part` is the topic that was last known to be there, or NULL.
+ * 2. is_deleting from the sending of DeleteTopics on: from then on the topic may be gone.
+ */
+#include <stdio.h>
+
+#include "batch_build.h"
+#include "msg/create_topics.h"
+#include "msg/delete_topics.h"
+#include "msg/fetch.h"
+#include "msg/metadata.h"
+#include "msg/produce.h"
+#include "record.h"
+#include "workload.h"
+
+#define CHURN_TOPIC "churn"
+
+struct wl_churn {
+	struct workload *wl;
+	struct sim_conn conn;
+	struct sim_call call;
+	struct sim_event next;
+	struct hist_part *part;
+	struct uuid old_id; /* of the topic deleted last */
+	bool is_deleting;
+	bool is_creating; /* a CreateTopics was sent and not answered */
+	bool is_ended;
+	bool is_resting; /* the last topic stays, for the last reading */
+	uint32_t writer;
+	uint32_t first, n; /* the batch that is out */
+	int batches_left;
+	int64_t pos;
+	int rounds_n;
+	void (*step)(struct wl_churn *c);
+};
+
+static void churn_ask(struct wl_churn *c);
+
+static void churn_next(struct sim_event *event)
+{
+	struct wl_churn *c = container_of(event, struct wl_churn, next);
+
+	if (c->is_ended || c->wl->w->has_failed)
+		return;
+	if (c->conn.state == CONN_OFF) {
+		conn_open(&c->conn);
+	} else if (c->conn.state == CONN_UP && !sim_call_is_out(&c->call)) {
+		/* Resting, it goes no further than to a topic that is there and was read. */
+		if (c->is_resting && c->part && !c->is_deleting && !c->is_creating)
+			return;
+		c->step(c);
+	}
+}
+
+static void churn_then(struct wl_churn *c, void (*step)(struct wl_churn *), int64_t most_ms)
+{
+	c->step = step;
+	world_after(c->wl->w, &c->next, rng_between(&c->wl->w->rng, 1000, most_ms * NS_PER_MS), churn_next);
+}
+
+/* --- delete --- */
+
+static void delete_done(struct sim_call *call)
+{
+	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	const struct delete_topics_response *response = call->response;
+
+	if (call->err)
+		return;
+	if (response->responses_n != 1) {
+		world_fail(c->wl->w, "DeleteTopics of one topic answers %d", response->responses_n);
+		return;
+	}
+	if (!workload_bad_error(c->wl, "DeleteTopics", response->responses[0].error_code))
+		churn_then(c, churn_ask, 200);
+}
+
+static void churn_delete(struct wl_churn *c)
+{
+	struct delete_topics_request_topics topic;
+	struct delete_topics_request request;
+	struct str name = STR(CHURN_TOPIC);
+
+	msg_init(&delete_topics_request_type, &request);
+	msg_init(&delete_topics_request_topics_type, &topic);
+	topic.name = STR_NULL;
+	topic.topic_id = c->part->topic_id;
+	if (conn_version(&c->conn, API_DELETE_TOPICS) >= 6) {
+		request.topics = &topic;
+		request.topics_n = 1;
+	} else {
+		request.topic_names = &name;
+		request.topic_names_n = 1;
+	}
+	request.timeout_ms = 5000;
+	c->is_deleting = true;
+	c->part->is_gone = true;
+	conn_call(&c->conn, &c->call, API_DELETE_TOPICS, &request, 15000, delete_done);
+}
+
+/* --- read --- */
+
+static void churn_read(struct wl_churn *c);
+
+static void read_records(struct wl_churn *c, const struct fetch_response_responses_partitions *got)
+{
+	struct bytes in = {got->records.piece.mem, got->records.is_null ? 0 : got->records.piece.len};
+	struct batch_iter it = batch_iter_of(in, BATCH_CHECK_CRC);
+	struct batch_info batch;
+
+	while (!c->wl->w->has_failed && batch_iter_next(&it, &batch)) {
+		struct record_iter records;
+		struct record record;
+		struct bytes payload = {batch.bytes.p + BATCH_HEADER_LEN, batch.bytes.len - BATCH_HEADER_LEN};
+
+		record_iter_init(&records, &batch, payload);
+		while (record_iter_next(&records, &record)) {
+			if (record.offset < c->pos)
+				continue;
+			history_read(&c->wl->history, c->conn.era, c->part, "churn", record.offset, c->pos, record.value,
+				     got->high_watermark);
+			c->pos = record.offset + 1;
+		}
+	}
+}
+
+static void read_done(struct sim_call *call)
+{
+	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	const struct fetch_response *response = call->response;
+	const struct fetch_response_responses_partitions *got;
+
+	if (call->err)
+		return;
+	if (response->responses_n != 1 || response->responses[0].partitions_n != 1) {
+		churn_then(c, churn_ask, 100);
+		return;
+	}
+	got = &response->responses[0].partitions[0];
+	if (got->error_code) {
+		if (!workload_bad_error(c->wl, "Fetch", got->error_code))
+			churn_then(c, churn_ask, 200);
+		return;
+	}
+	read_records(c, got);
+	if (c->pos < got->high_watermark)
+		churn_then(c, churn_read, 5);
+	else
+		churn_then(c, churn_delete, 100);
+}
+
+static void fetch_send(struct wl_churn *c, struct uuid id, void (*done)(struct sim_call *))
+{
+	struct fetch_request_topics topic;
+	struct fetch_request_topics_partitions part;
+	struct fetch_request request;
+
+	msg_init(&fetch_request_type, &request);
+	msg_init(&fetch_request_topics_type, &topic);
+	msg_init(&fetch_request_topics_partitions_type, &part);
+	request.max_wait_ms = 0;
+	request.topics = &topic;
+	request.topics_n = 1;
+	topic.topic = STR(CHURN_TOPIC);
+	topic.topic_id = id;
+	topic.partitions = &part;
+	topic.partitions_n = 1;
+	part.fetch_offset = c->pos;
+	part.partition_max_bytes = 1 << 20;
+	conn_call(&c->conn, &c->call, API_FETCH, &request, 15000, done);
+}
+
+static void churn_read(struct wl_churn *c)
+{
+	fetch_send(c, c->part->topic_id, read_done);
+}
+
+static void old_id_done(struct sim_call *call)
+{
+	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	const struct fetch_response *response = call->response;
+
+	if (call->err)
+		return;
+	c->old_id = UUID_ZERO;
+	if (response->responses_n == 1 && response->responses[0].partitions_n == 1 &&
+	    response->responses[0].partitions[0].error_code == ERR_NONE)
+		world_fail(c->wl->w, "Fetch with the id of a deleted topic succeeds");
+	churn_then(c, churn_ask, 100);
+}
+
+static void churn_old_id(struct wl_churn *c)
+{
+	c->pos = 0;
+	fetch_send(c, c->old_id, old_id_done);
+}
+
+/* --- produce --- */
+
+static void churn_produce(struct wl_churn *c);
+
+static void produce_done(struct sim_call *call)
+{
+	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	const struct produce_response *response = call->response;
+	const struct produce_response_responses_partition_responses *got;
+
+	if (call->err)
+		return;
+	if (response->responses_n != 1 || response->responses[0].partition_responses_n != 1) {
+		world_fail(c->wl->w, "Produce of one partition answers otherwise");
+		return;
+	}
+	got = &response->responses[0].partition_responses[0];
+	if (got->error_code) {
+		if (!workload_bad_error(c->wl, "Produce", got->error_code))
+			churn_then(c, churn_ask, 200);
+		return;
+	}
+	if (c->first == 0 && got->base_offset != 0)
+		world_fail(c->wl->w, "the first record of a new topic gets offset %lld", (long long)got->base_offset);
+	history_acked(&c->wl->history, c->conn.era, c->writer, c->first, c->n, got->base_offset);
+	churn_then(c, --c->batches_left > 0 ? churn_produce : churn_read, 20);
+}
+
+static void churn_produce(struct wl_churn *c)
+{
+	struct world *w = c->wl->w;
+	struct produce_request_topic_data_partition_data part;
+	struct produce_request_topic_data topic;
+	struct produce_request request;
+	struct batch_spec spec = BATCH_SPEC_INIT;
+	struct scratch bytes = {0};
+	struct batch_builder b;
+	struct bytes built;
+	enum err err = batch_builder_init(&b, &spec, &bytes, NULL);
+
+	c->n = (uint32_t)rng_between(&w->rng, 1, w->opt.batch_n);
+	c->first = history_sent(&c->wl->history, c->writer, c->n);
+	for (uint32_t i = 0; !err && i < c->n; i++) {
+		uint8_t value[HISTORY_VALUE_MAX];
+		struct record_fields fields = {
+			.value = {value, history_value(&c->wl->history, c->writer, c->first + i, value)}};
+
+		err = batch_builder_add(&b, (w->wall_base_ns + w->now_ns) / NS_PER_MS, &fields);
+	}
+	if (!err)
+		err = batch_builder_finish(&b, &built);
+	CHECK_OP(err, ==, ERR_NONE);
+	msg_init(&produce_request_type, &request);
+	msg_init(&produce_request_topic_data_type, &topic);
+	msg_init(&produce_request_topic_data_partition_data_type, &part);
+	request.acks = -1;
+	request.timeout_ms = 5000;
+	request.topic_data = &topic;
+	request.topic_data_n = 1;
+	topic.name = STR(CHURN_TOPIC);
+	topic.topic_id = c->part->topic_id;
+	topic.partition_data = &part;
+	topic.partition_data_n = 1;
+	part.records = records_mem(scratch_bytes(&bytes));
+	/* Each batch is sent once, whatever comes of it. */
+	conn_call(&c->conn, &c->call, API_PRODUCE, &request, 15000, produce_done);
+	scratch_deinit(&bytes);
+}
+
+/* --- create, ask --- */
+
+static void create_done(struct sim_call *call)
+{
+	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	const struct create_topics_response *response = call->response;
+
+	if (call->err)
+		return;
+	if (response->topics_n == 1 && !workload_bad_error(c->wl, "CreateTopics", response->topics[0].error_code))
+		churn_then(c, churn_ask, 100);
+}
+
+static void churn_create(struct wl_churn *c)
+{
+	struct create_topics_request_topics topic;
+	struct create_topics_request request;
+
+	msg_init(&create_topics_request_type, &request);
+	msg_init(&create_topics_request_topics_type, &topic);
+	request.topics = &topic;
+	request.topics_n = 1;
+	request.timeout_ms = 5000;
+	topic.name = STR(CHURN_TOPIC);
+	topic.num_partitions = 1;
+	topic.replication_factor = 1;
+	c->is_creating = true;
+	conn_call(&c->conn, &c->call, API_CREATE_TOPICS, &request, 15000, create_done);
+}
+
+/* Metadata names the topic with an id. */
+static void churn_found(struct wl_churn *c, struct uuid id, bool is_served)
+{
+	bool is_same = c->part && uuid_eq(c->part->topic_id, id);
+
+	if (!is_same && c->part && !c->is_deleting) {
+		world_fail(c->wl->w, "topic %s changed its id", CHURN_TOPIC);
+		return;
+	}
+	if (is_same && c->is_deleting) {
+		churn_then(c, churn_delete, 200);
+		return;
+	}
+	if (!is_same) {
+		c->part = history_part(&c->wl->history, CHURN_TOPIC, id, 0);
+		c->writer = history_writer(&c->wl->history, c->part, false);
+		c->is_deleting = c->is_creating = false;
+		c->batches_left = (int)rng_between(&c->wl->w->rng, 1, 6);
+		c->pos = 0;
+		c->rounds_n++;
+	}
+	if (!is_served)
+		churn_then(c, churn_ask, 100);
+	else
+		churn_then(c, c->batches_left > 0 ? churn_produce : churn_read, 20);
+}
+
+static void churn_missing(struct wl_churn *c)
+{
+	if (c->part && !c->is_deleting) {
+		world_fail(c->wl->w, "topic %s, which was there, is unknown", CHURN_TOPIC);
+		return;
+	}
+	if (c->part)
+		c->old_id = c->part->topic_id;
+	c->part = NULL;
+	c->is_deleting = false;
+	if (!uuid_is_zero(c->old_id) && conn_version(&c->conn, API_FETCH) >= 13 && world_chance(c->wl->w, 1, 2))
+		churn_then(c, churn_old_id, 20);
+	else
+		churn_then(c, churn_create, 200);
+}
+
+static void ask_done(struct sim_call *call)
+{
+	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	const struct metadata_response *response = call->response;
+	const struct metadata_response_topics *topic;
+
+	if (call->err)
+		return;
+	if (response->topics_n != 1) {
+		world_fail(c->wl->w, "Metadata of one topic answers %d", response->topics_n);
+		return;
+	}
+	topic = &response->topics[0];
+	if (topic->error_code == ERR_UNKNOWN_TOPIC_OR_PARTITION)
+		churn_missing(c);
+	else if (topic->error_code)
+		churn_then(c, churn_ask, 200);
+	else
+		churn_found(c, topic->topic_id,
+			    topic->partitions_n == 1 && !topic->partitions[0].error_code &&
+				    topic->partitions[0].leader_id >= 0);
+}
+
+static void churn_ask(struct wl_churn *c)
+{
+	struct metadata_request_topics topic;
+	struct metadata_request request;
+
+	msg_init(&metadata_request_type, &request);
+	msg_init(&metadata_request_topics_type, &topic);
+	topic.name = STR(CHURN_TOPIC);
+	request.topics = &topic;
+	request.topics_n = 1;
+	request.allow_auto_topic_creation = false;
+	conn_call(&c->conn, &c->call, API_METADATA, &request, 15000, ask_done);
+}
+
+/* --- life --- */
+
+static void churn_up(struct sim_conn *conn)
+{
+	struct wl_churn *c = conn->owner;
+
+	if (conn_version(conn, API_DELETE_TOPICS) < 0)
+		return; /* a body that cannot delete */
+	churn_then(c, churn_ask, 20);
+}
+
+static void churn_down(struct sim_conn *conn)
+{
+	struct wl_churn *c = conn->owner;
+
+	if (!c->is_ended)
+		churn_then(c, churn_ask, 300);
+}
+
+struct wl_churn *wl_churn_new(struct workload *wl)
+{
+	struct wl_churn *c = MEM_NEW(struct wl_churn);
+
+	c->wl = wl;
+	c->step = churn_ask;
+	conn_init(&c->conn, wl->w, wl->node, "churn");
+	c->conn.cap[API_METADATA] = 13;
+	c->conn.owner = c;
+	c->conn.up = churn_up;
+	c->conn.down = churn_down;
+	return c;
+}
+
+void wl_churn_free(struct wl_churn *c)
+{
+	if (!c)
+		return;
+	world_off(c->wl->w, &c->next);
+	conn_deinit(&c->conn);
+	mem_free(c);
+}
+
+void wl_churn_start(struct wl_churn *c)
+{
+	conn_open(&c->conn);
+}
+
+void wl_churn_rest(struct wl_churn *c)
+{
+	c->is_resting = true;
+}
+
+void wl_churn_end(struct wl_churn *c)
+{
+	c->is_ended = true;
+	world_off(c->wl->w, &c->next);
+	if (c->conn.state != CONN_OFF)
+		conn_close(&c->conn);
+}
+
+bool wl_churn_is_resting(const struct wl_churn *c)
+{
+	return !sim_call_is_out(&c->call) && c->part && !c->is_deleting && !c->is_creating;
+}
+
+struct hist_part *wl_churn_part(const struct wl_churn *c)
+{
+	return c->part;
+}
