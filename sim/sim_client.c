@@ -59,12 +59,12 @@ static void conn_lose(struct sim_conn *conn)
 	world_after(conn->w, &conn->lost, 1000, conn_lost);
 }
 
-void conn_close(struct sim_conn *conn)
+void sim_conn_close(struct sim_conn *conn)
 {
 	conn_lose(conn);
 }
 
-void conn_init(struct sim_conn *conn, struct world *w, int node, const char *name)
+void sim_conn_init(struct sim_conn *conn, struct world *w, int node, const char *name)
 {
 	*conn = (struct sim_conn){.w = w, .node = node, .name = name};
 	list_init(&conn->calls);
@@ -80,7 +80,7 @@ void conn_init(struct sim_conn *conn, struct world *w, int node, const char *nam
 	}
 }
 
-void conn_deinit(struct sim_conn *conn)
+void sim_conn_deinit(struct sim_conn *conn)
 {
 	list_for_each(link, tmp, &conn->calls) {
 		struct sim_call *call = list_entry(link, struct sim_call, link);
@@ -157,10 +157,10 @@ static void call_send(struct sim_conn *conn, struct sim_call *call, int16_t api_
 	conn_push(conn);
 }
 
-void conn_call(struct sim_conn *conn, struct sim_call *call, int16_t api_key, const void *body, int64_t timeout_ms,
+void sim_conn_call(struct sim_conn *conn, struct sim_call *call, int16_t api_key, const void *body, int64_t timeout_ms,
 	       void (*done)(struct sim_call *))
 {
-	int16_t version = conn_version(conn, api_key);
+	int16_t version = sim_conn_version(conn, api_key);
 
 	CHECK(conn->state == CONN_UP);
 	CHECK_OP(version, >=, 0);
@@ -175,7 +175,7 @@ void conn_call(struct sim_conn *conn, struct sim_call *call, int16_t api_key, co
 	world_after(conn->w, &call->timeout, timeout_ms * NS_PER_MS, call_timed_out);
 }
 
-int16_t conn_version(const struct sim_conn *conn, int16_t api_key)
+int16_t sim_conn_version(const struct sim_conn *conn, int16_t api_key)
 {
 	int16_t version = (int16_t)MIN(conn->version_max[api_key], conn->cap[api_key]);
 
@@ -332,7 +332,7 @@ static void conn_notify(struct sim_sock *sock, void *ctx)
 		conn_pull(conn);
 }
 
-void conn_open(struct sim_conn *conn)
+void sim_conn_open(struct sim_conn *conn)
 {
 	struct io_addr addr = net_addr(conn->node, world_node(conn->w, conn->node)->port);
 

@@ -9,7 +9,7 @@
  *       +----------------+--------------+---- lost, closed -------+
  *
  * 1. Every call's done runs exactly once; with err when the connection ended or time ran out (then the connection
- *    ends with it, as in real clients). It never runs inside conn_call.
+ *    ends with it, as in real clients). It never runs inside sim_conn_call.
  * 2. A response that does not decode, has bytes left over or comes out of order is a failure of the world.
  */
 #ifndef SIM_CLIENT_H
@@ -41,7 +41,7 @@ struct sim_conn {
 	struct world *w;
 	int node;
 	const char *name; /* client id */
-	/* May be NULL. The connection serves; it was lost or closed by a timeout (never told for conn_close). */
+	/* May be NULL. The connection serves; it was lost or closed by a timeout (never told for sim_conn_close). */
 	void (*up)(struct sim_conn *conn);
 	void (*down)(struct sim_conn *conn);
 	void *owner;
@@ -60,16 +60,16 @@ struct sim_conn {
 	int16_t cap[API_KEY_MAX + 1]; /* this client speaks no newer one: it has the age of a seeded release */
 };
 
-void conn_init(struct sim_conn *conn, struct world *w, int node, const char *name);
+void sim_conn_init(struct sim_conn *conn, struct world *w, int node, const char *name);
 /* Closes without telling anybody. */
-void conn_deinit(struct sim_conn *conn);
-void conn_open(struct sim_conn *conn);
+void sim_conn_deinit(struct sim_conn *conn);
+void sim_conn_open(struct sim_conn *conn);
 /* All calls end with ERR_DISCONNECTED, soon. */
-void conn_close(struct sim_conn *conn);
+void sim_conn_close(struct sim_conn *conn);
 /* The version that both speak; -1 when there is none. */
-int16_t conn_version(const struct sim_conn *conn, int16_t api_key);
+int16_t sim_conn_version(const struct sim_conn *conn, int16_t api_key);
 /* The connection must be UP. body: the generated request struct, copied. done NULL: no response comes (acks=0). */
-void conn_call(struct sim_conn *conn, struct sim_call *call, int16_t api_key, const void *body, int64_t timeout_ms,
+void sim_conn_call(struct sim_conn *conn, struct sim_call *call, int16_t api_key, const void *body, int64_t timeout_ms,
 	       void (*done)(struct sim_call *));
 static inline bool sim_call_is_out(const struct sim_call *call)
 {

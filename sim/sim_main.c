@@ -5,7 +5,7 @@
  *
  *	moldau-sim [--seed N | --seeds A-B] [--reactors N] [--fault NAME] [--swarm KEY=VAL] [--steps N]
  *	           [--trace] [--twice] [--export DIR] [--body NAME] [--jobs N]
- *	moldau-sim --prove-bites [--limit N] [--fault NAME]
+ *	moldau-sim --prove-bites [--limit N] [--fault NAME]...
  */
 #include <errno.h>
 #include <getopt.h>
@@ -27,7 +27,8 @@ struct main_options {
 	const char *swarm[MAIN_SWARM_MAX];
 	uint64_t seed_first;
 	uint64_t seed_last;
-	enum fault fault;
+	enum fault fault;      /* of the run */
+	uint64_t faults_named; /* bits: what --fault named */
 	bool twice;
 	bool prove_bites;
 	uint64_t limit;
@@ -123,13 +124,12 @@ static int run_seeds(const struct main_options *o)
 /* Every deliberate fault has to be found within the limit. */
 static int prove_bites(struct main_options *o)
 {
-	enum fault only = o->fault;
 	int missed_n = 0;
 
 	for (int fault = 1; fault < FAULT_N; fault++) {
 		uint64_t seed = o->seed_first;
 
-		if (only != FAULT_NONE && only != (enum fault)fault)
+		if (o->faults_named && !(o->faults_named >> fault & 1))
 			continue;
 		o->fault = (enum fault)fault;
 		while (seed < o->seed_first + o->limit && run_child(o, seed) == OUTCOME_OK)
@@ -148,7 +148,7 @@ static NORETURN void usage(void)
 {
 	fprintf(stderr, "moldau-sim [--seed N | --seeds A-B] [--reactors N] [--fault NAME] [--swarm KEY=VAL] [--steps N]\n"
 			"           [--trace] [--twice] [--export DIR] [--body NAME]\n"
-			"moldau-sim --prove-bites [--limit N] [--fault NAME]\n");
+			"moldau-sim --prove-bites [--limit N] [--fault NAME]...\n");
 	exit(2);
 }
 
@@ -203,6 +203,7 @@ static void parse_one(struct main_options *o, int c, char reactors[32])
 			fprintf(stderr, "unknown fault: %s\n", optarg);
 			exit(2);
 		}
+		o->faults_named |= UINT64_C(1) << o->fault;
 		break;
 	case OPT_SWARM:
 		add_swarm(o, optarg);

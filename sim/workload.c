@@ -21,7 +21,7 @@ static void admin_retry(struct sim_event *event)
 	if (wl->admin.state == CONN_UP && !sim_call_is_out(&wl->admin_call))
 		admin_ask(wl);
 	else if (wl->admin.state == CONN_OFF)
-		conn_open(&wl->admin);
+		sim_conn_open(&wl->admin);
 }
 
 static void admin_later(struct workload *wl)
@@ -59,7 +59,7 @@ static void workload_go(struct workload *wl)
 {
 	wl->is_created = true;
 	world_log(wl->w, "workload.created", "topics=%d parts=%d", wl->topics_n, wl->parts_n);
-	conn_close(&wl->admin);
+	sim_conn_close(&wl->admin);
 	for (int i = 0; i < wl->producers_n; i++)
 		wl_producer_start(wl->producers[i]);
 	for (int i = 0; i < wl->readers_n; i++)
@@ -114,7 +114,7 @@ static void metadata_ask(struct workload *wl)
 	request.topics = topics;
 	request.topics_n = wl->topics_n;
 	request.allow_auto_topic_creation = false;
-	conn_call(&wl->admin, &wl->admin_call, API_METADATA, &request, 10000, metadata_done);
+	sim_conn_call(&wl->admin, &wl->admin_call, API_METADATA, &request, 10000, metadata_done);
 }
 
 static void create_done(struct sim_call *call)
@@ -157,11 +157,11 @@ static void admin_ask(struct workload *wl)
 	request.topics = topics;
 	request.topics_n = wl->topics_n;
 	request.timeout_ms = 5000;
-	if (conn_version(&wl->admin, API_CREATE_TOPICS) < 0) {
+	if (sim_conn_version(&wl->admin, API_CREATE_TOPICS) < 0) {
 		world_fail(wl->w, "CreateTopics is not offered");
 		return;
 	}
-	conn_call(&wl->admin, &wl->admin_call, API_CREATE_TOPICS, &request, 10000, create_done);
+	sim_conn_call(&wl->admin, &wl->admin_call, API_CREATE_TOPICS, &request, 10000, create_done);
 }
 
 /* --- for all workloads --- */
@@ -228,7 +228,7 @@ struct workload *workload_new(struct world *w, int node)
 			wl->parts[wl->parts_n++] = history_part(&wl->history, topic->name, UUID_ZERO, k);
 		}
 	}
-	conn_init(&wl->admin, w, node, "admin");
+	sim_conn_init(&wl->admin, w, node, "admin");
 	wl->admin.cap[API_METADATA] = 13;
 	wl->admin.owner = wl;
 	wl->admin.up = admin_up;
@@ -247,7 +247,7 @@ struct workload *workload_new(struct world *w, int node)
 void workload_free(struct workload *wl)
 {
 	world_off(wl->w, &wl->admin_retry);
-	conn_deinit(&wl->admin);
+	sim_conn_deinit(&wl->admin);
 	for (int i = 0; i < wl->producers_n; i++)
 		wl_producer_free(wl->producers[i]);
 	for (int i = 0; i < wl->readers_n; i++)
@@ -261,7 +261,7 @@ void workload_free(struct workload *wl)
 
 void workload_start(struct workload *wl)
 {
-	conn_open(&wl->admin);
+	sim_conn_open(&wl->admin);
 }
 
 void workload_calm(struct workload *wl)
@@ -327,7 +327,7 @@ void workload_stop(struct workload *wl)
 {
 	world_off(wl->w, &wl->admin_retry);
 	if (wl->admin.state != CONN_OFF)
-		conn_close(&wl->admin);
+		sim_conn_close(&wl->admin);
 	wl->is_created = true; /* the admin does not come back */
 	for (int i = 0; i < wl->producers_n; i++)
 		wl_producer_end(wl->producers[i]);

@@ -51,7 +51,7 @@ static void churn_next(struct sim_event *event)
 	if (c->is_ended || c->wl->w->has_failed)
 		return;
 	if (c->conn.state == CONN_OFF) {
-		conn_open(&c->conn);
+		sim_conn_open(&c->conn);
 	} else if (c->conn.state == CONN_UP && !sim_call_is_out(&c->call)) {
 		/* Resting, it goes no further than to a topic that is there and was read. */
 		if (c->is_resting && c->part && !c->is_deleting && !c->is_creating)
@@ -93,7 +93,7 @@ static void churn_delete(struct wl_churn *c)
 	msg_init(&delete_topics_request_topics_type, &topic);
 	topic.name = STR_NULL;
 	topic.topic_id = c->part->topic_id;
-	if (conn_version(&c->conn, API_DELETE_TOPICS) >= 6) {
+	if (sim_conn_version(&c->conn, API_DELETE_TOPICS) >= 6) {
 		request.topics = &topic;
 		request.topics_n = 1;
 	} else {
@@ -103,7 +103,7 @@ static void churn_delete(struct wl_churn *c)
 	request.timeout_ms = 5000;
 	c->is_deleting = true;
 	c->part->is_gone = true;
-	conn_call(&c->conn, &c->call, API_DELETE_TOPICS, &request, 15000, delete_done);
+	sim_conn_call(&c->conn, &c->call, API_DELETE_TOPICS, &request, 15000, delete_done);
 }
 
 /* --- read --- */
@@ -175,7 +175,7 @@ static void fetch_send(struct wl_churn *c, struct uuid id, void (*done)(struct s
 	topic.partitions_n = 1;
 	part.fetch_offset = c->pos;
 	part.partition_max_bytes = 1 << 20;
-	conn_call(&c->conn, &c->call, API_FETCH, &request, 15000, done);
+	sim_conn_call(&c->conn, &c->call, API_FETCH, &request, 15000, done);
 }
 
 static void churn_read(struct wl_churn *c)
@@ -268,7 +268,7 @@ static void churn_produce(struct wl_churn *c)
 	topic.partition_data_n = 1;
 	part.records = records_mem(scratch_bytes(&bytes));
 	/* Each batch is sent once, whatever comes of it. */
-	conn_call(&c->conn, &c->call, API_PRODUCE, &request, 15000, produce_done);
+	sim_conn_call(&c->conn, &c->call, API_PRODUCE, &request, 15000, produce_done);
 	scratch_deinit(&bytes);
 }
 
@@ -299,7 +299,7 @@ static void churn_create(struct wl_churn *c)
 	topic.num_partitions = 1;
 	topic.replication_factor = 1;
 	c->is_creating = true;
-	conn_call(&c->conn, &c->call, API_CREATE_TOPICS, &request, 15000, create_done);
+	sim_conn_call(&c->conn, &c->call, API_CREATE_TOPICS, &request, 15000, create_done);
 }
 
 /* Metadata names the topic with an id. */
@@ -339,7 +339,7 @@ static void churn_missing(struct wl_churn *c)
 		c->old_id = c->part->topic_id;
 	c->part = NULL;
 	c->is_deleting = false;
-	if (!uuid_is_zero(c->old_id) && conn_version(&c->conn, API_FETCH) >= 13 && world_chance(c->wl->w, 1, 2))
+	if (!uuid_is_zero(c->old_id) && sim_conn_version(&c->conn, API_FETCH) >= 13 && world_chance(c->wl->w, 1, 2))
 		churn_then(c, churn_old_id, 20);
 	else
 		churn_then(c, churn_create, 200);
@@ -379,7 +379,7 @@ static void churn_ask(struct wl_churn *c)
 	request.topics = &topic;
 	request.topics_n = 1;
 	request.allow_auto_topic_creation = false;
-	conn_call(&c->conn, &c->call, API_METADATA, &request, 15000, ask_done);
+	sim_conn_call(&c->conn, &c->call, API_METADATA, &request, 15000, ask_done);
 }
 
 /* --- life --- */
@@ -388,7 +388,7 @@ static void churn_up(struct sim_conn *conn)
 {
 	struct wl_churn *c = conn->owner;
 
-	if (conn_version(conn, API_DELETE_TOPICS) < 0)
+	if (sim_conn_version(conn, API_DELETE_TOPICS) < 0)
 		return; /* a body that cannot delete */
 	churn_then(c, churn_ask, 20);
 }
@@ -407,7 +407,7 @@ struct wl_churn *wl_churn_new(struct workload *wl)
 
 	c->wl = wl;
 	c->step = churn_ask;
-	conn_init(&c->conn, wl->w, wl->node, "churn");
+	sim_conn_init(&c->conn, wl->w, wl->node, "churn");
 	c->conn.cap[API_METADATA] = 13;
 	c->conn.owner = c;
 	c->conn.up = churn_up;
@@ -420,13 +420,13 @@ void wl_churn_free(struct wl_churn *c)
 	if (!c)
 		return;
 	world_off(c->wl->w, &c->next);
-	conn_deinit(&c->conn);
+	sim_conn_deinit(&c->conn);
 	mem_free(c);
 }
 
 void wl_churn_start(struct wl_churn *c)
 {
-	conn_open(&c->conn);
+	sim_conn_open(&c->conn);
 }
 
 void wl_churn_rest(struct wl_churn *c)
@@ -439,7 +439,7 @@ void wl_churn_end(struct wl_churn *c)
 	c->is_ended = true;
 	world_off(c->wl->w, &c->next);
 	if (c->conn.state != CONN_OFF)
-		conn_close(&c->conn);
+		sim_conn_close(&c->conn);
 }
 
 bool wl_churn_is_resting(const struct wl_churn *c)

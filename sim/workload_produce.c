@@ -129,7 +129,7 @@ static void producer_ask_id(struct wl_producer *p)
 	msg_init(&init_producer_id_request_type, &request);
 	request.transactional_id = STR_NULL;
 	request.transaction_timeout_ms = INT32_MAX;
-	conn_call(&p->conn, &p->id_call, API_INIT_PRODUCER_ID, &request, 10000, id_done);
+	sim_conn_call(&p->conn, &p->id_call, API_INIT_PRODUCER_ID, &request, 10000, id_done);
 }
 
 /* --- batches --- */
@@ -364,7 +364,7 @@ static void producer_send(struct wl_producer *p, struct wl_produce_call *pc)
 		pc->batches[i]->was_sent = true;
 	}
 	pc->batches_n = n;
-	conn_call(&p->conn, &pc->call, API_PRODUCE, &request, 20000, p->acks ? produce_done : NULL);
+	sim_conn_call(&p->conn, &pc->call, API_PRODUCE, &request, 20000, p->acks ? produce_done : NULL);
 	if (p->acks)
 		return;
 	for (int i = 0; i < n; i++)
@@ -381,7 +381,7 @@ static void producer_retry(struct sim_event *event)
 	if (p->is_ended)
 		return;
 	if (p->conn.state == CONN_OFF)
-		conn_open(&p->conn);
+		sim_conn_open(&p->conn);
 	else
 		producer_pump(p);
 }
@@ -431,7 +431,7 @@ static void producer_up(struct sim_conn *conn)
 {
 	struct wl_producer *p = conn->owner;
 
-	if (conn_version(conn, API_PRODUCE) < 0 || conn_version(conn, API_INIT_PRODUCER_ID) < 0) {
+	if (sim_conn_version(conn, API_PRODUCE) < 0 || sim_conn_version(conn, API_INIT_PRODUCER_ID) < 0) {
 		world_fail(p->wl->w, "Produce or InitProducerId is not offered");
 		return;
 	}
@@ -461,7 +461,7 @@ struct wl_producer *wl_producer_new(struct workload *wl, int id)
 	p->acks = p->is_idempotent || world_chance(w, 1, 2) ? -1 : 1;
 	if (!p->is_idempotent && world_chance(w, w->opt.acks0_pct, 100))
 		p->acks = 0;
-	conn_init(&p->conn, w, wl->node, p->name);
+	sim_conn_init(&p->conn, w, wl->node, p->name);
 	p->conn.owner = p;
 	p->conn.up = producer_up;
 	p->conn.down = producer_down;
@@ -476,7 +476,7 @@ void wl_producer_free(struct wl_producer *p)
 {
 	world_off(p->wl->w, &p->retry);
 	world_off(p->wl->w, &p->tick);
-	conn_deinit(&p->conn);
+	sim_conn_deinit(&p->conn);
 	session_end(p);
 	compress_ctx_deinit(&p->ctx);
 	mem_free(p);
@@ -484,7 +484,7 @@ void wl_producer_free(struct wl_producer *p)
 
 void wl_producer_start(struct wl_producer *p)
 {
-	conn_open(&p->conn);
+	sim_conn_open(&p->conn);
 	world_after(p->wl->w, &p->tick, world_draw_us(p->wl->w, p->wl->w->opt.gap_us), producer_tick);
 }
 
@@ -498,7 +498,7 @@ void wl_producer_end(struct wl_producer *p)
 	p->is_stopped = true;
 	p->is_ended = true;
 	if (p->conn.state != CONN_OFF)
-		conn_close(&p->conn);
+		sim_conn_close(&p->conn);
 }
 
 void wl_producer_calm(struct wl_producer *p)

@@ -264,7 +264,7 @@ static void reader_fetch(struct wl_reader *r)
 	}
 	request.topics = topics;
 	request.topics_n = n;
-	conn_call(&r->conn, &r->call, API_FETCH, &request, r->max_wait_ms + 20000, fetch_done);
+	sim_conn_call(&r->conn, &r->call, API_FETCH, &request, r->max_wait_ms + 20000, fetch_done);
 }
 
 static void reader_retry(struct sim_event *event)
@@ -274,7 +274,7 @@ static void reader_retry(struct sim_event *event)
 	if (r->is_ended)
 		return;
 	if (r->conn.state == CONN_OFF)
-		conn_open(&r->conn);
+		sim_conn_open(&r->conn);
 	else if (r->conn.state == CONN_UP && !sim_call_is_out(&r->call))
 		reader_fetch(r);
 }
@@ -283,14 +283,14 @@ static void reader_up(struct sim_conn *conn)
 {
 	struct wl_reader *r = conn->owner;
 
-	if (conn_version(conn, API_FETCH) < 0) {
+	if (sim_conn_version(conn, API_FETCH) < 0) {
 		world_fail(r->wl->w, "Fetch is not offered");
 		return;
 	}
 	for (int i = 0; i < r->wl->parts_n; i++)
 		r->positions[i].hw = -1;
 	/* Sessions outlive connections; a client that starts anew asks for another. */
-	if (world_chance(r->wl->w, 1, 2) || conn_version(conn, API_FETCH) < 7)
+	if (world_chance(r->wl->w, 1, 2) || sim_conn_version(conn, API_FETCH) < 7)
 		session_drop(r);
 	reader_fetch(r);
 }
@@ -313,7 +313,7 @@ struct wl_reader *wl_reader_new(struct workload *wl, int id)
 	r->wl = wl;
 	r->id = id;
 	snprintf(r->name, sizeof(r->name), "reader%d", id);
-	conn_init(&r->conn, wl->w, wl->node, r->name);
+	sim_conn_init(&r->conn, wl->w, wl->node, r->name);
 	r->conn.owner = r;
 	r->conn.up = reader_up;
 	r->conn.down = reader_down;
@@ -326,14 +326,14 @@ struct wl_reader *wl_reader_new(struct workload *wl, int id)
 void wl_reader_free(struct wl_reader *r)
 {
 	world_off(r->wl->w, &r->retry);
-	conn_deinit(&r->conn);
+	sim_conn_deinit(&r->conn);
 	compress_ctx_deinit(&r->ctx);
 	mem_free(r);
 }
 
 void wl_reader_start(struct wl_reader *r)
 {
-	conn_open(&r->conn);
+	sim_conn_open(&r->conn);
 }
 
 void wl_reader_end(struct wl_reader *r)
@@ -341,7 +341,7 @@ void wl_reader_end(struct wl_reader *r)
 	r->is_ended = true;
 	world_off(r->wl->w, &r->retry);
 	if (r->conn.state != CONN_OFF)
-		conn_close(&r->conn);
+		sim_conn_close(&r->conn);
 }
 
 void wl_reader_calm(struct wl_reader *r)

@@ -127,7 +127,7 @@ static void verify_fetch(struct wl_verify *v)
 	p.partition = part->index;
 	p.fetch_offset = v->pos;
 	p.partition_max_bytes = 1 << 20;
-	conn_call(&v->conn, &v->call, API_FETCH, &request, 20000, fetch_done);
+	sim_conn_call(&v->conn, &v->call, API_FETCH, &request, 20000, fetch_done);
 }
 
 static void offsets_done(struct sim_call *call)
@@ -171,7 +171,7 @@ static void verify_ask_end(struct wl_verify *v)
 	topic.partitions_n = 1;
 	p.partition_index = part->index;
 	p.timestamp = -1;
-	conn_call(&v->conn, &v->call, API_LIST_OFFSETS, &request, 20000, offsets_done);
+	sim_conn_call(&v->conn, &v->call, API_LIST_OFFSETS, &request, 20000, offsets_done);
 }
 
 static void verify_next(struct wl_verify *v)
@@ -205,7 +205,7 @@ static void verify_retry(struct sim_event *event)
 	if (v->is_ended || v->is_done)
 		return;
 	if (v->conn.state == CONN_OFF)
-		conn_open(&v->conn);
+		sim_conn_open(&v->conn);
 	else
 		verify_next(v);
 }
@@ -230,7 +230,7 @@ struct wl_verify *wl_verify_new(struct workload *wl)
 	v->wl = wl;
 	v->end = -1;
 	v->retry.fire = verify_retry;
-	conn_init(&v->conn, wl->w, wl->node, "verify");
+	sim_conn_init(&v->conn, wl->w, wl->node, "verify");
 	for (int i = 0; i <= API_KEY_MAX; i++) {
 		const struct api *api = api_find((int16_t)i);
 
@@ -239,7 +239,7 @@ struct wl_verify *wl_verify_new(struct workload *wl)
 	v->conn.owner = v;
 	v->conn.up = verify_up;
 	v->conn.down = verify_down;
-	conn_open(&v->conn);
+	sim_conn_open(&v->conn);
 	return v;
 }
 
@@ -248,7 +248,7 @@ void wl_verify_free(struct wl_verify *v)
 	if (!v)
 		return;
 	world_off(v->wl->w, &v->retry);
-	conn_deinit(&v->conn);
+	sim_conn_deinit(&v->conn);
 	compress_ctx_deinit(&v->ctx);
 	mem_free(v);
 }
@@ -263,5 +263,5 @@ void wl_verify_end(struct wl_verify *v)
 	v->is_ended = true;
 	world_off(v->wl->w, &v->retry);
 	if (v->conn.state != CONN_OFF)
-		conn_close(&v->conn);
+		sim_conn_close(&v->conn);
 }
