@@ -406,7 +406,7 @@ static bool load_index_is_plausible(struct log_load *load, struct fs *fs, struct
 	struct fs_stat stat, time_stat;
 	char path[FS_PATH_MAX];
 	struct index_entry last;
-	struct time_entry last_time;
+	struct time_entry last_time, before = {-1, 0};
 	fs_file file;
 	bool good = true;
 
@@ -431,7 +431,9 @@ static bool load_index_is_plausible(struct log_load *load, struct fs *fs, struct
 	if (segment_open_file(fs, load->path, segment->base, ".timeindex", FS_READ, &file))
 		return false;
 	good = !time_index_read(fs, file, segment->base, segment->time_index_n - 1, &last_time) &&
-	       last_time.timestamp_ms >= 0 && last_time.offset >= segment->base &&
+	       (segment->time_index_n < 2 ||
+		!time_index_read(fs, file, segment->base, segment->time_index_n - 2, &before)) &&
+	       last_time.timestamp_ms > before.timestamp_ms && last_time.offset >= segment->base &&
 	       last_time.offset < segment->next_offset;
 	fs_close(fs, file);
 	segment->max_timestamp_ms = last_time.timestamp_ms;

@@ -69,6 +69,7 @@ static enum err segment_check_start(struct segment_check *check, int64_t from_of
 	struct segment *segment = check->segment;
 	struct index_entry entry = {0, 0};
 	uint32_t good = 0, time_good = 0;
+	int64_t time_size = 0;
 	enum err err = ERR_NONE;
 
 	check->last_time = (struct time_entry){-1, -1};
@@ -90,6 +91,8 @@ static enum err segment_check_start(struct segment_check *check, int64_t from_of
 	check->start = entry.pos;
 	err = time_index_check(check->fs, check->time_index, segment->base, INT64_MAX, &time_good);
 	if (!err)
+		err = check->fs->ops->file_size(check->fs, check->time_index, &time_size);
+	if (!err)
 		err = time_index_count_offset(check->fs, check->time_index, segment->base, time_good, entry.offset,
 					      &check->time_kept_n);
 	if (!err && check->time_kept_n)
@@ -99,10 +102,13 @@ static enum err segment_check_start(struct segment_check *check, int64_t from_of
 		return err;
 	segment->max_timestamp_ms = check->last_time.timestamp_ms;
 	segment->max_timestamp_offset = check->last_time.offset;
-	/* Without its partner of the time index the greatest timestamp before the entry is not known. */
-	if (check->time_kept_n == 0 && check->kept_n > 0) {
-		check->kept_n = 0;
+	/* Entries of the time index are written before their partners of the index. Where it was damaged all the same the
+	 * greatest timestamp before the entry is not known. */
+	if (check->time_kept_n == 0 || time_size % TIME_ENTRY_LEN) {
+		check->kept_n = check->time_kept_n = 0;
 		check->start = 0;
+		check->last_time = (struct time_entry){-1, -1};
+		segment->max_timestamp_ms = segment->max_timestamp_offset = -1;
 	}
 	return ERR_NONE;
 }
@@ -169,6 +175,17 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 	return err;
 }
 
+/* The entry that a roll forces: the greatest timestamp of a segment that is not the last must be found in its index. */
+static void segment_check_seal(struct segment_check *check)
+{
+	struct time_entry time = {check->segment->max_timestamp_ms, check->segment->max_timestamp_offset};
+
+	if (time.timestamp_ms <= check->last_time.timestamp_ms)
+		return;
+	vec_push(&check->times, time);
+	check->last_time = time;
+}
+
 static enum err index_write_tail(struct fs *fs, fs_file file, const uint8_t *p, size_t len, int64_t at)
 {
 	int64_t size;
@@ -217,6 +234,8 @@ enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t 
 		err = segment_check_start(&check, from_offset);
 	if (!err)
 		err = segment_check_walk(&check, crc_from, ret_is_bad);
+	if (!err && at + 1 < load->segments.list.n)
+		segment_check_seal(&check);
 	if (!err)
 		err = segment_check_write(&check);
 	load->bytes_since_index = check.bytes_since_index;

@@ -119,15 +119,16 @@ static enum err index_write_one(struct fs *fs, const char *path, int64_t base, c
 	return err;
 }
 
+/* The time index first: what it knows of the batches before an index entry is never missing. */
 enum err index_write_run(const struct index_write *write, struct fs *fs, const char *path)
 {
 	size_t len = (size_t)write->n * INDEX_ENTRY_LEN;
-	enum err err = index_write_one(fs, path, write->base, ".index", write->bytes, len,
-				       (int64_t)write->first * INDEX_ENTRY_LEN);
+	enum err err = index_write_one(fs, path, write->base, ".timeindex", write->bytes ? write->bytes + len : NULL,
+				       (size_t)write->time_n * TIME_ENTRY_LEN, (int64_t)write->time_first * TIME_ENTRY_LEN);
 
 	if (!err)
-		err = index_write_one(fs, path, write->base, ".timeindex", write->bytes ? write->bytes + len : NULL,
-				      (size_t)write->time_n * TIME_ENTRY_LEN, (int64_t)write->time_first * TIME_ENTRY_LEN);
+		err = index_write_one(fs, path, write->base, ".index", write->bytes, len,
+				      (int64_t)write->first * INDEX_ENTRY_LEN);
 	return err;
 }
 

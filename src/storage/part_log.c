@@ -328,8 +328,10 @@ static void truncate_job_done(struct io_op *op)
 		} else {
 			log_drop_contents(log);
 			log_take_load(log, &job->load);
-			/* The cut was synced; what lies before it may not be. */
+			/* It was synced before it was cut, and the cut was. */
 			log->pub.durable = log->pub.appended;
+			log->dirty_base = log->pub.appended.segment_base;
+			log->sync_to = -1;
 			log->pub.producers.map_end_offset = log->pub.end;
 			log_tell(log);
 		}
