@@ -356,7 +356,7 @@ static void shard_check_idle(struct timer *timer)
 	reactor_timer(shard->reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
 
-enum err shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor)
+void shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor)
 {
 	uint64_t seed = reactor->node->hash_seed;
 
@@ -376,7 +376,6 @@ enum err shard_init(struct shard *shard, struct broker *broker, struct reactor *
 	shard->sessions = fetch_sessions_new(shard);
 	shard->producer_ids = producer_ids_new(shard);
 	reactor_timer(reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
-	return ERR_NONE;
 }
 
 void shard_stop(struct shard *shard)
@@ -412,6 +411,8 @@ bool shard_is_closed(const struct shard *shard)
 	struct shard_topic *topic;
 
 	if (shard->conns_n > 0 || shard->requests_n > 0 || !list_is_empty(&shard->closing))
+		return false;
+	if (!storage_is_idle(&shard->storage))
 		return false;
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {

@@ -78,11 +78,13 @@ static void log_release(struct log_impl *log)
 void log_ref(struct log_impl *log)
 {
 	log->refs++;
+	core_of(log->pub.storage)->works++;
 }
 
 void log_unref(struct log_impl *log)
 {
 	CHECK_OP(log->refs, >, 0);
+	core_of(log->pub.storage)->works--;
 	if (--log->refs == 0 && log->is_zombie)
 		log_release(log);
 }

@@ -75,9 +75,9 @@ struct storage {
 };
 
 void storage_init(struct storage *storage, struct reactor *reactor, const struct storage_options *options);
-/* Every log must be freed before. */
+/* Every log must be freed before, and storage_is_idle. */
 void storage_deinit(struct storage *storage);
-/* No work of this storage is under way besides that of its logs: storage_deinit may be called once they are freed. */
+/* No work is under way, of logs that are freed or deleted neither. */
 bool storage_is_idle(const struct storage *storage);
 /* Before any log. */
 struct storage_dir *storage_add_dir(struct storage *storage, const char *path, struct uuid id,
