@@ -26,7 +26,7 @@
 #include "replay.h"
 #include "shard.h"
 #include "snapshot_file.h"
-#include "topic_settings.h"
+#include "topic_describe.h"
 
 enum io_state { CIO_CLOSED, CIO_OPENING, CIO_LOADING, CIO_ELECTING, CIO_LEADING, CIO_CLOSING, CIO_FAILED };
 
@@ -535,6 +535,18 @@ static enum err controller_io_check_configs(void *ctx, const struct controller_c
 	return err;
 }
 
+static void controller_io_effective_configs(void *ctx, const struct controller_config *configs, size_t n,
+					    struct arena *arena, struct create_topics_response_topics_configs **ret,
+					    int32_t *ret_n)
+{
+	struct controller_io *io = ctx;
+	struct config_entry *entries = ARENA_NEW_N(arena, struct config_entry, n);
+
+	for (size_t i = 0; i < n; i++)
+		entries[i] = (struct config_entry){configs[i].name, configs[i].value};
+	topic_describe_new(io->broker, io->controller.latest, (struct config_layer){entries, n}, arena, ret, ret_n);
+}
+
 struct bootstrap_op {
 	struct controller_op op;
 	struct controller_records records;
@@ -594,6 +606,7 @@ static void controller_io_lead(struct controller_io *io)
 		.min_insync_replicas = config->min_insync_replicas,
 		.delete_topic_enable = config->delete_topic_enable,
 		.check_configs = controller_io_check_configs,
+		.effective_configs = controller_io_effective_configs,
 		.config_ctx = io,
 	};
 

@@ -44,7 +44,7 @@ enum err metadata_store_format(struct fs *fs, const char *dir, const struct raft
 	enum err err;
 
 	format_bootstrap_records(metadata_version, &arena, &records);
-	err = snapshot_file_encode_records(records.values.v, records.values.n, wall_ms, 0, 0, NULL, &content);
+	err = snapshot_file_encode_records(records.values.v, records.values.n, wall_ms, 0, 0, 0, NULL, &content);
 	CHECK_OP(err, ==, ERR_NONE);
 	snprintf(path, sizeof(path), "%s/bootstrap.checkpoint", dir);
 	err = metadata_write(fs, path, content);
@@ -53,7 +53,7 @@ enum err metadata_store_format(struct fs *fs, const char *dir, const struct raft
 		err = fs_mkdir_all(fs, path);
 	}
 	if (!err) {
-		err = snapshot_file_encode_records(NULL, 0, wall_ms, 0, 1, voters, &content);
+		err = snapshot_file_encode_records(NULL, 0, wall_ms, wall_ms, 0, 1, voters, &content);
 		CHECK_OP(err, ==, ERR_NONE);
 		snapshot_file_name(0, 0, name);
 		metadata_path(path, sizeof(path), dir, name);
@@ -135,6 +135,7 @@ static enum err metadata_load_snapshot(struct metadata_load *load, struct fs *fs
 		load->kraft_version = info.kraft_version;
 		load->voters = info.voters;
 		load->has_voters = info.has_voters;
+		load->voters_in_log = info.has_voters && offset > 0;
 	}
 	image_unref(empty);
 	return err;

@@ -70,7 +70,7 @@ void image_wait_start(struct shard *shard, struct image_wait *wait, int64_t offs
 		      void (*done)(struct image_wait *, bool));
 
 
-enum err shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor) MUST_USE;
+void shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor);
 void shard_deinit(struct shard *shard);
 /* After storage_init: what a directory of this shard does is logged and told to the other shards. */
 void shard_watch_dirs(struct shard *shard);
