@@ -242,6 +242,7 @@ static enum err part_append(struct stub *stub, struct stub_part *part, struct by
 	copy = mem_alloc(in.len);
 	memcpy(copy, in.p, in.len);
 	batch_set_base_offset(copy, part->end);
+	batch_set_leader_epoch(copy, 0);
 	err = fs_pwrite_all(stub->fs, part->file, copy, in.len, part->size);
 	mem_free(copy);
 	if (!err && stub->synced && !FAULT(skip_sync))

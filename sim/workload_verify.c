@@ -3,12 +3,22 @@
  * The last reading: each partition from its start to its end, by a client that speaks the newest versions, partition
  * after partition. Everything that was acknowledged or ever seen has to be there.
  *
- *      connect --> [ListOffsets latest --> Fetch until the end is reached] per partition --> done
+ *      connect --> [ListOffsets latest --> Fetch until the end is reached --> OffsetForLeaderEpoch] per partition --> done
+ *
+ * The leader epochs that stand in the batches never go down, and for each the broker knows where it ended.
  */
 #include "msg/fetch.h"
 #include "msg/list_offsets.h"
+#include "msg/offset_for_leader_epoch.h"
 #include "record.h"
 #include "workload.h"
+
+#define VERIFY_EPOCHS_MAX 8 /* asked for per partition, the newest */
+
+struct verify_epoch {
+	int32_t epoch;
+	int64_t start;
+};
 
 struct wl_verify {
 	struct workload *wl;
@@ -21,6 +31,8 @@ struct wl_verify {
 	int64_t end; /* -1: not asked */
 	int64_t asked_ns; /* for the end */
 	int stuck_n; /* answers in a row that brought nothing */
+	VEC(struct verify_epoch) epochs; /* as they stand in the batches */
+	size_t epoch_at;                 /* the next to ask for */
 	bool is_done;
 	bool is_ended;
 };
@@ -48,6 +60,21 @@ static void verify_record(struct wl_verify *v, const struct record *record, int6
 	v->pos = record->offset + 1;
 }
 
+static void verify_epoch_of(struct wl_verify *v, const struct batch_info *batch)
+{
+	const struct verify_epoch *last = v->epochs.n ? &v->epochs.v[v->epochs.n - 1] : NULL;
+
+	if (last && batch->leader_epoch == last->epoch)
+		return;
+	if (batch->leader_epoch < 0 || (last && batch->leader_epoch < last->epoch)) {
+		world_fail(v->wl->w, "%s-%d offset %lld: leader epoch %d after %d", verify_part(v)->topic,
+			   verify_part(v)->index, (long long)batch->base_offset, batch->leader_epoch,
+			   last ? last->epoch : -1);
+		return;
+	}
+	vec_push(&v->epochs, ((struct verify_epoch){batch->leader_epoch, batch->base_offset}));
+}
+
 static void verify_bytes(struct wl_verify *v, struct bytes in, int64_t hw)
 {
 	struct batch_iter it = batch_iter_of(in, BATCH_CHECK_CRC);
@@ -59,6 +86,7 @@ static void verify_bytes(struct wl_verify *v, struct bytes in, int64_t hw)
 		struct record record;
 		struct bytes payload;
 
+		verify_epoch_of(v, &batch);
 		if (batch_payload(&batch, &v->ctx, &plain, &payload) != ERR_NONE) {
 			world_fail(v->wl->w, "the last reading found a batch that cannot be read");
 		} else {
@@ -174,6 +202,72 @@ static void verify_ask_end(struct wl_verify *v)
 	sim_conn_call(&v->conn, &v->call, API_LIST_OFFSETS, &request, 20000, offsets_done);
 }
 
+static void epoch_done(struct sim_call *call)
+{
+	struct wl_verify *v = container_of(call, struct wl_verify, call);
+	const struct offset_for_leader_epoch_response *response = call->response;
+	const struct offset_for_leader_epoch_response_topics_partitions *got;
+	int64_t expected;
+
+	if (call->err)
+		return;
+	if (response->topics_n != 1 || response->topics[0].partitions_n != 1) {
+		world_fail(v->wl->w, "OffsetForLeaderEpoch of one partition answers %d topics", response->topics_n);
+		return;
+	}
+	got = &response->topics[0].partitions[0];
+	if (got->error_code) {
+		if (!workload_bad_error(v->wl, "OffsetForLeaderEpoch", got->error_code))
+			verify_again(v);
+		return;
+	}
+	expected = v->epoch_at + 1 < v->epochs.n ? v->epochs.v[v->epoch_at + 1].start : v->pos;
+	/* The log may have grown a little by requests without acknowledgement. */
+	if (got->leader_epoch != v->epochs.v[v->epoch_at].epoch ||
+	    (v->epoch_at + 1 < v->epochs.n ? got->end_offset != expected : got->end_offset < expected)) {
+		world_fail(v->wl->w, "%s-%d: leader epoch %d ends at %lld, OffsetForLeaderEpoch says epoch %d, %lld",
+			   verify_part(v)->topic, verify_part(v)->index, v->epochs.v[v->epoch_at].epoch,
+			   (long long)expected, got->leader_epoch, (long long)got->end_offset);
+		return;
+	}
+	v->epoch_at++;
+	verify_next(v);
+}
+
+static void verify_ask_epoch(struct wl_verify *v)
+{
+	const struct hist_part *part = verify_part(v);
+	struct offset_for_leader_epoch_request_topics topic;
+	struct offset_for_leader_epoch_request_topics_partitions p;
+	struct offset_for_leader_epoch_request request;
+
+	msg_init(&offset_for_leader_epoch_request_type, &request);
+	msg_init(&offset_for_leader_epoch_request_topics_type, &topic);
+	msg_init(&offset_for_leader_epoch_request_topics_partitions_type, &p);
+	request.replica_id = -1;
+	request.topics = &topic;
+	request.topics_n = 1;
+	topic.topic = str_of(part->topic);
+	topic.partitions = &p;
+	topic.partitions_n = 1;
+	p.partition = part->index;
+	p.leader_epoch = v->epochs.v[v->epoch_at].epoch;
+	sim_conn_call(&v->conn, &v->call, API_OFFSET_FOR_LEADER_EPOCH, &request, 20000, epoch_done);
+}
+
+/* The partition was read. True when nothing is left to ask. */
+static bool verify_epochs(struct wl_verify *v)
+{
+	if (sim_conn_version(&v->conn, API_OFFSET_FOR_LEADER_EPOCH) < 0)
+		return true;
+	if (v->epoch_at + VERIFY_EPOCHS_MAX < v->epochs.n)
+		v->epoch_at = v->epochs.n - VERIFY_EPOCHS_MAX;
+	if (v->epoch_at >= v->epochs.n)
+		return true;
+	verify_ask_epoch(v);
+	return false;
+}
+
 static void verify_next(struct wl_verify *v)
 {
 	struct workload *wl = v->wl;
@@ -181,11 +275,14 @@ static void verify_next(struct wl_verify *v)
 	if (wl->w->has_failed || v->is_ended || v->conn.state != CONN_UP || sim_call_is_out(&v->call))
 		return;
 	while (v->end >= 0 && v->pos >= v->end) {
+		if (!verify_epochs(v))
+			return;
 		history_finish_part(&wl->history, verify_part(v), v->end, v->asked_ns);
 		v->at++;
 		v->pos = 0;
 		v->end = -1;
 		v->stuck_n = 0;
+		v->epochs.n = v->epoch_at = 0;
 	}
 	if (v->at == wl->parts_n + (wl->churn && wl_churn_part(wl->churn) && !wl_churn_part(wl->churn)->is_gone)) {
 		v->is_done = true;
@@ -250,6 +347,7 @@ void wl_verify_free(struct wl_verify *v)
 	world_off(v->wl->w, &v->retry);
 	sim_conn_deinit(&v->conn);
 	compress_ctx_deinit(&v->ctx);
+	vec_deinit(&v->epochs);
 	mem_free(v);
 }
 
