@@ -3,12 +3,17 @@
  * KRaft: Raft over one partition, pull based (KIP-595, KIP-853). Pure: events in, actions out; the glue does the I/O in
  * the order of the actions and reports back. One voter works now; a quorum of more is refused at raft_init with a text.
  *
- *    UNATTACHED --vote for itself persisted--> CANDIDATE --majority--> LEADER --resign, superseded--> RESIGNED
+ *    UNATTACHED --vote for itself persisted--> CANDIDATE --majority--> LEADER --resign--> RESIGNED
+ *         |                                        |                                        ^
+ *         +----------------------------------------+--------------resign--------------------+
  *
- *   1 election safety: at most one leader per epoch; the vote is persisted before it counts
- *   2 a leader appends only in its own epoch; the first record of an epoch is a LeaderChange
+ *   1 election safety: at most one leader per epoch; an epoch is above every one in quorum-state and in the log, and the
+ *     vote is persisted before it counts
+ *   2 a leader appends only in its own epoch; the first record of an epoch is a LeaderChange. When the log loses it
+ *     (raft_append_failed), it is appended again before anything else
  *   3 the high watermark counts durable offsets only, never goes back, and is exposed once it has passed the start of the
  *     leader's epoch
+ *   4 RESIGNED is the end: only a new raft_init stands for election again
  */
 #ifndef RAFT_RAFT_H
 #define RAFT_RAFT_H
@@ -33,17 +38,20 @@ struct raft_voter {
 	int16_t kraft_version_min, kraft_version_max;
 };
 
+/* Texts are borrowed, except in what raft_voters_decode gave: there they lie in `texts`. */
 struct raft_voters {
 	VEC(struct raft_voter) voters;
+	char *texts;
 };
 void raft_voters_deinit(struct raft_voters *voters);
-/* The value of a KRaftVoters control record. */
+/* The value of a KRaftVoters control record. ERR_CORRUPT_FILE with a text. */
 enum err raft_voters_decode(struct bytes value, struct raft_voters *ret, struct err_text *text) MUST_USE;
+struct bytes raft_voters_encode(const struct raft_voters *voters, struct arena *arena);
 
-/* The file quorum-state. */
+/* The file quorum-state. A node that leads is written as leader_id with no vote, one that voted without a leader. */
 struct quorum_state {
 	int data_version;          /* 0 static voters, 1 dynamic */
-	struct str cluster_id;     /* version 0 writes it empty */
+	struct str cluster_id;     /* version 0, which writes it empty */
 	int32_t leader_id;         /* -1 none */
 	int32_t leader_epoch;
 	int32_t voted_id;          /* -1 none */
@@ -51,7 +59,9 @@ struct quorum_state {
 	VEC(int32_t) current_voters; /* version 0 */
 };
 void quorum_state_deinit(struct quorum_state *state);
+/* ERR_CORRUPT_FILE for anything but such a file of version 0 or 1. cluster_id lies in the arena. */
 enum err quorum_state_parse(struct bytes text, struct quorum_state *ret, struct arena *arena) MUST_USE;
+/* As Kafka writes it: one line without an end. */
 struct bytes quorum_state_encode(const struct quorum_state *state, struct arena *arena);
 
 enum raft_role { RAFT_UNATTACHED, RAFT_CANDIDATE, RAFT_LEADER, RAFT_RESIGNED };
@@ -61,7 +71,7 @@ struct raft_init {
 	struct uuid directory_id;
 	int16_t kraft_version;              /* 0 static, 1 dynamic */
 	const struct raft_voters *voters;   /* from checkpoint or log, else static configuration */
-	bool voters_in_log;                 /* a KRaftVoters record is in the log already */
+	bool voters_in_log;                 /* the voters come from the log, or from a snapshot of it other than 0-0 */
 	const struct quorum_state *persisted; /* NULL: no file */
 	int64_t log_end_offset;
 	int32_t log_last_epoch;
@@ -82,7 +92,7 @@ struct raft_action {
 	int32_t epoch;
 	int64_t offset;
 	struct quorum_state *state; /* the raft's */
-	struct bytes batch;         /* memory of the raft until the next raft_next */
+	struct bytes batch;         /* memory of the raft until raft_appended */
 };
 
 struct raft {
@@ -98,18 +108,24 @@ struct raft {
 	void *priv;
 };
 
+/* Keeps nothing of `init`. ERR_NOT_SUPPORTED for a quorum that this build cannot serve, ERR_CORRUPT_FILE for epochs that
+ * cannot be; the text says what to do. Then nothing is to be freed. */
 enum err raft_init(struct raft *raft, const struct raft_init *init, struct err_text *text) MUST_USE;
 void raft_deinit(struct raft *raft);
-/* The next thing to do; RAFT_NO_ACTION when there is none. */
+/* The next thing to do, in the order in which things must happen; RAFT_NO_ACTION when there is none now. After
+ * RAFT_PERSIST and RAFT_APPEND there is none until the report. */
 struct raft_action raft_next(struct raft *raft);
+/* now_ms is wall time, for the control records to come. */
 void raft_tick(struct raft *raft, int64_t now_ms);
+/* What RAFT_PERSIST gave is durable. */
 void raft_persisted(struct raft *raft);
-/* The log ends at end_offset (control batches and records alike). */
+/* The log of this leader ends at end_offset (control batches and records alike). */
 void raft_appended(struct raft *raft, int64_t end_offset);
 /* Everything below is synced. */
 void raft_durable(struct raft *raft, int64_t offset);
-/* An append failed: the log ends at end_offset again. */
+/* An append failed: the log ends at end_offset again, at or above the high watermark. */
 void raft_append_failed(struct raft *raft, int64_t end_offset);
+/* Stop leading, or standing for election: nothing more is committed. */
 void raft_resign(struct raft *raft);
 
 #endif
