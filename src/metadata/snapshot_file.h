@@ -21,15 +21,17 @@ struct snapshot_info {
 	int64_t records_n;
 };
 
-/* kraft_version 0: voters may be NULL. Memory is the caller's (mem_free of ret->p). */
+/* kraft_version 0: voters may be NULL. Memory is the caller's (mem_free of ret->p). ERR_BUSY within a metadata
+ * transaction; ERR_TOO_LARGE above 1 GiB. */
 enum err snapshot_file_encode(const struct image *image, int16_t kraft_version, const struct raft_voters *voters,
 			      struct bytes *ret) MUST_USE;
-/* A file of given records (bootstrap, 0-0 checkpoint). */
+/* A file of given records (bootstrap, 0-0 checkpoint). last_log_timestamp_ms is for the header: Kafka gives 0 in
+ * bootstrap.checkpoint and the time of formatting in 0-0. */
 enum err snapshot_file_encode_records(const struct bytes *records, size_t records_n, int64_t timestamp_ms,
-				      int32_t epoch, int16_t kraft_version, const struct raft_voters *voters,
-				      struct bytes *ret) MUST_USE;
-/* Checks everything; calls fn with each record value. Truncated, damaged or foreign files are ERR_CORRUPT_FILE with a
- * text. */
+				      int64_t last_log_timestamp_ms, int32_t epoch, int16_t kraft_version,
+				      const struct raft_voters *voters, struct bytes *ret) MUST_USE;
+/* Checks everything; calls fn with each record value, in order, and ends with its first error. Truncated, damaged or
+ * foreign files are ERR_CORRUPT_FILE with a text; fn may have seen records by then. */
 enum err snapshot_file_decode(struct bytes file, image_record_fn *fn, void *ctx, struct snapshot_info *ret,
 			      struct err_text *text) MUST_USE;
 /* "00000000000000000012-0000000003.checkpoint" and back. */
