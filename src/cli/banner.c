@@ -33,8 +33,8 @@ static void banner_listeners(const struct broker *broker, FILE *out)
 		if (acceptor->kind != API_BROKER || str_eq(acceptor->name, before))
 			continue;
 		before = acceptor->name;
-		fprintf(out, "  Kafka            %s%.*s%s:%u", has_colon ? "[" : "", STR_ARGS(host), has_colon ? "]" : "",
-			acceptor->advertised_port);
+		fprintf(out, "  Kafka            %s%.*s%s:%u", has_colon ? "[" : "", STR_ARGS(host),
+			has_colon ? "]" : "", acceptor->advertised_port);
 		if (!str_eq_c(acceptor->name, "PLAINTEXT"))
 			fprintf(out, "   listener %.*s", STR_ARGS(acceptor->name));
 		fprintf(out, "%s\n", banner_is_local(broker, acceptor) ? "   (this computer only)" : "");

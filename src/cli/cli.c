@@ -41,7 +41,7 @@ int cli_distance(const char *a, const char *b)
 /* Near enough to be a slip of the finger. */
 static bool cli_is_near(const char *a, const char *b)
 {
-	return cli_distance(a, b) <= (strlen(b) > 4 ? 2 : 1);
+	return cli_distance(a, b) <= (strlen(b) > 3 ? 2 : 1);
 }
 
 const struct cli_value *cli_value(const struct cli_run *run, const char *name)
@@ -122,7 +122,8 @@ static int cli_match(const struct cli_command *command, int argc, char **argv)
 	}
 }
 
-static const struct cli_command *cli_find(const struct cli_program *program, int argc, char **argv, int *ret_words_n)
+static const struct cli_command *cli_find(const struct cli_program *program, int argc, char **argv,
+					  int *ret_words_n)
 {
 	for (int i = 0; i < program->commands_n; i++) {
 		int words_n = cli_match(&program->commands[i], argc, argv);
@@ -194,7 +195,8 @@ static enum cli_exit cli_take(struct cli_run *run, int index, const char *text)
 			return cli_wrong(run, "--%s is empty", option->name);
 		break;
 	case CLI_NUMBER:
-		if (parse_i64(str_of(text), &value->number) || value->number < option->min || value->number > option->max)
+		if (parse_i64(str_of(text), &value->number) || value->number < option->min ||
+		    value->number > option->max)
 			return cli_wrong(run, "--%s takes a number from %lld to %lld, not \"%s\"", option->name,
 					 (long long)option->min, (long long)option->max, text);
 		break;
@@ -237,9 +239,9 @@ static bool cli_read(struct cli_run *run, int argc, char **argv, enum cli_exit *
 
 	CHECK_OP(command->options_n, <=, CLI_OPTIONS_MAX);
 	for (int i = 0; i < command->options_n; i++)
-		options[i + 1] = (struct option){command->options[i].name,
-						 command->options[i].kind == CLI_FLAG ? no_argument : required_argument,
-						 NULL, FIRST_OPTION + i};
+		options[i + 1] = (struct option){.name = command->options[i].name,
+						 .has_arg = command->options[i].kind != CLI_FLAG,
+						 .val = FIRST_OPTION + i};
 	opterr = 0;
 	optind = 0; /* begin anew */
 	while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {

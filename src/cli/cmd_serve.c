@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "dev_config.h"
@@ -63,13 +64,31 @@ enum cli_exit cmd_server_start(const struct cli_run *run)
 	return code;
 }
 
+/* The name from the root on, since a relative one means another place in another folder. */
+static enum err dev_absolute(const char *name, char ret[FS_PATH_MAX])
+{
+	char here[FS_PATH_MAX];
+	struct fmt path;
+
+	fmt_init(&path, ret, FS_PATH_MAX);
+	if (name[0] != '/') {
+		if (!getcwd(here, sizeof(here)))
+			return ERR_NOT_FOUND;
+		while (name[0] == '.' && name[1] == '/')
+			name += 2;
+		fmt_add(&path, "%s/", strcmp(here, "/") == 0 ? "" : here);
+	}
+	fmt_add(&path, "%s", name);
+	return path.cut ? ERR_TOO_LARGE : ERR_NONE;
+}
+
 enum cli_exit cmd_dev(const struct cli_run *run)
 {
 	int64_t started_ns = process_started_ns();
 	const struct cli_value *data = cli_value(run, "data"), *port = cli_value(run, "port");
 	const char *data_dir = data->is_given ? data->text : DATA_DEFAULT;
 	const char *temp_base = getenv("TMPDIR");
-	char temp_dir[FS_PATH_MAX], text[DEV_TEXT_LEN], reactors[32];
+	char temp_dir[FS_PATH_MAX], absolute[FS_PATH_MAX], text[DEV_TEXT_LEN], reactors[32];
 	struct fmt config, temp;
 	struct str *overrides;
 	size_t overrides_n;
@@ -80,16 +99,24 @@ enum cli_exit cmd_dev(const struct cli_run *run)
 		fmt_init(&temp, temp_dir, sizeof(temp_dir));
 		fmt_add(&temp, "%s/moldau-XXXXXX", temp_base && temp_base[0] ? temp_base : "/tmp");
 		if (temp.cut || !mkdtemp(temp_dir)) {
-			fprintf(run->err, "A temporary directory could not be made in %s: %s. TMPDIR names another place.\n",
-				temp_base && temp_base[0] ? temp_base : "/tmp", strerror(errno));
+			fprintf(run->err, "A temporary directory could not be made in %s: %s. TMPDIR names another "
+				"place.\n", temp_base && temp_base[0] ? temp_base : "/tmp", strerror(errno));
 			return CLI_FAILED;
 		}
 		data_dir = temp_dir;
 	}
 	fmt_init(&config, text, sizeof(text));
-	err = dev_config_write(data_dir, port->is_given ? (int)port->number : PORT_DEFAULT, &config);
+	err = dev_absolute(data_dir, absolute);
+	if (err == ERR_NOT_FOUND) {
+		fprintf(run->err, "The directory in which this runs cannot be told: %s\n", strerror(errno));
+		return CLI_FAILED;
+	}
+	if (!err)
+		err = dev_config_write(absolute, port->is_given ? (int)port->number : PORT_DEFAULT,
+				       &config);
 	if (err == ERR_INVALID_TEXT)
-		return cli_wrong(run, "the name of the data directory has a comma, which separates directories: %s", data_dir);
+		return cli_wrong(run, "the name of the data directory has a comma, which separates directories: %s",
+				 data_dir);
 	if (err)
 		return cli_wrong(run, "the name of the data directory is too long");
 	overrides = serve_overrides(run, reactors, &overrides_n);

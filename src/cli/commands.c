@@ -37,10 +37,10 @@ static const struct cli_command moldau_commands[] = {
 		.words = "dev",
 		.args = "",
 		.summary = "Start a broker on this computer, without configuration",
-		.detail = "One node that is broker and controller, reachable from this computer only. Topics come into being\n"
-			  "when a client first names them. Ctrl-C stops it; what was written is there at the next start.\n"
-			  "Settings are Kafka's: names and values as in a server.properties, also from the environment\n"
-			  "(KAFKA_NUM_PARTITIONS=3).",
+		.detail = "One node that is broker and controller, reachable from this computer only. Topics come\n"
+			  "into being when a client first names them. Ctrl-C stops it; what was written is there\n"
+			  "at the next start. Settings are Kafka's: names and values as in a server.properties, also from\n"
+			  "the environment (KAFKA_NUM_PARTITIONS=3).",
 		.examples = "  moldau dev\n"
 			    "  moldau dev --ephemeral --port 0\n"
 			    "  moldau dev --data /srv/kafka --override num.partitions=3",
@@ -54,9 +54,10 @@ static const struct cli_command moldau_commands[] = {
 		.args_min = 1,
 		.args_max = 1,
 		.summary = "Start a broker as a server.properties says",
-		.detail = "Reads a file as Apache Kafka does. All that is wrong with it is said at once, each with its line. An\n"
-			  "empty data directory is formatted; one that Kafka wrote is taken over. Later sources win: the\n"
-			  "file, the environment (KAFKA_LOG_DIRS), --override. Ends with SIGTERM, after all is on disk.",
+		.detail = "Reads a file as Apache Kafka does. All that is wrong with it is said at once, each with\n"
+			  "its line. An empty data directory is formatted; one that Kafka wrote is taken over. Later\n"
+			  "sources win: the file, the environment (KAFKA_LOG_DIRS), --override. Ends with SIGTERM,\n"
+			  "after all is on disk.",
 		.examples = "  moldau server start config/server.properties\n"
 			    "  moldau server start server.properties --override log.dirs=/srv/kafka",
 		.options = server_options,

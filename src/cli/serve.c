@@ -96,7 +96,8 @@ static void serve_signal(int number, void *ctx)
 		return;
 	pthread_mutex_lock(&serve->lock);
 	if (serve->is_asked) {
-		static const char text[] = "Ended at once, before everything was on disk. The next start checks what was written last.\n";
+		static const char text[] = "Ended at once, before everything was on disk. The next start checks "
+					   "what was written last.\n";
 
 		if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
 			_exit(CLI_FAILED);
@@ -130,8 +131,8 @@ static void serve_phase_changed(struct broker *broker)
 	case BROKER_RUNNING:
 		if (serve->options->is_dev)
 			banner_print(serve->options, broker, serve->options->out);
-		log_info("server.ready", "version=%s node=%d cluster=%.*s reactors=%d", MOLDAU_VERSION, (int)broker->node_id,
-			 STR_ARGS(broker->cluster_id), serve->reactors_n);
+		log_info("server.ready", "version=%s node=%d cluster=%.*s reactors=%d", MOLDAU_VERSION,
+			 (int)broker->node_id, STR_ARGS(broker->cluster_id), serve->reactors_n);
 		serve->is_serving = true;
 		if (serve_is_asked(serve))
 			serve_stop(serve);
@@ -233,15 +234,16 @@ static enum cli_exit serve_node(struct serve *serve)
 	for (int i = 0; i < n; i++) {
 		serve->ios[i] = io_posix_new(serve->shared);
 		if (!serve->ios[i])
-			return serve_refuse(serve, "The system gives this process no more file descriptors (ulimit -n).");
+			return serve_refuse(serve, "The system gives this process no more descriptors (ulimit -n).");
 	}
 	if (node_init(&serve->node, serve->config.eff.node_id, serve->ios, n))
 		return serve_refuse(serve, "The event loops could not be made.");
 	for (int i = 0; i < n; i++)
 		serve->node.reactors[i].log_sink = log_writer_sink(serve->log);
 	serve->node.broker = &serve->broker;
-	log_info("server.start", "version=%s pid=%d reactors=%d io=\"%s\" files_max=%lld", MOLDAU_VERSION, (int)getpid(), n,
-		 serve->ios[0]->ops->describe(serve->ios[0]), (long long)process_raise_file_limit());
+	log_info("server.start", "version=%s pid=%d reactors=%d io=\"%s\" files_max=%lld", MOLDAU_VERSION,
+		 (int)getpid(), n, serve->ios[0]->ops->describe(serve->ios[0]),
+		 (long long)process_raise_file_limit());
 	return CLI_OK;
 }
 
