@@ -104,7 +104,7 @@ static void controller_io_fail(struct controller_io *io, enum err err, const cha
 	if (controller_io_is(io, CIO_FAILED) || controller_io_is(io, CIO_CLOSED))
 		return;
 	controller_io_move(io, CIO_FAILED);
-	log_error("controller.failed", "code=ML1015 error=%s text=\"%s\"", err_name(err), what);
+	log_error("controller.failed", "code=ML1065 error=%s text=\"%s\"", err_name(err), what);
 	broker_fail(io->broker, err, what);
 }
 
@@ -203,7 +203,7 @@ static void snapshot_saved(struct io_op *op)
 	mem_free((void *)save->content.p);
 	io->snapshot_running = false;
 	if (op->err) {
-		log_warn("metadata.snapshot", "code=ML1016 offset=%" PRId64 " error=%s text=\"the snapshot could not be "
+		log_warn("metadata.snapshot", "code=ML1066 offset=%" PRId64 " error=%s text=\"the snapshot could not be "
 			 "written; the log is kept whole and the next one is tried later\"", save->end_offset,
 			 err_name(op->err));
 	} else {

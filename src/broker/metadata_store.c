@@ -64,7 +64,7 @@ enum err metadata_store_format(struct fs *fs, const char *dir, const struct raft
 	vec_deinit(&records.values);
 	arena_reset(&arena);
 	if (err)
-		return err_text_set(text, err, "ML1013 %s cannot be formatted: %s. Nothing was started", dir,
+		return err_text_set(text, err, "ML1063 %s cannot be formatted: %s. Nothing was started", dir,
 				    err_text(err));
 	return ERR_NONE;
 }
@@ -155,7 +155,7 @@ static enum err metadata_load_snapshots(struct metadata_load *load, struct fs *f
 		err = metadata_load_snapshot(load, fs, found.list.v[i].offset, found.list.v[i].epoch);
 		if (!err)
 			break;
-		log_error("metadata.snapshot", "code=ML1014 offset=%lld text=\"%s\"", (long long)found.list.v[i].offset,
+		log_error("metadata.snapshot", "code=ML1064 offset=%lld text=\"%s\"", (long long)found.list.v[i].offset,
 			  load->text.text);
 		if (err == ERR_CORRUPT_FILE && i > 0)
 			err = ERR_NONE; /* an older one may do; the log check below tells */
