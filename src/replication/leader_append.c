@@ -27,7 +27,8 @@ static void leader_append_end(struct leader_append *la, enum err err)
 	la->err = err;
 	if (err)
 		la->base_offset = -1;
-	la->log_start_offset = la->partition->log->log_start;
+	/* After an error the partition may be gone. */
+	la->log_start_offset = err ? -1 : la->partition->log->log_start;
 	la->done(la);
 }
 
@@ -46,6 +47,11 @@ static void leader_append_wait(struct leader_append *la, int64_t goal)
 {
 	if (la->partition->high_watermark.offset >= goal || FAULT(ack_early)) {
 		leader_append_end(la, ERR_NONE);
+		return;
+	}
+	/* Nobody advances the mark of a partition that was stopped while the write was on its way. */
+	if (la->partition->state != PARTITION_LEADER) {
+		leader_append_end(la, ERR_NOT_LEADER_OR_FOLLOWER);
 		return;
 	}
 	watch_start(&la->partition->hw_watches, &la->watch, goal, leader_append_watch_fired);
@@ -140,11 +146,9 @@ void leader_append_start(struct leader_append *la)
 	CHECK(la->partition->is_open);
 	la->append_time_ms = -1;
 	la->base_offset = -1;
-	if ((int64_t)la->records_len > la->partition->config.log.segment_bytes) {
-		leader_append_end(la, ERR_RECORD_LIST_TOO_LARGE);
-		return;
-	}
 	err = leader_append_validate(la);
+	if (!err && (int64_t)la->append.len > la->partition->config.log.segment_bytes)
+		err = ERR_RECORD_LIST_TOO_LARGE;
 	if (!err)
 		err = producer_state_check(&log->producers, &la->append.info, &verdict, &duplicate);
 	if (!err && verdict == PRODUCER_DUPLICATE) {

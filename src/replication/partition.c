@@ -119,17 +119,17 @@ struct partition *partition_new(struct storage *storage, struct storage_dir *dir
 
 void partition_free(struct partition *partition)
 {
-	if (partition->log)
-		part_log_free(partition->log);
 	watch_list_deinit(&partition->hw_watches, ERR_NOT_LEADER_OR_FOLLOWER);
 	watch_list_deinit(&partition->open_watches, ERR_NOT_LEADER_OR_FOLLOWER);
+	if (partition->log)
+		part_log_free(partition->log);
 	mem_free(partition->topic);
 	mem_free(partition);
 }
 
 void partition_become_leader(struct partition *partition, int32_t leader_epoch)
 {
-	if (partition->state == PARTITION_OFFLINE)
+	if (partition->state == PARTITION_OFFLINE || partition->state == PARTITION_STOPPED)
 		return;
 	CHECK_OP(leader_epoch, >, partition->leader_epoch);
 	partition->leader_epoch = leader_epoch;
