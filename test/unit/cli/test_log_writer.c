@@ -132,7 +132,8 @@ static void test_slow_reader(void **state)
 
 static void test_nobody_reads(void **state)
 {
-	static const char *const events[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"};
+	static const char *const events[] = {"a", "b", "c", "d", "e", "f", "g", "h",
+					     "i", "j", "k", "l", "m", "n", "o", "p"};
 	struct pipe_log log;
 	int64_t began = now_ms();
 
