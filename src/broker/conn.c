@@ -24,6 +24,7 @@
 #define INFLIGHT_BYTES_MAX ((int64_t)128 << 20)
 
 static void conn_progress(struct conn *conn);
+static bool conn_cut_more(struct conn *conn);
 static void conn_recv_done(struct io_op *op);
 static void conn_send_done(struct io_op *op);
 
@@ -45,11 +46,15 @@ static void conn_touch(struct conn *conn)
 	list_push_back(&conn->shard->conns, &conn->link);
 }
 
+/* Invariant 4. */
+static bool conn_is_full(const struct conn *conn)
+{
+	return conn->requests_n >= CONN_INFLIGHT_MAX || conn->inflight_bytes >= INFLIGHT_BYTES_MAX;
+}
+
 static void conn_read(struct conn *conn)
 {
-	if (conn->is_reading || conn->state != CONN_OPEN || conn->sock == IO_SOCK_NONE)
-		return;
-	if (conn->requests_n >= CONN_INFLIGHT_MAX || conn->inflight_bytes >= INFLIGHT_BYTES_MAX)
+	if (conn->is_reading || conn->state != CONN_OPEN || conn->sock == IO_SOCK_NONE || conn_is_full(conn))
 		return;
 	conn->is_reading = true;
 	conn->recv.kind = IO_RECV;
@@ -96,6 +101,17 @@ static void conn_free(struct conn *conn)
 	mem_free(conn);
 }
 
+/* Nobody is there to wait for: long polls end now. */
+static void conn_cancel_waits(struct conn *conn)
+{
+	list_for_each(node, next, &conn->requests) {
+		struct request *request = list_entry(node, struct request, link);
+
+		if (request->state == REQUEST_RUNNING && request->cancel)
+			request->cancel(request);
+	}
+}
+
 void conn_close(struct conn *conn, const char *why)
 {
 	if (why && conn->state == CONN_OPEN) {
@@ -106,6 +122,7 @@ void conn_close(struct conn *conn, const char *why)
 	}
 	conn->state = CONN_DRAINING;
 	conn_close_socket(conn);
+	conn_cancel_waits(conn);
 	conn_kick(conn);
 }
 
@@ -113,6 +130,7 @@ void conn_close(struct conn *conn, const char *why)
 static void conn_end_of_input(struct conn *conn)
 {
 	conn->state = CONN_DRAINING;
+	conn_cancel_waits(conn);
 	conn_progress(conn);
 }
 
@@ -138,6 +156,19 @@ static void conn_release_requests(struct conn *conn, struct list *requests)
 			request->release(request);
 		else
 			request_released(request);
+	}
+}
+
+/* The connection ends with a refusal: what came behind it is never started. */
+static void conn_drop_queued(struct conn *conn)
+{
+	list_for_each(node, next, &conn->requests) {
+		struct request *request = list_entry(node, struct request, link);
+
+		if (request->state != REQUEST_QUEUED)
+			continue;
+		request->state = REQUEST_DONE;
+		request->no_response = true;
 	}
 }
 
@@ -174,12 +205,17 @@ static void conn_send(struct conn *conn)
 		list_remove(&request->link);
 		list_push_back(&conn->sending, &request->link);
 	}
-	if (close_after)
+	if (close_after) {
 		conn->state = CONN_DRAINING;
+		conn_drop_queued(conn);
+		conn_cancel_waits(conn);
+	}
 	if (pieces_n == 0) {
 		conn_release_requests(conn, &conn->sending);
-		if (close_after)
+		if (close_after) {
 			conn_close_socket(conn);
+			conn_kick(conn); /* for what was dropped */
+		}
 		return;
 	}
 	conn->send.kind = IO_SEND;
@@ -227,8 +263,10 @@ static void conn_start_requests(struct conn *conn)
 static void conn_progress(struct conn *conn)
 {
 	list_remove(&conn->kick.node);
-	conn_start_requests(conn);
-	conn_send(conn);
+	do {
+		conn_start_requests(conn);
+		conn_send(conn);
+	} while (conn_cut_more(conn));
 	if (conn_can_go(conn)) {
 		conn_free(conn);
 		return;
@@ -274,11 +312,12 @@ static bool conn_prefix_is_good(struct conn *conn, struct bytes in)
 	return false;
 }
 
-/* Keeps what is left of `in` (part of one frame, perhaps of its prefix) in memory of the connection's own. */
+/* Keeps what is left of `in` (part of one frame, perhaps of its prefix; or frames for which there is no room) in memory
+ * of the connection's own. */
 static void conn_keep_partial(struct conn *conn, struct buf *buf, struct bytes in)
 {
-	size_t whole = in.len >= FRAME_PREFIX_LEN ? FRAME_PREFIX_LEN + load_be32(in.p) : PARTIAL_START_LEN;
-	size_t cap = MIN(MAX(whole, (size_t)64), MAX(in.len * 2, PARTIAL_START_LEN));
+	size_t whole = in.len >= FRAME_PREFIX_LEN ? FRAME_PREFIX_LEN + (size_t)load_be32(in.p) : PARTIAL_START_LEN;
+	size_t cap = MIN(MAX(whole, in.len + 64), MAX(in.len * 2, PARTIAL_START_LEN));
 	struct buf *own;
 
 	if (buf == conn->partial && buf->refs == 1 && in.p == buf->data + conn->partial_at &&
@@ -294,10 +333,10 @@ static void conn_keep_partial(struct conn *conn, struct buf *buf, struct bytes i
 	conn->partial_at = 0;
 }
 
-/* Cuts `in` into frames. */
+/* Cuts `in` into frames while there is room for them. */
 static void conn_cut(struct conn *conn, struct buf *buf, struct bytes in)
 {
-	while (in.len >= FRAME_PREFIX_LEN) {
+	while (in.len >= FRAME_PREFIX_LEN && !conn_is_full(conn)) {
 		size_t len;
 
 		if (!conn_prefix_is_good(conn, in))
@@ -321,6 +360,22 @@ static void conn_cut(struct conn *conn, struct buf *buf, struct bytes in)
 	}
 }
 
+static struct bytes conn_uncut(const struct conn *conn)
+{
+	return (struct bytes){conn->partial->data + conn->partial_at, conn->partial->len - conn->partial_at};
+}
+
+/* Goes on with frames that came while there was no room. False when nothing changed. */
+static bool conn_cut_more(struct conn *conn)
+{
+	int before = conn->requests_n;
+
+	if (!conn->partial || conn->is_reading || conn->state != CONN_OPEN || conn_is_full(conn))
+		return false;
+	conn_cut(conn, conn->partial, conn_uncut(conn));
+	return conn->requests_n != before;
+}
+
 static void conn_recv_done(struct io_op *op)
 {
 	struct conn *conn = container_of(op, struct conn, recv);
@@ -334,7 +389,7 @@ static void conn_recv_done(struct io_op *op)
 		return;
 	}
 	if (conn->partial)
-		in = (struct bytes){conn->partial->data + conn->partial_at, conn->partial->len - conn->partial_at};
+		in = conn_uncut(conn);
 	conn_cut(conn, op->recv.buf, in);
 	conn_progress(conn);
 }

@@ -14,7 +14,10 @@
 /* An ApiVersions of a version we do not know: the handler answers it in version 0 with error 35. */
 static bool dispatch_is_unknown_api_versions(const struct request *request)
 {
-	return request->head.api_key == API_API_VERSIONS && request->head.api_version > request->api->version_max;
+	int16_t version = request->head.api_version;
+
+	return request->head.api_key == API_API_VERSIONS &&
+	       (version < request->api->version_min || version > request->api->version_max);
 }
 
 static enum err dispatch_decode(struct request *request, size_t head_len, struct err_text *text)

@@ -49,6 +49,8 @@ struct request {
 	int pieces_n;
 	/* Called after the response has left, or was dropped; frees pins. It must call request_released, at once or later. */
 	void (*release)(struct request *request);
+	/* Called when the client has gone while the request runs: what only waits for its sake may end now. NULL: nothing. */
+	void (*cancel)(struct request *request);
 	void *op; /* the handler's */
 	uint8_t arena_block[];
 };

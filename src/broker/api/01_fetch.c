@@ -127,7 +127,7 @@ static void fetch_part_read(struct fetch_part *part)
 		return;
 	}
 	part->read.offset = offset;
-	part->read.max_bytes = MIN((int64_t)MAX(part->want->max_bytes, 0), (int64_t)part->fetch->in->max_bytes);
+	part->read.max_bytes = MAX(MIN(part->want->max_bytes, part->fetch->in->max_bytes), 0);
 	part->read.whole_first = true;
 	part->read.done = fetch_part_read_done;
 	if (leader_read(partition, &part->read))
@@ -241,11 +241,15 @@ static void fetch_round(struct fetch *fetch, enum fetch_state state, void (*run)
 	scatter_run(fetch->scatter, run, done);
 }
 
+static int64_t fetch_bytes_max(const struct fetch *fetch)
+{
+	return MIN((int64_t)fetch->in->max_bytes, (int64_t)fetch->request->shard->broker->config.fetch_max_bytes);
+}
+
 /* Deals out the request's bytes in order. Returns their sum. */
 static int64_t fetch_limit(struct fetch *fetch)
 {
-	int64_t left = MIN((int64_t)fetch->in->max_bytes,
-			   (int64_t)fetch->request->shard->broker->config.fetch_max_bytes);
+	int64_t left = MAX(fetch_bytes_max(fetch), 0);
 	int64_t total = 0;
 
 	for (int32_t i = 0; i < fetch->parts_n; i++) {
@@ -395,6 +399,16 @@ static void fetch_timed_out(struct timer *timer)
 		reactor_defer(fetch->request->shard->reactor, &fetch->again, fetch_again);
 }
 
+/* The client has gone: the next answer is the last. */
+static void fetch_cancel(struct request *request)
+{
+	struct fetch *fetch = request->op;
+
+	fetch->is_late = true;
+	if (fetch->state == FETCH_WAITING)
+		reactor_defer(request->shard->reactor, &fetch->again, fetch_again);
+}
+
 static void fetch_armed(struct scatter *scatter)
 {
 	struct fetch *fetch = scatter->home_op;
@@ -425,7 +439,8 @@ static void fetch_asked(struct scatter *scatter)
 	struct fetch *fetch = scatter->home_op;
 	int64_t total = fetch_limit(fetch);
 
-	if (total >= fetch->in->min_bytes || fetch_must_answer(fetch)) {
+	/* More than may be answered cannot be waited for. */
+	if (total >= MIN((int64_t)fetch->in->min_bytes, fetch_bytes_max(fetch)) || fetch_must_answer(fetch)) {
 		fetch_reply(fetch);
 		return;
 	}
@@ -607,6 +622,7 @@ void api_fetch(struct request *request)
 	msg_init(&fetch_response_type, &fetch->out);
 	request->op = fetch;
 	request->release = fetch_release;
+	request->cancel = fetch_cancel;
 	if (fetch->in->session_epoch == -1 || fetch->in->session_epoch == 0)
 		fetch_full(fetch);
 	else
