@@ -51,11 +51,11 @@ struct controller_defaults {
 struct controller {
 	struct image *latest;
 	struct image *committed;
-	struct list pending; /* images between them, oldest first */
+	struct list pending; /* decided, not committed; oldest first */
 	struct controller_defaults defaults;
 	struct rng *rng;
 	int64_t now_ms; /* wall, set by the glue before each call */
-	void *priv;     /* broker sessions */
+	struct controller_private *priv; /* broker sessions */
 };
 
 void controller_init(struct controller *controller, const struct controller_defaults *defaults, struct rng *rng,
@@ -90,7 +90,10 @@ enum err controller_create_topics(struct controller *controller, int16_t version
 enum err controller_delete_topics(struct controller *controller, int16_t version,
 				  const struct delete_topics_request *request, struct delete_topics_response *response,
 				  struct controller_records *records, struct arena *arena) MUST_USE;
-/* *ret_epoch_is_offset: the broker epoch in the response is the offset that the first record gets; the glue fills it. */
+/* log_end_offset: where the first record will lie; it becomes the broker's epoch. A registration over the one of a node
+ * that went without saying so is refused (error 101) only while this controller has heard that node itself within the
+ * session timeout: differs from Kafka, where a controller that has just started waits for the whole timeout, so that a
+ * single node is back at once after a crash. */
 enum err controller_register_broker(struct controller *controller, const struct broker_registration_request *request,
 				    struct broker_registration_response *response, struct controller_records *records,
 				    struct arena *arena, int64_t log_end_offset) MUST_USE;
@@ -101,8 +104,12 @@ enum err controller_allocate_producer_ids(struct controller *controller,
 					  const struct allocate_producer_ids_request *request,
 					  struct allocate_producer_ids_response *response,
 					  struct controller_records *records, struct arena *arena) MUST_USE;
-/* Sets or changes what starting needs: features of a fresh log (bootstrap records), leaders of partitions of a broker
- * that came back or went (epoch raised on each start). */
+/* Fences brokers whose session has ended, one per call. To be called now and then. */
+enum err controller_tick(struct controller *controller, struct controller_records *records,
+			 struct arena *arena) MUST_USE;
+/* What a new leader needs first: on a fresh log the bootstrap records (none given: those of the newest
+ * metadata.version), as one metadata transaction; the abort of a transaction that a leader before left open. No records
+ * when nothing is needed. */
 enum err controller_bootstrap(struct controller *controller, const struct controller_records *bootstrap,
 			      struct controller_records *records, struct arena *arena) MUST_USE;
 

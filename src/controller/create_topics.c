@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CreateTopics: names, settings and placement are checked topic by topic; those that pass give records, all in one
+ * batch. Same as Kafka in the order of the checks and in every text. A request for more partitions than one operation
+ * may write is refused as a whole.
+ */
+#include "controller_private.h"
+#include "feature_table.h"
+#include "msg/create_topics.h"
+#include "placement.h"
+#include "topic_name.h"
+
+typedef struct create_topics_request_topics create_in;
+typedef struct create_topics_response_topics create_out;
+
+struct create {
+	struct controller *controller;
+	struct controller_records *records;
+	struct arena *arena;
+	int16_t version;           /* of the request */
+	int16_t partition_version; /* of the record */
+	struct map seen;           /* names of the request -> create_in */
+	struct map unified;        /* existing names that could collide, unified -> topic_image */
+	bool has_unified;
+	struct err_text text;
+};
+
+/* What a topic will be made of. */
+struct create_plan {
+	int32_t partitions_n;
+	int32_t replicas_n;
+	int32_t *replicas; /* partitions_n x replicas_n, by partition */
+};
+
+/* ---- names ---- */
+
+static void create_unify(struct create *create)
+{
+	const struct topic_image *topic;
+
+	create->has_unified = true;
+	for (struct str after = STR_NULL; (topic = image_topic_next(create->controller->latest, after)) != NULL;
+	     after = topic->name) {
+		if (topic_name_can_collide(topic->name))
+			map_put_str(&create->unified, topic_name_unify(topic->name, create->arena), (void *)topic);
+	}
+}
+
+static enum err create_check_name(struct create *create, struct str name)
+{
+	const struct topic_image *other;
+	enum err err = topic_name_check(name, &create->text);
+
+	if (err)
+		return err;
+	if (image_topic(create->controller->latest, name))
+		return err_text_set(&create->text, ERR_TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.",
+				    STR_ARGS(name));
+	if (!topic_name_can_collide(name))
+		return ERR_NONE;
+	if (!create->has_unified)
+		create_unify(create);
+	other = map_get_str(&create->unified, topic_name_unify(name, create->arena));
+	if (other)
+		return err_text_set(&create->text, ERR_INVALID_TOPIC_EXCEPTION,
+				    "Topic '%.*s' collides with existing topic: %.*s", STR_ARGS(name),
+				    STR_ARGS(other->name));
+	return ERR_NONE;
+}
+
+/* ---- settings ---- */
+
+static struct controller_config *create_configs(struct create *create, const create_in *in)
+{
+	struct controller_config *configs = ARENA_NEW_N(create->arena, struct controller_config, in->configs_n);
+
+	for (int32_t i = 0; i < in->configs_n; i++)
+		configs[i] = (struct controller_config){in->configs[i].name, in->configs[i].value};
+	return configs;
+}
+
+static enum err create_check_configs(struct create *create, const create_in *in)
+{
+	const struct controller_defaults *defaults = &create->controller->defaults;
+
+	if (in->configs_n <= 0 || !defaults->check_configs)
+		return ERR_NONE;
+	return defaults->check_configs(defaults->config_ctx, create_configs(create, in), (size_t)in->configs_n,
+				       &create->text);
+}
+
+/* ---- placement ---- */
+
+static enum err create_check_replicas(struct create *create, const int32_t *replicas, int32_t n)
+{
+	enum err err = ERR_INVALID_REPLICA_ASSIGNMENT;
+	const struct image *image = create->controller->latest;
+
+	if (n <= 0)
+		return err_text_set(&create->text, err,
+				    "The manual partition assignment includes an empty replica list.");
+	for (int32_t i = 0; i < n; i++) {
+		if (!image_broker(image, replicas[i]))
+			return err_text_set(&create->text, err, "The manual partition assignment includes broker %d, but "
+					    "no such broker is registered.", replicas[i]);
+	}
+	/* All are registered, so a list that is longer than the cluster repeats itself early. */
+	for (int32_t i = 0; i < n; i++) {
+		for (int32_t j = 0; j < i; j++) {
+			if (replicas[i] == replicas[j])
+				return err_text_set(&create->text, err, "The manual partition assignment includes the "
+						    "broker %d more than once.", replicas[i]);
+		}
+	}
+	return ERR_NONE;
+}
+
+static bool create_has_active(const struct create *create, const int32_t *replicas, int32_t n)
+{
+	for (int32_t i = 0; i < n; i++) {
+		if (broker_is_active(create->controller->latest, replicas[i]))
+			return true;
+	}
+	return false;
+}
+
+static enum err create_take_assignment(struct create *create, const create_in *in, int32_t at, bool *has,
+				       struct create_plan *plan)
+{
+	const struct create_topics_request_topics_assignments *assignment = &in->assignments[at];
+	int32_t index = assignment->partition_index, n = assignment->broker_ids_n;
+	enum err err;
+
+	if (index >= 0 && index < in->assignments_n && has[index])
+		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT,
+				    "Found multiple manual partition assignments for partition %d", index);
+	err = create_check_replicas(create, assignment->broker_ids, n);
+	if (err)
+		return err;
+	if (at > 0 && n != plan->replicas_n)
+		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment "
+				    "includes a partition with %d replica(s), but this is not consistent with previous "
+				    "partitions, which have %d replica(s).", n, plan->replicas_n);
+	if (!create_has_active(create, assignment->broker_ids, n))
+		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT, "All brokers specified in the manual "
+				    "partition assignment for partition %d are fenced or in controlled shutdown.", index);
+	if (at == 0) {
+		plan->replicas_n = n;
+		plan->replicas = ARENA_NEW_N(create->arena, int32_t, (int64_t)n * in->assignments_n);
+	}
+	if (index < 0 || index >= in->assignments_n)
+		return ERR_NONE; /* leaves a hole, which is refused below */
+	has[index] = true;
+	memcpy(plan->replicas + (int64_t)index * n, assignment->broker_ids, (size_t)n * sizeof(int32_t));
+	return ERR_NONE;
+}
+
+static enum err create_plan_manual(struct create *create, const create_in *in, struct create_plan *plan)
+{
+	bool *has = ARENA_NEW_N(create->arena, bool, in->assignments_n);
+
+	if (in->replication_factor != -1)
+		return err_text_set(&create->text, ERR_INVALID_REQUEST, "A manual partition assignment was specified, but "
+				    "replication factor was not set to -1.");
+	if (in->num_partitions != -1)
+		return err_text_set(&create->text, ERR_INVALID_REQUEST, "A manual partition assignment was specified, but "
+				    "numPartitions was not set to -1.");
+	for (int32_t i = 0; i < in->assignments_n; i++) {
+		enum err err = create_take_assignment(create, in, i, has, plan);
+
+		if (err)
+			return err;
+	}
+	for (int32_t i = 0; i < in->assignments_n; i++) {
+		if (!has[i])
+			return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT,
+					    "partitions should be a consecutive 0-based integer sequence");
+	}
+	plan->partitions_n = in->assignments_n;
+	return ERR_NONE;
+}
+
+static enum err create_plan_striped(struct create *create, const create_in *in, struct create_plan *plan)
+{
+	const struct controller_defaults *defaults = &create->controller->defaults;
+	struct placement *placement;
+	struct err_text reason = {{0}};
+
+	if (in->replication_factor < -1 || in->replication_factor == 0)
+		return err_text_set(&create->text, ERR_INVALID_REPLICATION_FACTOR,
+				    "Replication factor must be larger than 0, or -1 to use the default value.");
+	if (in->num_partitions < -1 || in->num_partitions == 0)
+		return err_text_set(&create->text, ERR_INVALID_PARTITIONS,
+				    "Number of partitions was set to an invalid non-positive value.");
+	plan->partitions_n = in->num_partitions == -1 ? defaults->num_partitions : in->num_partitions;
+	plan->replicas_n = in->replication_factor == -1 ? defaults->default_replication_factor
+							: in->replication_factor;
+	if (placement_new(create->controller->latest, plan->replicas_n, create->controller->rng, create->arena,
+			  &placement, &reason))
+		return err_text_set(&create->text, ERR_INVALID_REPLICATION_FACTOR,
+				    "Unable to replicate the partition %d time(s): %s", plan->replicas_n, reason.text);
+	plan->replicas = ARENA_NEW_N(create->arena, int32_t, (int64_t)plan->partitions_n * plan->replicas_n);
+	for (int32_t i = 0; i < plan->partitions_n; i++)
+		placement_next(placement, plan->replicas + (int64_t)i * plan->replicas_n);
+	return ERR_NONE;
+}
+
+/* ---- records ---- */
+
+/* A broker with one directory has all its replicas there; with more it chooses itself. */
+static struct uuid create_directory(const struct create *create, int32_t broker_id)
+{
+	const struct broker_image *broker = image_broker(create->controller->latest, broker_id);
+
+	return broker->log_dirs_n == 1 ? broker->log_dirs[0] : UUID_DIR_UNASSIGNED;
+}
+
+static void create_add_partition(struct create *create, struct uuid topic_id, int32_t index, int32_t *replicas,
+				 int32_t n)
+{
+	struct partition_record record;
+	int32_t *isr = ARENA_NEW_N(create->arena, int32_t, n);
+	int32_t isr_n = 0;
+
+	for (int32_t i = 0; i < n; i++) {
+		if (broker_is_active(create->controller->latest, replicas[i]))
+			isr[isr_n++] = replicas[i];
+	}
+	msg_init(&partition_record_type, &record);
+	record.partition_id = index;
+	record.topic_id = topic_id;
+	record.replicas = replicas;
+	record.replicas_n = n;
+	record.isr = isr;
+	record.isr_n = isr_n;
+	record.leader = isr[0];
+	record.leader_epoch = 0;
+	record.partition_epoch = 0;
+	if (create->partition_version >= 1) {
+		record.directories = ARENA_NEW_N(create->arena, struct uuid, n);
+		record.directories_n = n;
+		for (int32_t i = 0; i < n; i++)
+			record.directories[i] = create_directory(create, replicas[i]);
+	}
+	controller_add(create->records, create->arena, METADATA_PARTITION_RECORD, create->partition_version, &record);
+}
+
+static void create_add_records(struct create *create, const create_in *in, struct uuid id,
+			       const struct create_plan *plan)
+{
+	struct topic_record topic;
+	struct config_record config;
+
+	msg_init(&topic_record_type, &topic);
+	topic.name = in->name;
+	topic.topic_id = id;
+	controller_add(create->records, create->arena, METADATA_TOPIC_RECORD, 0, &topic);
+	msg_init(&config_record_type, &config);
+	for (int32_t i = 0; i < in->configs_n; i++) {
+		config.resource_type = CONFIG_TYPE_TOPIC;
+		config.resource_name = in->name;
+		config.name = in->configs[i].name;
+		config.value = in->configs[i].value;
+		controller_add(create->records, create->arena, METADATA_CONFIG_RECORD, 0, &config);
+	}
+	for (int32_t i = 0; i < plan->partitions_n; i++)
+		create_add_partition(create, id, i, plan->replicas + (int64_t)i * plan->replicas_n, plan->replicas_n);
+}
+
+/* ---- one topic ---- */
+
+static void create_answer_configs(struct create *create, const create_in *in, create_out *out)
+{
+	const struct controller_defaults *defaults = &create->controller->defaults;
+
+	out->configs_n = 0;
+	if (create->version >= 5 && defaults->effective_configs)
+		defaults->effective_configs(defaults->config_ctx, create_configs(create, in),
+					    (size_t)MAX(in->configs_n, 0), create->arena, &out->configs,
+					    &out->configs_n);
+}
+
+static enum err create_topic(struct create *create, const create_in *in, create_out *out)
+{
+	struct create_plan plan = {0};
+	enum err err = create_check_name(create, in->name);
+
+	if (!err)
+		err = create_check_configs(create, in);
+	if (err)
+		return err;
+	err = in->assignments_n > 0 ? create_plan_manual(create, in, &plan) : create_plan_striped(create, in, &plan);
+	if (err)
+		return err;
+	out->topic_id = uuid_random(create->controller->rng);
+	out->num_partitions = plan.partitions_n;
+	out->replication_factor = (int16_t)plan.replicas_n;
+	create_answer_configs(create, in, out);
+	create_add_records(create, in, out->topic_id, &plan);
+	return ERR_NONE;
+}
+
+static void create_refuse(struct create *create, create_out *out, struct str name, enum err err)
+{
+	msg_init(&create_topics_response_topics_type, out);
+	out->name = name;
+	out->error_code = err_wire(err);
+	out->error_message = controller_text(create->arena, &create->text);
+}
+
+/* ---- the request ---- */
+
+static bool create_is_excessive(const struct create *create, const struct create_topics_request *request)
+{
+	int64_t n = 0;
+
+	for (int32_t i = 0; i < request->topics_n; i++) {
+		const create_in *in = &request->topics[i];
+
+		if (in->assignments_n > 0)
+			n += in->assignments_n;
+		else
+			n += in->num_partitions == -1 ? create->controller->defaults.num_partitions
+						      : MAX(in->num_partitions, 0);
+	}
+	return n > RECORDS_PER_OPERATION_MAX;
+}
+
+static void create_refuse_all(struct create *create, const struct create_topics_request *request,
+			      struct create_topics_response *response)
+{
+	create->records->values.n = 0;
+	for (int32_t i = 0; i < request->topics_n; i++)
+		create_refuse(create, &response->topics[i], request->topics[i].name, ERR_POLICY_VIOLATION);
+	response->topics_n = request->topics_n;
+}
+
+/* Names that stand in the request more than once get one answer, at the end. */
+static void create_find_duplicates(struct create *create, const struct create_topics_request *request, bool *is_duplicate)
+{
+	for (int32_t i = 0; i < request->topics_n; i++) {
+		create_in *before = map_get_str(&create->seen, request->topics[i].name);
+
+		if (!before)
+			map_put_str(&create->seen, request->topics[i].name, &request->topics[i]);
+		else
+			is_duplicate[before - request->topics] = true;
+	}
+}
+
+static void create_all(struct create *create, const struct create_topics_request *request,
+		       struct create_topics_response *response)
+{
+	bool *is_duplicate = ARENA_NEW_N(create->arena, bool, request->topics_n);
+	create_out *out = response->topics;
+
+	create_find_duplicates(create, request, is_duplicate);
+	for (int32_t i = 0; i < request->topics_n; i++) {
+		const create_in *in = &request->topics[i], *first = map_get_str(&create->seen, in->name);
+		enum err err;
+
+		if (is_duplicate[first - request->topics] || str_eq_c(in->name, "__cluster_metadata"))
+			continue;
+		msg_init(&create_topics_response_topics_type, out);
+		out->name = in->name;
+		err = create_topic(create, in, out);
+		if (err)
+			create_refuse(create, out, in->name, err);
+		out++;
+	}
+	for (int32_t i = 0; i < request->topics_n; i++) {
+		const create_in *in = &request->topics[i];
+		bool is_first = map_get_str(&create->seen, in->name) == in;
+
+		if (is_first && is_duplicate[i]) {
+			err_text_set(&create->text, ERR_NONE, "Duplicate topic name.");
+			create_refuse(create, out++, in->name, ERR_INVALID_REQUEST);
+		} else if (is_first && str_eq_c(in->name, "__cluster_metadata")) {
+			err_text_set(&create->text, ERR_NONE,
+				     "Creation of internal topic __cluster_metadata is prohibited.");
+			create_refuse(create, out++, in->name, ERR_INVALID_TOPIC_EXCEPTION);
+		}
+	}
+	response->topics_n = (int32_t)(out - response->topics);
+}
+
+enum err controller_create_topics(struct controller *controller, int16_t version,
+				  const struct create_topics_request *request, struct create_topics_response *response,
+				  struct controller_records *records, struct arena *arena)
+{
+	struct create create = {
+		.controller = controller,
+		.records = records,
+		.arena = arena,
+		.version = version,
+		.partition_version = partition_version(controller_metadata_version(controller)),
+	};
+
+	msg_init(&create_topics_response_type, response);
+	response->topics = MSG_NEW_N(arena, create_topics_response_topics, request->topics_n);
+	map_init(&create.seen, MAP_STR, rng_u64(controller->rng));
+	map_init(&create.unified, MAP_STR, rng_u64(controller->rng));
+	records->atomic = true;
+	if (create_is_excessive(&create, request)) {
+		err_text_set(&create.text, ERR_NONE, "Excessively large number of partitions per request.");
+		create_refuse_all(&create, request, response);
+	} else {
+		create_all(&create, request, response);
+	}
+	if (records->values.n > RECORDS_PER_OPERATION_MAX) {
+		err_text_set(&create.text, ERR_NONE, "Unable to perform excessively large batch operation.");
+		create_refuse_all(&create, request, response);
+	}
+	if (request->validate_only)
+		records->values.n = 0;
+	map_deinit(&create.seen);
+	map_deinit(&create.unified);
+	return ERR_NONE;
+}
