@@ -140,6 +140,8 @@ static void acceptor_accepted(struct io_op *op)
 	struct reactor *reactor = acceptor->broker->shards[0].reactor;
 	const char *refusal;
 
+	if (!acceptor->is_accepting && !op->err)
+		reactor->io->ops->sock_close(reactor->io, (io_sock)op->result);
 	if (op->err == ERR_CANCELLED || !acceptor->is_accepting)
 		return;
 	if (op->err) {
@@ -226,6 +228,19 @@ static void acceptor_advertise(struct acceptor *acceptor, const struct listener 
 	acceptor->advertised_port = port ? (uint16_t)port : acceptor->addr.port;
 }
 
+static enum err acceptor_port_taken(const struct broker *broker, const struct listener *listener, uint16_t port,
+				    struct err_text *text)
+{
+	char owner[128] = "another program";
+
+	if (broker->port_owner)
+		broker->port_owner(port, owner, sizeof(owner));
+	return err_text_set(text, ERR_ADDRESS_IN_USE,
+			    "ML1020 Port %u is taken by %s (listener %.*s). Stop it, or use another port: "
+			    "moldau dev --port %u",
+			    port, owner, STR_ARGS(listener->name), port < UINT16_MAX ? port + 1U : port - 1U);
+}
+
 static enum err acceptor_bind(struct broker *broker, const struct listener *listener, struct str host, uint16_t port,
 			      struct err_text *text)
 {
@@ -246,8 +261,7 @@ static enum err acceptor_bind(struct broker *broker, const struct listener *list
 	addrs[0].port = port;
 	err = io->ops->listen(io, &addrs[0], &acceptor->sock, &acceptor->addr);
 	if (err == ERR_ADDRESS_IN_USE)
-		return err_text_set(text, err, "ML1020 Port %u is taken by another program (listener %.*s). Stop it, or use "
-				    "another port: moldau dev --port %u", port, STR_ARGS(listener->name), port + 1);
+		return acceptor_port_taken(broker, listener, port, text);
 	if (err)
 		return err_text_set(text, err, "ML1021 Listener %.*s cannot be bound to %s:%u: %s", STR_ARGS(listener->name),
 				    name, port, err_text(err));

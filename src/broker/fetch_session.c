@@ -8,7 +8,7 @@
 #include "shard.h"
 
 #define FETCH_SESSION_EVICT_NS (120 * NS_PER_S)
-#define FETCH_SESSION_PARTITIONS_MAX 1000000
+#define FETCH_SESSION_PARTITIONS_MAX 200000
 
 struct fetch_sessions {
 	struct shard *shard;

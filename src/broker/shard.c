@@ -125,7 +125,7 @@ static void shard_open(struct shard *shard, struct partition *partition)
 /* Background opening of what nobody asked for yet. */
 static void shard_open_more(struct shard *shard)
 {
-	if (shard->is_stopping || shard->broker->phase != BROKER_RUNNING)
+	if (shard->is_stopping || !shard->opens_unasked)
 		return;
 	while (shard->opening_n < SHARD_OPENING_MAX && !list_is_empty(&shard->unopened)) {
 		struct partition *partition = list_entry(list_pop_front(&shard->unopened), struct partition, link);
@@ -137,6 +137,7 @@ static void shard_open_more(struct shard *shard)
 
 void shard_open_in_background(struct shard *shard)
 {
+	shard->opens_unasked = true;
 	shard_open_more(shard);
 }
 

@@ -43,6 +43,7 @@ struct shard {
 	int opening_n;
 	int32_t dir_partitions_n[64]; /* partitions of this shard per directory */
 	struct timer idle_timer;
+	bool opens_unasked; /* logs nobody asked for are opened too */
 	bool is_stopping;
 };
 

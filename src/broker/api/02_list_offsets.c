@@ -6,6 +6,7 @@
  */
 #include "api.h"
 #include "broker.h"
+#include "map.h"
 #include "msg/list_offsets.h"
 #include "owner_part.h"
 #include "shard.h"
@@ -88,15 +89,28 @@ static bool list_offsets_knows(int16_t version, int64_t timestamp)
 	return version >= since[-timestamp];
 }
 
-static enum err list_offsets_check(const struct list_offsets *list, const struct topic_image *topic,
-				   const struct list_offsets_request_topics *in, int32_t index)
+/* Partitions that the topic names more than once go into `ret`. */
+static void list_offsets_repeated(const struct list_offsets_request_topics *in, uint64_t seed, struct map *ret)
 {
-	const struct list_offsets_request_topics_partitions *partition = &in->partitions[index];
+	struct map seen;
 
-	for (int32_t i = 0; i < in->partitions_n && in->partitions_n <= 1000; i++) {
-		if (i != index && in->partitions[i].partition_index == partition->partition_index)
-			return ERR_INVALID_REQUEST;
+	map_init(ret, MAP_U64, seed);
+	map_init(&seen, MAP_U64, seed);
+	for (int32_t i = 0; i < in->partitions_n; i++) {
+		uint64_t key = (uint32_t)in->partitions[i].partition_index;
+
+		if (map_put_u64(&seen, key, &in->partitions[i]))
+			map_put_u64(ret, key, &in->partitions[i]);
 	}
+	map_deinit(&seen);
+}
+
+static enum err list_offsets_check(const struct list_offsets *list, const struct topic_image *topic,
+				   const struct list_offsets_request_topics_partitions *partition,
+				   const struct map *repeated)
+{
+	if (map_get_u64(repeated, (uint32_t)partition->partition_index))
+		return ERR_INVALID_REQUEST;
 	if (!list_offsets_knows(list->request->version, partition->timestamp))
 		return ERR_UNSUPPORTED_VERSION;
 	if (!topic || partition->partition_index < 0 || !topic_partition(topic, partition->partition_index))
@@ -109,13 +123,15 @@ static void list_offsets_topic(struct list_offsets *list, const struct list_offs
 {
 	struct arena *arena = &list->request->arena;
 	const struct topic_image *topic = image_topic(list->request->shard->image, in->name);
+	struct map repeated;
 
+	list_offsets_repeated(in, list->request->shard->reactor->node->hash_seed, &repeated);
 	out->name = in->name;
 	out->partitions = MSG_NEW_N(arena, list_offsets_response_topics_partitions, in->partitions_n);
 	out->partitions_n = in->partitions_n;
 	for (int32_t i = 0; i < in->partitions_n; i++) {
 		struct list_offsets_part *part;
-		enum err err = list_offsets_check(list, topic, in, i);
+		enum err err = list_offsets_check(list, topic, &in->partitions[i], &repeated);
 
 		out->partitions[i].partition_index = in->partitions[i].partition_index;
 		out->partitions[i].error_code = err_wire(err);
@@ -130,6 +146,7 @@ static void list_offsets_topic(struct list_offsets *list, const struct list_offs
 		part->owner.ready = list_offsets_ready;
 		owner_part_add(list->scatter, &part->owner);
 	}
+	map_deinit(&repeated);
 }
 
 static void list_offsets_reply(struct scatter *scatter)

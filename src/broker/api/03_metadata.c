@@ -13,6 +13,7 @@
 #include "broker.h"
 #include "controller_io.h"
 #include "internal_topics.h"
+#include "map.h"
 #include "msg/create_topics.h"
 #include "msg/metadata.h"
 #include "shard.h"
@@ -27,7 +28,7 @@ struct metadata {
 	struct controller_op op;
 	struct create_topics_request create;
 	struct create_topics_response created;
-	bool has_tried;
+	struct map refused; /* names that the controller called invalid */
 };
 
 static void metadata_brokers(struct metadata *metadata)
@@ -112,13 +113,7 @@ static enum err metadata_missing(const struct metadata *metadata, const struct m
 		return ERR_UNKNOWN_TOPIC_ID;
 	if (!topic_name_is_valid(in->name))
 		return ERR_INVALID_TOPIC_EXCEPTION;
-	for (int32_t i = 0; i < metadata->created.topics_n; i++) {
-		const struct create_topics_response_topics *created = &metadata->created.topics[i];
-
-		if (str_eq(created->name, in->name) && created->error_code == ERR_INVALID_TOPIC_EXCEPTION)
-			return ERR_INVALID_TOPIC_EXCEPTION;
-	}
-	return ERR_UNKNOWN_TOPIC_OR_PARTITION;
+	return map_get_str(&metadata->refused, in->name) ? ERR_INVALID_TOPIC_EXCEPTION : ERR_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
 static const struct topic_image *metadata_find(const struct metadata *metadata, const struct metadata_request_topics *in)
@@ -172,6 +167,7 @@ static void metadata_reply(struct metadata *metadata)
 		metadata_all_topics(metadata);
 	else
 		metadata_asked_topics(metadata);
+	map_deinit(&metadata->refused);
 	request_reply(request, &metadata->out);
 }
 
@@ -185,7 +181,15 @@ static enum err metadata_create_decide(struct controller *controller, struct con
 
 static void metadata_created(struct controller_op *op)
 {
-	metadata_reply(op->ctx);
+	struct metadata *metadata = op->ctx;
+
+	for (int32_t i = 0; !op->err && i < metadata->created.topics_n; i++) {
+		struct create_topics_response_topics *created = &metadata->created.topics[i];
+
+		if (created->error_code == ERR_INVALID_TOPIC_EXCEPTION)
+			map_put_str(&metadata->refused, created->name, created);
+	}
+	metadata_reply(metadata);
 }
 
 /* Collects the missing topics into a CreateTopics; false when there is nothing to create. */
@@ -255,6 +259,33 @@ static void metadata_refuse(struct metadata *metadata)
 	request_reply(metadata->request, &metadata->out);
 }
 
+/* Who asks for a topic twice is told once, as Kafka does: else a small request could ask for an answer without end. */
+static void metadata_drop_repeated(struct metadata_request *in, uint64_t seed)
+{
+	struct map names, ids;
+	int32_t n = 0;
+
+	map_init(&names, MAP_STR, seed);
+	map_init(&ids, MAP_UUID, seed);
+	for (int32_t i = 0; i < in->topics_n; i++) {
+		struct metadata_request_topics *topic = &in->topics[i];
+		struct str name = topic->name.p ? topic->name : STR("");
+		void *known = metadata_asks_id(topic) ? map_get_uuid(&ids, topic->topic_id) : map_get_str(&names, name);
+
+		if (known)
+			continue;
+		if (metadata_asks_id(topic))
+			map_put_uuid(&ids, topic->topic_id, topic);
+		else
+			map_put_str(&names, name, topic);
+		in->topics[n++] = *topic;
+	}
+	if (in->topics_n > 0)
+		in->topics_n = n;
+	map_deinit(&names);
+	map_deinit(&ids);
+}
+
 void api_metadata(struct request *request)
 {
 	struct metadata *metadata = ARENA_NEW(&request->arena, struct metadata);
@@ -262,6 +293,8 @@ void api_metadata(struct request *request)
 	metadata->request = request;
 	metadata->in = request->body;
 	msg_init(&metadata_response_type, &metadata->out);
+	map_init(&metadata->refused, MAP_STR, request->shard->reactor->node->hash_seed);
+	metadata_drop_repeated(request->body, request->shard->reactor->node->hash_seed);
 	if (metadata_is_refused(metadata))
 		metadata_refuse(metadata);
 	else if (!metadata_create(metadata))

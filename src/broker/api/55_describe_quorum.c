@@ -73,6 +73,11 @@ static void describe_quorum_done(struct controller_op *op)
 	struct describe_quorum *d = op->ctx;
 	const struct describe_quorum_request *in = d->request->body;
 
+	if (op->err) {
+		d->out.error_code = err_wire(op->err);
+		request_reply(d->request, &d->out);
+		return;
+	}
 	d->out.topics = MSG_NEW_N(&d->request->arena, describe_quorum_response_topics, in->topics_n);
 	d->out.topics_n = in->topics_n;
 	for (int32_t i = 0; i < in->topics_n; i++) {

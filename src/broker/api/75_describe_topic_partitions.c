@@ -26,6 +26,18 @@ static int describe_partitions_cmp(const void *a, const void *b)
 	return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
+/* Sorted names without repetitions: n > 0. */
+static int32_t describe_partitions_unique(struct str *names, int32_t n)
+{
+	int32_t kept = 1;
+
+	for (int32_t i = 1; i < n; i++) {
+		if (!str_eq(names[i], names[kept - 1]))
+			names[kept++] = names[i];
+	}
+	return kept;
+}
+
 /* The asked names (all when none are asked) from the cursor on, sorted. */
 static struct str *describe_partitions_names(const struct describe_partitions *d, int32_t *ret_n)
 {
@@ -40,8 +52,10 @@ static struct str *describe_partitions_names(const struct describe_partitions *d
 		if (str_cmp(d->in->topics[i].name, from) >= 0)
 			names[n++] = d->in->topics[i].name;
 	}
-	if (d->in->topics_n > 0)
+	if (n > 0) {
 		qsort(names, (size_t)n, sizeof(*names), describe_partitions_cmp);
+		n = describe_partitions_unique(names, n);
+	}
 	for (struct str after = STR_NULL;
 	     d->in->topics_n <= 0 && (topic = image_topic_next(image, after)) != NULL; after = topic->name) {
 		if (str_cmp(topic->name, from) >= 0)
@@ -95,11 +109,11 @@ static bool describe_partitions_topic(struct describe_partitions *d, struct str 
 		return true;
 	}
 	if (d->in->cursor && str_eq(d->in->cursor->topic_name, name))
-		first = MAX(d->in->cursor->partition_index, 0);
+		first = MIN(MAX(d->in->cursor->partition_index, 0), topic->partitions_n);
 	out->topic_id = topic->id;
 	out->topic_authorized_operations = OPERATIONS_TOPIC;
 	out->partitions = MSG_NEW_N(&d->request->arena, describe_topic_partitions_response_topics_partitions,
-				    MIN(d->left, topic->partitions_n));
+				    MIN(d->left, topic->partitions_n - first));
 	for (int32_t i = first; i < topic->partitions_n; i++) {
 		const struct partition_image *partition = topic_partition(topic, i);
 
