@@ -38,9 +38,9 @@ static const struct cli_command moldau_commands[] = {
 		.args = "",
 		.summary = "Start a broker on this computer, without configuration",
 		.detail = "One node that is broker and controller, reachable from this computer only. Topics come\n"
-			  "into being when a client first names them. Ctrl-C stops it; what was written is\n"
-			  "there at the next start. Settings are Kafka's: names and values as in a server.properties, also from\n"
-			  "the environment (KAFKA_NUM_PARTITIONS=3).",
+			  "into being when a client first names them. Ctrl-C stops it; what was written is there\n"
+			  "at the next start. Settings are Kafka's: names and values as in a server.properties,\n"
+			  "also from the environment (KAFKA_NUM_PARTITIONS=3).",
 		.examples = "  moldau dev\n"
 			    "  moldau dev --ephemeral --port 0\n"
 			    "  moldau dev --data /srv/kafka --override num.partitions=3",
