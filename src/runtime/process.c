@@ -5,10 +5,14 @@
  */
 #include "process.h"
 
+#include <ctype.h>
+#include <dirent.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -90,4 +94,100 @@ int64_t process_rss_bytes(void)
 	n = fscanf(f, "%lld %lld", &size, &resident);
 	fclose(f);
 	return n == 2 ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* ---- who listens on a port ---- */
+
+#define TCP_LISTEN 0x0a
+#define PORT_INODES_MAX 16
+
+/* Sockets (by inode) that listen on a port; one port can have several. */
+struct port_sockets {
+	uint64_t inodes[PORT_INODES_MAX];
+	int n;
+};
+
+/* Lines look like "  0: 0100007F:2384 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000  0 33145 ...". */
+static void port_sockets_read(const char *path, uint16_t port, struct port_sockets *sockets)
+{
+	char line[512];
+	FILE *f = fopen(path, "re");
+
+	while (f && sockets->n < PORT_INODES_MAX && fgets(line, sizeof(line), f)) {
+		unsigned line_port, state;
+		uint64_t inode;
+
+		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %" SCNu64, &line_port,
+			   &state, &inode) == 3 && line_port == port && state == TCP_LISTEN && inode != 0)
+			sockets->inodes[sockets->n++] = inode;
+	}
+	if (f)
+		fclose(f);
+}
+
+static bool process_holds_socket(const char *pid, const struct port_sockets *sockets)
+{
+	char path[300], target[64];
+	struct dirent *entry;
+	bool holds = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+	dir = opendir(path);
+	while (dir && !holds && (entry = readdir(dir)) != NULL) {
+		uint64_t inode;
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/%.20s/fd/%.20s", pid, entry->d_name);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = 0;
+		if (sscanf(target, "socket:[%" SCNu64 "]", &inode) != 1)
+			continue;
+		for (int i = 0; i < sockets->n; i++)
+			holds |= sockets->inodes[i] == inode;
+	}
+	if (dir)
+		closedir(dir);
+	return holds;
+}
+
+/* A name of another program's choice: only what prints goes to the user. */
+static void process_name(const char *pid, char *ret, size_t cap)
+{
+	char path[64], name[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	f = fopen(path, "re");
+	if (f && !fgets(name, sizeof(name), f))
+		name[0] = 0;
+	if (f)
+		fclose(f);
+	name[strcspn(name, "\n")] = 0;
+	for (char *p = name; *p; p++) {
+		if (!isprint((unsigned char)*p))
+			*p = '?';
+	}
+	snprintf(ret, cap, "%s (pid %.20s)", name[0] ? name : "a program", pid);
+}
+
+bool process_port_owner(uint16_t port, char *ret, size_t cap)
+{
+	struct port_sockets sockets = {.n = 0};
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	port_sockets_read("/proc/net/tcp", port, &sockets);
+	port_sockets_read("/proc/net/tcp6", port, &sockets);
+	dir = sockets.n > 0 ? opendir("/proc") : NULL;
+	while (dir && !found && (entry = readdir(dir)) != NULL) {
+		if (!isdigit((unsigned char)entry->d_name[0]) || !process_holds_socket(entry->d_name, &sockets))
+			continue;
+		process_name(entry->d_name, ret, cap);
+		found = true;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
 }

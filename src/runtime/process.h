@@ -13,5 +13,8 @@ enum err signal_start(signal_fn *fn, void *ctx) MUST_USE;
 int64_t process_raise_file_limit(void);
 int process_cpus(void);
 int64_t process_rss_bytes(void);
+/* Who listens on a TCP port of this machine: "java (pid 3311)". False, and `ret` untouched, when nobody does or the
+ * system does not let us see it. */
+bool process_port_owner(uint16_t port, char *ret, size_t cap);
 
 #endif

@@ -2,9 +2,11 @@
 /* Signals reach the callback on their own thread; the limits and sizes of the process make sense. */
 #include "process.h"
 
+#include <arpa/inet.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "test_runtime.h"
@@ -53,11 +55,34 @@ static void test_limits(void **state)
 	assert_true(process_rss_bytes() > 100000);
 }
 
+static void test_port_owner(void **state)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t addr_len = sizeof(addr);
+	char owner[128] = "nobody", pid[32];
+	uint16_t port;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &addr_len), 0);
+	port = ntohs(addr.sin_port);
+	assert_false(process_port_owner(port, owner, sizeof(owner))); /* bound is not listening */
+	assert_string_equal(owner, "nobody");
+	assert_int_equal(listen(fd, 1), 0);
+	assert_true(process_port_owner(port, owner, sizeof(owner)));
+	snprintf(pid, sizeof(pid), "(pid %d)", (int)getpid());
+	assert_non_null(strstr(owner, pid));
+	assert_int_equal(strncmp(owner, "test_runtime_", 13), 0);
+	close(fd);
+	assert_false(process_port_owner(port, owner, sizeof(owner)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_port_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
