@@ -47,6 +47,8 @@ static void run_configure(struct run *r)
 
 	fmt_init(&f, r->config, sizeof(r->config));
 	fmt_add(&f, "log.segment.bytes=%lld\n", (long long)opt->segment_bytes);
+	fmt_add(&f, "log.index.size.max.bytes=%lld\nlog.roll.ms=%lld\n", (long long)opt->index_bytes,
+		(long long)opt->roll_ms);
 	fmt_add(&f, "log.index.interval.bytes=%lld\n", (long long)opt->index_interval);
 	if (opt->synced)
 		fmt_add(&f, "durability=synced\n");

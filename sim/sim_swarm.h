@@ -48,7 +48,9 @@
 	X(value_len, 0, 3000, 100, "most random bytes in a value")                                          \
 	X(acks0_pct, 0, 20, 0, "producers without idempotence that use acks=0, percent")                    \
 	X(churn, 0, 1, 0, "topics are deleted and created again")                                           \
-	X(segment_bytes, 2048, 1048576, 1048576, "log.segment.bytes")                                       \
+	X(segment_bytes, 1048576, 1073741824, 1073741824, "log.segment.bytes")                              \
+	X(index_bytes, 24, 10485760, 10485760, "log.index.size.max.bytes: small ones roll often")            \
+	X(roll_ms, 50, 604800000, 604800000, "log.roll.ms")                                                 \
 	X(index_interval, 1, 4096, 4096, "log.index.interval.bytes")                                        \
 	X(fetch_max, 1, 1048576, 1048576, "fetch max bytes of readers")                                     \
 	X(batches_max, 100, 1500, 1000, "batches per run before the calm")                                  \
