@@ -709,6 +709,10 @@ enum err controller_io_open(struct broker *broker, struct err_text *text)
 	list_init(&io->queued);
 	list_init(&io->pending);
 	io->updates = mem_calloc((size_t)broker->shards_n, sizeof(*io->updates));
+	/* Until the log has been read every shard has an image of nothing. */
+	io->published = image_new_empty();
+	for (int i = 0; i < broker->shards_n; i++)
+		broker->shards[i].image = io->published;
 	return ERR_NONE;
 }
 

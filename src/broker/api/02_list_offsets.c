@@ -149,10 +149,21 @@ static void list_offsets_topic(struct list_offsets *list, const struct list_offs
 	map_deinit(&repeated);
 }
 
+/* Versions before 4 cannot say an epoch. */
+static void list_offsets_drop_epochs(struct list_offsets *list)
+{
+	for (int32_t i = 0; i < list->out.topics_n; i++) {
+		for (int32_t j = 0; j < list->out.topics[i].partitions_n; j++)
+			list->out.topics[i].partitions[j].leader_epoch = -1;
+	}
+}
+
 static void list_offsets_reply(struct scatter *scatter)
 {
 	struct list_offsets *list = scatter->home_op;
 
+	if (list->request->version < 4)
+		list_offsets_drop_epochs(list);
 	request_reply(list->request, &list->out);
 }
 
