@@ -221,7 +221,7 @@ def main():
         totals = [a + b for a, b in zip(totals, result)]
         print(line_of(step.name, *result, time.monotonic() - start, note), flush=True)
         if result[1] and log:
-            print("".join(f"    {line}\n" for line in names[:40] or log.splitlines()[-30:]), end="", flush=True)
+            print("".join(f"    {line}\n" for line in names[:15] or log.splitlines()[-30:]), end="", flush=True)
     print(f"{time.monotonic() - began:.0f} s")
     print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped", flush=True)
     return 1 if totals[1] or not totals[0] else 0

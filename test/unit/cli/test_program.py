@@ -47,9 +47,9 @@ class Program(unittest.TestCase):
         return done
 
     def start(self, *args, **env):
-        process = subprocess.Popen([MOLDAU, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=open(self.path("stderr"), "a+"), text=True, cwd=self.folder.name,
-                                   env=dict(os.environ, **env))
+        with open(self.path("stderr"), "a") as stderr:
+            process = subprocess.Popen([MOLDAU, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=stderr, text=True, cwd=self.folder.name, env=dict(os.environ, **env))
 
         def end():
             if process.poll() is None:
@@ -60,7 +60,8 @@ class Program(unittest.TestCase):
         return process
 
     def stderr(self):
-        return open(self.path("stderr")).read()
+        with open(self.path("stderr")) as f:
+            return f.read()
 
     def banner(self, process):
         """Lines up to the last one of the banner."""
