@@ -109,7 +109,7 @@ static void shard_partition_log_changed(struct partition *partition)
 		return;
 	if (state == PART_LOG_OPEN)
 		part_log_close(partition->log);
-	else if (state == PART_LOG_CLOSED || state == PART_LOG_FAILED)
+	else if (partition->is_deleted && (state == PART_LOG_CLOSED || state == PART_LOG_FAILED))
 		reactor_defer(shard->reactor, &partition->free_later, shard_partition_free_later);
 }
 
