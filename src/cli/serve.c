@@ -5,8 +5,9 @@
  *   signals -> configuration -> log -> I/O -> node -> broker_open -> broker_start -> node_run ... STOPPED or FAILED
  *           -> broker_close -> node -> I/O -> temporary directory -> log
  *
- * 1. The first SIGTERM or SIGINT asks for a clean stop, at any time from the start on; a second ends the process at
- *    once. Signals arrive on their own thread, which touches only what `lock` guards and what is atomic.
+ * 1. The first SIGTERM or SIGINT asks for a clean stop, at any time from the start on; another one at least SECOND_NS
+ *    later ends the process at once. (timeout(1), and a shell between terminal and process, send the first one twice.)
+ *    Signals arrive on their own thread, which touches only what `lock` guards and what is atomic.
  * 2. `struct serve` lives as long as the process, since the thread of the signals does.
  */
 #include "serve.h"
@@ -14,6 +15,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -24,6 +26,7 @@
 #define HELPERS_N 4
 #define ALONE_CPUS_MAX 3 /* up to here one reactor: the rest of the machine is for clients and helpers */
 #define PROGRESS_NS NS_PER_S
+#define SECOND_NS (NS_PER_S / 2)
 
 struct serve {
 	const struct serve_options *options;
@@ -43,7 +46,8 @@ struct serve {
 	/* Between the thread of the signals and reactor 0. */
 	pthread_mutex_t lock;
 	bool is_node_up; /* under lock: the mailbox takes messages */
-	bool is_asked;   /* under lock: a signal has come */
+	bool is_asked;   /* under lock: a signal has come, at asked_ns */
+	int64_t asked_ns;
 	struct msg stop_msg;
 };
 
@@ -90,12 +94,16 @@ static void serve_stop_arrived(struct reactor *reactor, struct msg *msg)
 static void serve_signal(int number, void *ctx)
 {
 	struct serve *serve = ctx;
+	struct timespec now;
 	struct list msgs;
+	int64_t now_ns;
 
 	if (number == SIGHUP)
 		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = now.tv_sec * NS_PER_S + now.tv_nsec;
 	pthread_mutex_lock(&serve->lock);
-	if (serve->is_asked) {
+	if (serve->is_asked && now_ns - serve->asked_ns >= SECOND_NS) {
 		static const char text[] = "Ended at once, before everything was on disk. The next start checks "
 					   "what was written last.\n";
 
@@ -103,8 +111,9 @@ static void serve_signal(int number, void *ctx)
 			_exit(CLI_FAILED);
 		_exit(CLI_FAILED);
 	}
-	serve->is_asked = true;
-	if (serve->is_node_up) {
+	if (!serve->is_asked)
+		serve->asked_ns = now_ns;
+	if (!serve->is_asked && serve->is_node_up) {
 		struct reactor *reactor = &serve->node.reactors[0];
 
 		list_init(&msgs);
@@ -113,6 +122,7 @@ static void serve_signal(int number, void *ctx)
 		mailbox_put(&reactor->inbox, &msgs);
 		reactor->io->ops->wake(reactor->io);
 	}
+	serve->is_asked = true;
 	pthread_mutex_unlock(&serve->lock);
 }
 

@@ -139,6 +139,7 @@ class Program(unittest.TestCase):
                 with socket.create_connection(("127.0.0.1", port), 5):
                     process.send_signal(signal.SIGHUP)
                 process.send_signal(number)
+                process.send_signal(number)  # as timeout(1) does
                 self.assertEqual(process.wait(15), 0, self.stderr())
         self.assertTrue(os.path.exists(self.path(".moldau/meta.properties")))
         self.assertTrue(os.path.exists(self.path("data dir/meta.properties")))
