@@ -47,6 +47,7 @@ struct workload {
 	int producers_n;
 	struct wl_reader *readers[WORKLOAD_READERS_MAX];
 	int readers_n;
+	bool old_readers; /* some reader does not know zstd */
 	struct wl_verify *verify;
 	struct wl_churn *churn; /* or NULL */
 	struct map pids; /* producer ids handed out; to a mark */

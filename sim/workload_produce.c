@@ -61,6 +61,7 @@ struct wl_producer {
 	bool is_stopped;
 	bool is_ended;
 	int acked_since_calm;
+	int batches_in_calm;
 	struct compress_ctx ctx;
 };
 
@@ -134,9 +135,13 @@ static void producer_ask_id(struct wl_producer *p)
 
 /* --- batches --- */
 
-static enum codec draw_codec(struct world *w)
+/* Produce takes zstd from version 7 on, and Fetch gives it to nobody below version 10. */
+static enum codec draw_codec(const struct wl_producer *p)
 {
-	return world_chance(w, 1, 8) ? (enum codec)rng_below(&w->rng, CODEC_N) : CODEC_NONE;
+	struct world *w = p->wl->w;
+	uint64_t codecs_n = p->wl->old_readers || sim_conn_version(&p->conn, API_PRODUCE) < 7 ? CODEC_ZSTD : CODEC_N;
+
+	return world_chance(w, 1, 8) ? (enum codec)rng_below(&w->rng, codecs_n) : CODEC_NONE;
 }
 
 static void batch_build(struct wl_producer *p, struct wl_batch *batch)
@@ -150,7 +155,7 @@ static void batch_build(struct wl_producer *p, struct wl_batch *batch)
 	int64_t now_ms = (w->wall_base_ns + w->now_ns) / NS_PER_MS;
 	enum err err;
 
-	spec.codec = draw_codec(w);
+	spec.codec = draw_codec(p);
 	if (p->is_idempotent) {
 		spec.producer_id = p->producer_id;
 		spec.producer_epoch = p->producer_epoch;
@@ -181,6 +186,7 @@ static void producer_make_batch(struct wl_producer *p)
 	struct wl_batch *batch = MEM_NEW(struct wl_batch);
 
 	wl->batches_n++;
+	p->batches_in_calm += wl->is_calm;
 	batch->part = (int)rng_below(&wl->w->rng, (uint64_t)wl->parts_n);
 	if (!p->writers[batch->part])
 		p->writers[batch->part] =
@@ -236,6 +242,9 @@ static void batch_out_of_order(struct wl_producer *p, struct wl_batch *batch, in
 static void batch_answered(struct wl_producer *p, struct wl_batch *batch, int16_t code, int64_t base_offset)
 {
 	batch->is_out = false;
+	world_trace(p->wl->w, "produce.answered", "client=%s part=%s-%d writer=%u seq=%u..%u error=%d offset=%lld", p->name,
+		    p->wl->parts[batch->part]->topic, p->wl->parts[batch->part]->index, batch->writer, batch->first,
+		    batch->first + batch->n - 1, code, (long long)base_offset);
 	if (code == ERR_NONE && base_offset < 0) {
 		world_fail(p->wl->w, "Produce without error answers base offset %lld", (long long)base_offset);
 	} else if (code == ERR_NONE) {
@@ -414,7 +423,7 @@ static void producer_tick(struct sim_event *event)
 	struct world *w = p->wl->w;
 	bool can_make = p->conn.state == CONN_UP && !p->is_backing_off && p->queue_n < PRODUCER_QUEUE_MAX &&
 			(!p->is_idempotent || p->producer_id >= 0) &&
-			(p->wl->is_calm || p->wl->batches_n < w->opt.batches_max);
+			(p->wl->is_calm ? p->batches_in_calm < 50 : p->wl->batches_n < w->opt.batches_max);
 
 	if (p->is_stopped)
 		return;

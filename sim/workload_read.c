@@ -142,6 +142,8 @@ static void part_answered(struct wl_reader *r, struct hist_part *part, struct wl
 	struct batch_iter it = batch_iter_of(in, BATCH_CHECK_CRC);
 	struct batch_info batch;
 
+	world_trace(r->wl->w, "fetch.answered", "client=%s part=%s-%d pos=%lld error=%d hw=%lld len=%zu", r->name, part->topic,
+		    part->index, (long long)at->pos, got->error_code, (long long)got->high_watermark, in.len);
 	if (got->error_code) {
 		part_error(r, part, at, got->error_code);
 		return;
@@ -320,6 +322,7 @@ struct wl_reader *wl_reader_new(struct workload *wl, int id)
 	r->retry.fire = reader_retry;
 	r->with_session = r->conn.cap[API_FETCH] >= 7 && world_chance(wl->w, 1, 2);
 	session_drop(r);
+	wl->old_readers |= r->conn.cap[API_FETCH] < 10;
 	return r;
 }
 
