@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of APIs: every version it serves has a codec on both sides and a handler, no key stands twice, and what it
+ * advertises is what Kafka advertises (compared where MOLDAU_FACTS says that Kafka's table is at hand).
+ */
+#include "api.h"
+#include "broker_rig.h"
+
+#define HANDLER(name)                              \
+	void api_##name(struct request *request)   \
+	{                                          \
+		fail_msg("nobody is asked here"); \
+	}
+HANDLER(produce)
+HANDLER(fetch)
+HANDLER(list_offsets)
+HANDLER(metadata)
+HANDLER(find_coordinator)
+HANDLER(api_versions)
+HANDLER(create_topics)
+HANDLER(delete_topics)
+HANDLER(init_producer_id)
+HANDLER(offset_for_leader_epoch)
+HANDLER(describe_cluster)
+HANDLER(describe_topic_partitions)
+HANDLER(describe_quorum)
+
+static void test_codecs(void **state)
+{
+	for (int i = 0; i < api_defs_n; i++) {
+		const struct api_def *def = &api_defs[i];
+		const struct api *api = api_find(def->key);
+
+		assert_non_null(api);
+		assert_non_null(def->handle);
+		assert_true(def->listeners & API_BROKER);
+		assert_in_range(def->version_min, def->advertised_min, def->version_max);
+		assert_true(def->advertised_min == def->version_min || def->key == API_PRODUCE);
+		for (int16_t v = def->version_min; v <= def->version_max; v++) {
+			assert_true(msg_has_version(api->request, v));
+			assert_true(msg_has_version(api->response, v));
+		}
+		assert_ptr_equal(api_def_find(def->key, API_BROKER), def);
+		assert_ptr_equal(api_def_find(def->key, API_CONTROLLER), def->listeners & API_CONTROLLER ? def : NULL);
+	}
+	assert_null(api_def_find(-1, API_BROKER));
+	assert_null(api_def_find(INT16_MAX, API_BROKER));
+}
+
+static void test_as_kafka(void **state)
+{
+	const char *facts = getenv("MOLDAU_FACTS");
+	char path[512], line[256];
+	int seen = 0;
+	FILE *f;
+
+	if (!facts)
+		skip();
+	snprintf(path, sizeof(path), "%s/tables/apis-advertised.tsv", facts);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		char broker[32], controller[32], range[32];
+		const struct api_def *def;
+		int key;
+
+		if (sscanf(line, "%d\t%*[^\t]\t%31[^\t]\t%31[^\n]", &key, broker, controller) != 3)
+			continue;
+		def = api_def_find((int16_t)key, API_BROKER);
+		if (!def)
+			continue;
+		seen++;
+		snprintf(range, sizeof(range), "%d-%d", def->advertised_min, def->version_max);
+		if (def->advertised_min == def->version_max && !strchr(broker, '-'))
+			snprintf(range, sizeof(range), "%d", def->version_max);
+		assert_string_equal(range, broker);
+		if (def->listeners & API_CONTROLLER)
+			assert_string_equal(range, controller);
+	}
+	fclose(f);
+	assert_int_equal(seen, api_defs_n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_codecs), cmocka_unit_test(test_as_kafka)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
