@@ -102,6 +102,11 @@ static bool broker_body_is_stopped(struct node *node)
 	return broker_body_of(node)->has_ended;
 }
 
+static bool broker_body_has_failed(struct node *node)
+{
+	return broker_body_of(node)->broker.phase == BROKER_FAILED;
+}
+
 static bool broker_body_is_ready(struct node *node)
 {
 	return broker_body_of(node)->broker.phase == BROKER_RUNNING;
@@ -120,6 +125,7 @@ const struct sim_body broker_body = {
 	.start = broker_body_start,
 	.request_stop = broker_body_request_stop,
 	.is_stopped = broker_body_is_stopped,
+	.has_failed = broker_body_has_failed,
 	.is_ready = broker_body_is_ready,
 	.free = broker_body_free,
 };

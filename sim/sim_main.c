@@ -62,7 +62,7 @@ static int run_one(const struct main_options *o, uint64_t seed)
 	int code = 0;
 
 	run.seed = seed;
-	run.quiet = true;
+	run.quiet = o->prove_bites;
 	fault_set(o->fault);
 	alarm(MAIN_SECONDS_MAX);
 	if (run.trace) {

@@ -307,6 +307,8 @@ void sim_node_turn_done(struct sim_node *sn)
 	if (sn->state == SIM_NODE_OFF)
 		return;
 	guard = sim_node_enter(sn);
+	if (sn->w->body->has_failed && sn->w->body->has_failed(sn->node))
+		sn->doom = SIM_DEATH_PROCESS;
 	is_stopped = sn->w->body->is_stopped(sn->node);
 	sim_node_leave(sn, guard);
 	if (is_stopped && sn->state != SIM_NODE_OFF)

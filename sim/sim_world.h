@@ -52,6 +52,8 @@ struct sim_body {
 	void (*request_stop)(struct node *node);
 	/* Also true of a node that ended by itself, as one whose last log directory failed does. */
 	bool (*is_stopped)(struct node *node);
+	/* It gave up: its process ends as it is, nothing is freed one by one. May be NULL. */
+	bool (*has_failed)(struct node *node);
 	/* Serves clients. NULL: as soon as start returned. */
 	bool (*is_ready)(struct node *node);
 	/* Called only after is_stopped: every block of the scope has to be back after it. */

@@ -210,6 +210,12 @@ static void fetch_done(struct sim_call *call)
 			part_answered(r, part, &r->positions[part_index(wl, part)], got, call);
 		}
 	}
+	/* A session names only what has news: of the others the last word counts. */
+	for (int i = 0; wl->is_calm && r->session_id && i < wl->parts_n; i++) {
+		struct wl_position *at = &r->positions[i];
+
+		at->reached_end |= at->hw >= 0 && at->pos >= at->hw;
+	}
 	reader_next(r, had_error ? 200 : 2);
 }
 
