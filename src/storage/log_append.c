@@ -89,6 +89,19 @@ static void log_undo_list(struct log_impl *log, struct list *from, struct list *
 	log->pub.producers.map_end_offset = log->pub.end;
 }
 
+/* An epoch that began behind what is gone now begins at the end. */
+static void log_undo_epochs(struct log_impl *log)
+{
+	struct epoch_cache *epochs = &log->pub.epochs;
+	int32_t latest = epoch_cache_latest(epochs);
+
+	if (latest < 0 || epochs->entries.v[epochs->entries.n - 1].start_offset <= log->pub.end)
+		return;
+	epoch_cache_truncate_end(epochs, log->pub.end);
+	epoch_cache_assign(epochs, latest, log->pub.end);
+	log->epochs_changed = true;
+}
+
 void log_take_back(struct log_impl *log, enum err err)
 {
 	struct list taken, *node;
@@ -96,6 +109,7 @@ void log_take_back(struct log_impl *log, enum err err)
 	list_init(&taken);
 	log_undo_list(log, &log->queue, &taken);
 	log_undo_list(log, &log->writing, &taken);
+	log_undo_epochs(log);
 	while ((node = list_pop_front(&taken)) != NULL) {
 		struct log_append *append = list_entry(node, struct log_append, link);
 

@@ -166,7 +166,7 @@ static enum err log_dir_read_meta(struct log_dir *dir, struct fs *fs, struct str
 	return log_dir_check_meta(dir, cluster_id, node_id, ret_refusal, text);
 }
 
-static bool log_dir_same_boot(struct log_dir *dir, struct fs *fs)
+static enum log_dir_stop log_dir_unclean_stop(struct log_dir *dir, struct fs *fs)
 {
 	char path[FS_PATH_MAX], boot[37];
 	char *p;
@@ -174,11 +174,11 @@ static bool log_dir_same_boot(struct log_dir *dir, struct fs *fs)
 	bool same;
 
 	CHECK(log_dir_path(path, dir->path, RUNNING_FILE));
-	if (fs->ops->boot_id(fs, boot) || fs_read_all(fs, path, SMALL_FILE_MAX, &p, &len))
-		return false;
-	same = len >= 36 && memcmp(p, boot, 36) == 0 && (len == 36 || p[36] == '\n');
+	if (fs_read_all(fs, path, SMALL_FILE_MAX, &p, &len))
+		return LOG_DIR_UNKNOWN;
+	same = !fs->ops->boot_id(fs, boot) && len >= 36 && memcmp(p, boot, 36) == 0 && (len == 36 || p[36] == '\n');
 	mem_free(p);
-	return same;
+	return same ? LOG_DIR_KILLED : LOG_DIR_POWER_CUT;
 }
 
 /* A clean mark that cannot be read counts as none: scanning is always safe. */
@@ -200,7 +200,7 @@ static void log_dir_find_stop(struct log_dir *dir, struct fs *fs)
 		}
 		log_warn("log_dir.clean_mark_damaged", "dir=%s", dir->path);
 	}
-	dir->stop = log_dir_same_boot(dir, fs) ? LOG_DIR_KILLED : LOG_DIR_POWER_CUT;
+	dir->stop = log_dir_unclean_stop(dir, fs);
 }
 
 enum err log_dir_open(struct log_dir *dir, struct fs *fs, const char *path, struct str cluster_id, int32_t node_id,
@@ -267,7 +267,7 @@ enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs)
 	CHECK(log_dir_path(path, dir->path, RUNNING_FILE));
 	/* Without a boot id the next start assumes the worst. */
 	if (fs->ops->boot_id(fs, boot))
-		return log_dir_remove_mark(dir, fs, RUNNING_FILE);
+		memset(boot, '?', 36);
 	boot[36] = '\n';
 	return fs_write_atomic(fs, path, (struct bytes){(const uint8_t *)boot, 37});
 }

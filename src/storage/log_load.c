@@ -504,7 +504,7 @@ static enum err load_check(struct log_load *load, struct fs *fs)
 	int64_t from = INT64_MAX, crc_from = load->stop == LOG_DIR_CLEAN ? INT64_MAX : 0;
 	enum err err = ERR_NONE;
 
-	if (load->stop == LOG_DIR_POWER_CUT) {
+	if (log_load_is_suspect(load)) {
 		from = MAX(load->recovery_point, INT64_C(0));
 		crc_from = from;
 		while (first > 0 && load->segments.list.v[first].base > from)
@@ -517,6 +517,10 @@ static enum err load_check(struct log_load *load, struct fs *fs)
 		bool is_bad = false;
 
 		err = log_load_scan(load, fs, i, from, crc_from, &is_bad);
+		/* Of a segment that ends at a batch, but too early, the tail was never written to the disk. */
+		if (!err && load->stop == LOG_DIR_POWER_CUT && i + 1 < load->segments.list.n &&
+		    load->segments.list.v[i].next_offset < load->segments.list.v[i + 1].base)
+			is_bad = true;
 		if (!err && is_bad)
 			err = load_end_at(load, fs, i, file_size);
 	}
@@ -557,13 +561,15 @@ static enum err load_read_epochs(struct log_load *load, struct fs *fs)
 	if (!load_path(load, EPOCH_FILE, path))
 		return ERR_TOO_LARGE;
 	err = fs_read_all(fs, path, EPOCH_FILE_MAX, &p, &len);
+	load->has_epochs = !err;
 	if (err == ERR_NOT_FOUND)
 		return ERR_NONE;
 	if (err)
 		return err;
-	/* What the headers say fills in for a damaged file as far as they are read. */
-	if (epoch_cache_decode(&load->epochs, (struct bytes){(const uint8_t *)p, len}))
+	if (epoch_cache_decode(&load->epochs, (struct bytes){(const uint8_t *)p, len})) {
 		log_warn("log.epochs_damaged", "log=%s", load->name);
+		load->has_epochs = false;
+	}
 	mem_free(p);
 	return ERR_NONE;
 }
@@ -637,7 +643,7 @@ static enum err load_replay_segment(struct log_load *load, struct fs *fs, const 
 	return err;
 }
 
-/* From the newest good snapshot that is not beyond the end, then the headers behind it. Snapshots that no start needs
+/* Producers and epochs: from the newest good snapshot that is not beyond the end, then the headers behind it. Snapshots that no start needs
  * any more, and bad ones, are removed. */
 static enum err load_producers(struct log_load *load, struct fs *fs, const struct log_names *names)
 {
@@ -667,6 +673,17 @@ static enum err load_producers(struct log_load *load, struct fs *fs, const struc
 		err = fs->ops->unlink(fs, path);
 		if (err && err != ERR_NOT_FOUND)
 			return err;
+	}
+	/* Epochs below a snapshot are in their file. Without the file all headers are read; also when the start of the log
+	 * was moved up in the file of epochs, but not in the checkpoint before the crash. */
+	if (load->stop != LOG_DIR_CLEAN && load->epochs.entries.n &&
+	    load->epochs.entries.v[0].start_offset > load->log_start) {
+		load->epochs.entries.n = 0;
+		load->has_epochs = false;
+	}
+	if (!load->has_epochs && load->snapshot_offset >= 0) {
+		producer_state_truncate_all(&load->producers);
+		load->snapshot_offset = -1;
 	}
 	load->producers.map_end_offset = MAX(load->snapshot_offset, load->log_start);
 	err = ERR_NONE;

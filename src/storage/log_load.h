@@ -10,7 +10,9 @@
  * What is checked:
  *   CLEAN      headers from the last index entry of the last segment
  *   KILLED     the same, with checksums: writes of the same boot are there, only the last can be cut
- *   POWER_CUT  every batch from the recovery point on, with checksums; indexes of what is checked are made anew
+ *   POWER_CUT  every batch from the recovery point on, with checksums, and that segments follow each other without a gap;
+ *              indexes of what is checked are made anew
+ *   UNKNOWN    the same, but gaps are a compaction's
  *
  * 1. Nothing below the recovery point is ever cut, unless truncate_to says so.
  * 2. Behind the first bad batch nothing is kept: later segments go first, then the tail, so that a crash in between
@@ -51,9 +53,16 @@ struct log_load {
 	int64_t recovery_base, recovery_pos; /* segment and position of recovery_point */
 	int64_t snapshot_offset; /* of the newest snapshot, -1 */
 	fs_file active; /* .log of the last segment, for writing */
+	bool has_epochs;  /* the file was there and good */
 	bool is_changed; /* something had to be mended */
 	struct err_text text;
 };
+
+/* What lies behind the recovery point may be anything. */
+static inline bool log_load_is_suspect(const struct log_load *load)
+{
+	return load->stop == LOG_DIR_POWER_CUT || load->stop == LOG_DIR_UNKNOWN;
+}
 
 /* On error everything allocated is still freed by log_load_deinit. */
 enum err log_load_run(struct log_load *load, struct fs *fs) MUST_USE;

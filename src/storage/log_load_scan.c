@@ -150,7 +150,7 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 		/* A batch cannot be known to reach crc_from before its header is read, so the one that begins below it
 		 * is checked too. */
 		scan.want_crc = crc_from != INT64_MAX && !FAULT(recover_no_crc);
-		if (scan.want_crc && next < crc_from && check->load->stop == LOG_DIR_POWER_CUT)
+		if (scan.want_crc && next < crc_from && log_load_is_suspect(check->load))
 			scan.want_crc = false;
 		if (!batch_scan_next(&scan, &info, &pos))
 			break;
@@ -166,8 +166,6 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 		segment_check_count(check, &info, pos);
 		segment->size = scan.pos;
 		segment->next_offset = next;
-		if (info.leader_epoch > epoch_cache_latest(&check->load->epochs))
-			epoch_cache_assign(&check->load->epochs, info.leader_epoch, info.base_offset);
 	}
 	*ret_is_bad = scan.is_bad;
 	err = scan.err;

@@ -3,8 +3,9 @@
  * The end of a log that is being written to: index entries that wait to be written in groups, the places of the newest
  * batches, and rolling to a new segment.
  *
- * Rolling: index entries of the old segment, its last time index entry -> producer snapshot -> epochs -> files of the
- * new segment -> directory synced. A crash in between leaves a log that ends with the old segment.
+ * Rolling: index entries of the old segment, its last time index entry -> epochs -> producer snapshot -> files of the new
+ * segment -> directory synced. A crash in between leaves a log that ends with the old segment. A snapshot says that
+ * nothing below it has to be replayed, so what a replay would find, epochs, is written before it.
  */
 #include "part_log_internal.h"
 
@@ -266,11 +267,11 @@ static void roll_job_run(struct io_op *op, struct fs *fs)
 	const char *path = job->log->path;
 	enum err err = index_write_run(&job->index, fs, path);
 
-	/* Not synced: the recovery point is below until a checkpoint has synced it. */
-	if (!err)
-		err = log_write_snapshot(fs, path, job->base, job->snapshot, false);
 	if (!err && job->epochs.p)
 		err = log_write_epochs(fs, path, job->epochs);
+	/* Not synced: the recovery point is below until a checkpoint has synced it. */
+	if (!err && job->snapshot.p)
+		err = log_write_snapshot(fs, path, job->base, job->snapshot, false);
 	if (!err)
 		err = roll_create(job, fs);
 	op->err = err;
@@ -295,7 +296,8 @@ static void log_rolled(struct log_impl *log, struct roll_job *job)
 	vec_push(&log->segments.list, segment);
 	log->bytes_since_index = 0;
 	log->last_index_timestamp_ms = -1;
-	log->snapshot_offset = job->base;
+	if (job->snapshot.p)
+		log->snapshot_offset = job->base;
 	log->active_created_ms = log_reactor(log)->wall_ms;
 	log->active_jitter_ms = jitter_ms > 0 ? (int64_t)rng_below(&log_reactor(log)->rng, (uint64_t)jitter_ms) : 0;
 	/* One place, the newer name: readers of the new segment need no other file. */
@@ -342,8 +344,10 @@ void log_roll_start(struct log_impl *log)
 	job->file = FS_FILE_NONE;
 	job->reserve = log->pub.config.preallocate ? log->pub.config.segment_bytes : 0;
 	index_write_take(log, true, &job->index);
-	job->snapshot = log_encode_producers(log);
-	if (log->epochs_changed) {
+	/* A checkpoint under way writes the same files; and no snapshot without the epochs below it. */
+	if (!log->in_checkpoint)
+		job->snapshot = log_encode_producers(log);
+	if (!log->in_checkpoint && log->epochs_changed) {
 		job->epochs = epoch_cache_encode(&log->pub.epochs);
 		log->epochs_changed = false;
 	}

@@ -407,10 +407,10 @@ static void close_job_run(struct io_op *op, struct fs *fs)
 	char name[FS_PATH_MAX];
 	enum err err = index_write_run(&job->index, fs, path);
 
-	if (!err && job->snapshot.p)
-		err = log_write_snapshot(fs, path, job->snapshot_offset, job->snapshot, true);
 	if (!err && job->epochs.p)
 		err = log_write_epochs(fs, path, job->epochs);
+	if (!err && job->snapshot.p)
+		err = log_write_snapshot(fs, path, job->snapshot_offset, job->snapshot, true);
 	if (!err && job->snapshot.p)
 		err = fs->ops->sync_dir(fs, path);
 	if (!err && job->snapshot_remove >= 0 && segment_path(name, path, job->snapshot_remove, ".snapshot"))

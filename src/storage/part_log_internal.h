@@ -91,7 +91,7 @@ struct log_impl {
 	int64_t dirty_since_ns;
 	int64_t snapshot_offset;   /* of the newest snapshot file, -1 */
 	bool epochs_changed;       /* since the file was written */
-	bool in_checkpoint;
+	bool in_checkpoint;        /* whose job writes the epochs and a snapshot */
 };
 
 static inline struct log_impl *impl_of(struct part_log *log)

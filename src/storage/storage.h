@@ -28,7 +28,8 @@ enum log_dir_state { LOG_DIR_ONLINE, LOG_DIR_FULL, LOG_DIR_OFFLINE };
 enum log_dir_stop {
 	LOG_DIR_CLEAN,     /* .kafka_cleanshutdown was there */
 	LOG_DIR_KILLED,    /* unclean, same boot: what was written is there, only the last write may be cut */
-	LOG_DIR_POWER_CUT, /* unclean, another boot or unknown: anything after the recovery point is suspect */
+	LOG_DIR_POWER_CUT, /* unclean, in another boot: anything after the recovery point is suspect */
+	LOG_DIR_UNKNOWN,   /* unclean, by somebody else (Kafka): the same, but a gap between segments may be a compaction's */
 };
 
 struct storage;

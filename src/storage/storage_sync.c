@@ -385,6 +385,7 @@ static void checkpoint_add(struct checkpoint_job *job, struct log_impl *log)
 		log->dirty_base = log->segments.list.v[log_segment_at(log, pub->recovery_point)].base;
 	sync_files_add(&job->files, log);
 	log->shared_n++;
+	log->in_checkpoint = true;
 	log_ref(log);
 	vec_push(&job->items, item);
 }
@@ -395,6 +396,7 @@ static void checkpoint_item_done(struct checkpoint_item *item, enum err err)
 	bool is_live = log->pub.state == PART_LOG_OPEN || log->pub.state == PART_LOG_CLOSING;
 
 	log->shared_n--;
+	log->in_checkpoint = false;
 	if (is_live && err) {
 		log->epochs_changed = log->epochs_changed || item->epochs.p;
 	} else if (is_live) {

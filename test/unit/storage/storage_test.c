@@ -18,11 +18,13 @@ void storage_test_start(struct storage_test *t, enum log_dir_stop stop)
 {
 	struct io_posix_options io_options = {.helpers_n = 1, .recv_block_len = 4096};
 
-	t->shared = io_posix_shared_new(&io_options);
-	t->io = io_posix_new(t->shared);
+	if (t->own_io) {
+		t->io = t->own_io;
+	} else {
+		t->shared = io_posix_shared_new(&io_options);
+		t->io = io_posix_new(t->shared);
+	}
 	assert_non_null(t->io);
-	if (t->fs)
-		t->io->fs = t->fs;
 	assert_int_equal(node_init(&t->node, 1, &t->io, 1), ERR_NONE);
 	t->reactor = &t->node.reactors[0];
 	storage_init(&t->storage, t->reactor, &t->options);
@@ -37,14 +39,14 @@ void storage_test_stop(struct storage_test *t)
 		turn(t);
 	storage_deinit(&t->storage);
 	node_deinit(&t->node);
+	if (t->own_io)
+		return;
 	t->io->ops->free(t->io);
 	io_posix_shared_free(t->shared);
 }
 
-void storage_test_init(struct storage_test *t, enum storage_durability durability)
+static void storage_test_defaults(struct storage_test *t, enum storage_durability durability)
 {
-	*t = (struct storage_test){.path = "/tmp/moldau-storage-XXXXXX"};
-	assert_non_null(mkdtemp(t->path));
 	t->options = (struct storage_options){.durability = durability,
 					      .open_files_max = 100,
 					      .checkpoint_bytes = MIB(256),
@@ -58,6 +60,21 @@ void storage_test_init(struct storage_test *t, enum storage_durability durabilit
 					.flush_messages = INT64_MAX,
 					.flush_ms = INT64_MAX};
 	t->topic_id = (struct uuid){0x1122334455667788, 0x99};
+}
+
+void storage_test_init(struct storage_test *t, enum storage_durability durability)
+{
+	*t = (struct storage_test){.path = "/tmp/moldau-storage-XXXXXX"};
+	assert_non_null(mkdtemp(t->path));
+	storage_test_defaults(t, durability);
+	storage_test_start(t, LOG_DIR_CLEAN);
+}
+
+void storage_test_init_own(struct storage_test *t, enum storage_durability durability, struct io *own_io, const char *path)
+{
+	*t = (struct storage_test){.own_io = own_io};
+	snprintf(t->path, sizeof(t->path), "%s", path);
+	storage_test_defaults(t, durability);
 	storage_test_start(t, LOG_DIR_CLEAN);
 }
 

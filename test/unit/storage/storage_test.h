@@ -23,7 +23,7 @@ struct storage_test {
 	char path[64]; /* temporary folder */
 	struct io_posix_shared *shared;
 	struct io *io;
-	struct fs *fs;
+	struct io *own_io; /* the test's, with its own fs; NULL: posix */
 	struct node node;
 	struct reactor *reactor;
 	struct storage storage;
@@ -37,11 +37,13 @@ struct storage_test {
 
 /* Makes the folder and starts the storage; the directory is told to have been left as `stop` says. */
 void storage_test_init(struct storage_test *t, enum storage_durability durability);
+/* The same over own_io, which takes no folder. */
+void storage_test_init_own(struct storage_test *t, enum storage_durability durability, struct io *own_io,
+			   const char *path);
 /* Ends it and removes the folder. */
 void storage_test_deinit(struct storage_test *t);
 /* Stops the storage (logs must be freed) and starts it again over the same folder. */
 void storage_test_restart(struct storage_test *t, enum log_dir_stop stop);
-/* fs NULL: the posix one. Before storage_test_start. */
 void storage_test_start(struct storage_test *t, enum log_dir_stop stop);
 void storage_test_stop(struct storage_test *t);
 
