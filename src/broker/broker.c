@@ -236,6 +236,12 @@ void broker_close(struct broker *broker)
 	struct fs *fs = broker->node->reactors[0].io->fs;
 
 	acceptor_close_all(broker);
+	/* After a failure logs are open and work is under way that still refers to them: that memory goes with the process,
+	 * and only the directories are given back. */
+	for (int i = 0; broker->phase == BROKER_FAILED && i < broker->dirs_n; i++)
+		log_dir_close(&broker->dirs[i], fs);
+	if (broker->phase == BROKER_FAILED)
+		return;
 	controller_io_close(broker);
 	lifecycle_free(broker->lifecycle);
 	checkpointer_free(broker->checkpointer);
