@@ -177,12 +177,13 @@ struct snapshot_read {
 
 static enum err snapshot_is_damaged(const struct snapshot_read *r, const char *what)
 {
-	return err_text_set(r->text, ERR_CORRUPT_FILE, "the snapshot is damaged at byte %zu, record %" PRId64 ": %s", r->pos,
-			    r->next_offset, what);
+	return err_text_set(r->text, ERR_CORRUPT_FILE, "the snapshot is damaged at byte %zu, record %" PRId64 ": %s",
+			    r->pos, r->next_offset, what);
 }
 
 /* Control records have no arrays but the voters', which have a decoder of their own. */
-static enum err control_decode(const struct snapshot_read *r, const struct msg_type *type, struct bytes value, void *ret)
+static enum err control_decode(const struct snapshot_read *r, const struct msg_type *type, struct bytes value,
+			       void *ret)
 {
 	struct arena arena = {0};
 	enum err err = codec_decode(type, 0, value, &arena, ret, NULL, NULL);
@@ -265,7 +266,8 @@ static enum err snapshot_read_control(struct snapshot_read *r, const struct reco
 	}
 }
 
-static enum err snapshot_read_record(struct snapshot_read *r, const struct batch_info *batch, const struct record *record)
+static enum err snapshot_read_record(struct snapshot_read *r, const struct batch_info *batch,
+				     const struct record *record)
 {
 	enum err err;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshot files of the metadata log ("<end offset>-<epoch>.checkpoint", bootstrap.checkpoint): batches in format 2 that
- * begin with a SnapshotHeader (kraft.version 1: with KRaftVersion and KRaftVoters in the same batch), hold one record
- * each for what the image holds, and end with a SnapshotFooter. Pure: whole files in memory.
+ * Snapshot files of the metadata log ("<end offset>-<epoch>.checkpoint", bootstrap.checkpoint): batches in format 2
+ * that begin with a SnapshotHeader (kraft.version 1: with KRaftVersion and KRaftVoters in the same batch), hold one
+ * record each for what the image holds, and end with a SnapshotFooter. Pure: whole files in memory.
  */
 #ifndef METADATA_SNAPSHOT_FILE_H
 #define METADATA_SNAPSHOT_FILE_H

@@ -41,7 +41,8 @@ static const struct sm_state raft_steps[] = {
 	[STEP_LEAD] = {"lead", SM_TO(STEP_LEAD_OUT) | SM_TO(STEP_STOPPED)},
 	[STEP_LEAD_OUT] = {"lead_out", SM_TO(STEP_START) | SM_TO(STEP_STOPPED)},
 	[STEP_START] = {"start", SM_TO(STEP_START_OUT) | SM_TO(STEP_STOPPED)},
-	[STEP_START_OUT] = {"start_out", SM_TO(STEP_TELL) | SM_TO(STEP_LEADING) | SM_TO(STEP_START) | SM_TO(STEP_STOPPED)},
+	[STEP_START_OUT] = {"start_out",
+			    SM_TO(STEP_TELL) | SM_TO(STEP_LEADING) | SM_TO(STEP_START) | SM_TO(STEP_STOPPED)},
 	[STEP_TELL] = {"tell", SM_TO(STEP_LEADING) | SM_TO(STEP_START) | SM_TO(STEP_STOPPED)},
 	[STEP_LEADING] = {"leading", SM_TO(STEP_START) | SM_TO(STEP_STOPPED)},
 	[STEP_STOPPED] = {"stopped", 0},
@@ -97,27 +98,30 @@ static enum err raft_check_voters(const struct raft_init *init, struct err_text 
 
 	voters_list(voters, ids, sizeof(ids));
 	if (voters->voters.n == 0)
-		return err_text_set(text, ERR_NOT_SUPPORTED, "No voters of the metadata quorum are known: neither the "
-				    "metadata log nor controller.quorum.voters names one. Set controller.quorum.voters to "
-				    "%d@host:port of this node's controller listener, or format the directory with its "
-				    "voters (kafka-storage.sh format --standalone)", init->node_id);
+		return err_text_set(text, ERR_NOT_SUPPORTED,
+				    "No voters of the metadata quorum are known: neither the metadata log nor "
+				    "controller.quorum.voters names one. Set controller.quorum.voters to %d@host:port "
+				    "of this node's controller listener, or format the directory with its voters "
+				    "(kafka-storage.sh format --standalone)", init->node_id);
 	if (voters->voters.n > 1)
-		return err_text_set(text, ERR_NOT_SUPPORTED, "The metadata quorum has %zu voters (%s); this version runs "
-				    "a quorum of one. Remove the other voters first (kafka-metadata-quorum.sh "
-				    "remove-controller), or name only this node in controller.quorum.voters",
-				    voters->voters.n, ids);
+		return err_text_set(text, ERR_NOT_SUPPORTED,
+				    "The metadata quorum has %zu voters (%s); this version runs a quorum of one. Remove "
+				    "the other voters first (kafka-metadata-quorum.sh remove-controller), or name only "
+				    "this node in controller.quorum.voters", voters->voters.n, ids);
 	voter = &voters->voters.v[0];
 	if (voter->id != init->node_id)
-		return err_text_set(text, ERR_NOT_SUPPORTED, "Node %d is not a voter of its metadata quorum, node %s is; a "
-				    "node without a vote cannot run yet. Set node.id=%s if this directory is that node's",
-				    init->node_id, ids, ids);
+		return err_text_set(text, ERR_NOT_SUPPORTED,
+				    "Node %d is not a voter of its metadata quorum, node %s is; a node without a vote "
+				    "cannot run yet. Set node.id=%s if this directory is that node's", init->node_id,
+				    ids, ids);
 	if (init->kraft_version == 0 || uuid_eq(voter->directory_id, init->directory_id))
 		return ERR_NONE;
 	uuid_format(voter->directory_id, theirs);
 	uuid_format(init->directory_id, ours);
-	return err_text_set(text, ERR_NOT_SUPPORTED, "The vote of node %d belongs to directory %s, but its metadata directory "
-			    "is %s. Start it with the directory that was formatted for it, or put that id back as "
-			    "directory.id in meta.properties", init->node_id, theirs, ours);
+	return err_text_set(text, ERR_NOT_SUPPORTED,
+			    "The vote of node %d belongs to directory %s, but its metadata directory is %s. Start it "
+			    "with the directory that was formatted for it, or put that id back as directory.id in "
+			    "meta.properties", init->node_id, theirs, ours);
 }
 
 static enum err raft_check(const struct raft_init *init, int32_t epoch, struct err_text *text)
@@ -136,7 +140,7 @@ static enum err raft_check(const struct raft_init *init, int32_t epoch, struct e
 
 enum err raft_init(struct raft *raft, const struct raft_init *init, struct err_text *text)
 {
-	int32_t epoch = init->persisted ? MAX(init->persisted->leader_epoch, init->log_last_epoch) : init->log_last_epoch;
+	int32_t epoch = MAX(init->persisted ? init->persisted->leader_epoch : 0, init->log_last_epoch);
 	struct raft_core *core;
 	enum err err = raft_check(init, epoch, text);
 

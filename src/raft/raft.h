@@ -7,12 +7,12 @@
  *         |                                        |                                        ^
  *         +----------------------------------------+--------------resign--------------------+
  *
- *   1 election safety: at most one leader per epoch; an epoch is above every one in quorum-state and in the log, and the
- *     vote is persisted before it counts
+ *   1 election safety: at most one leader per epoch; an epoch is above every one in quorum-state and in the log, and
+ *     the vote is persisted before it counts
  *   2 a leader appends only in its own epoch; the first record of an epoch is a LeaderChange. When the log loses it
  *     (raft_append_failed), it is appended again before anything else
- *   3 the high watermark counts durable offsets only, never goes back, and is exposed once it has passed the start of the
- *     leader's epoch
+ *   3 the high watermark counts durable offsets only, never goes back, and is exposed once it has passed the start of
+ *     the leader's epoch
  *   4 RESIGNED is the end: only a new raft_init stands for election again
  */
 #ifndef RAFT_RAFT_H
@@ -108,8 +108,8 @@ struct raft {
 	void *priv;
 };
 
-/* Keeps nothing of `init`. ERR_NOT_SUPPORTED for a quorum that this build cannot serve, ERR_CORRUPT_FILE for epochs that
- * cannot be; the text says what to do. Then nothing is to be freed. */
+/* Keeps nothing of `init`. ERR_NOT_SUPPORTED for a quorum that this build cannot serve, ERR_CORRUPT_FILE for epochs
+ * that cannot be; the text says what to do. Then nothing is to be freed. */
 enum err raft_init(struct raft *raft, const struct raft_init *init, struct err_text *text) MUST_USE;
 void raft_deinit(struct raft *raft);
 /* The next thing to do, in the order in which things must happen; RAFT_NO_ACTION when there is none now. After

@@ -69,7 +69,8 @@ enum err raft_voters_decode(struct bytes value, struct raft_voters *ret, struct 
 		voters_take(&record, ret);
 	arena_reset(&arena);
 	if (err)
-		return err_text_set(text, ERR_CORRUPT_FILE, "the record of the quorum's voters cannot be read: %s", why.text);
+		return err_text_set(text, ERR_CORRUPT_FILE, "the record of the quorum's voters cannot be read: %s",
+				    why.text);
 	return ERR_NONE;
 }
 

@@ -48,8 +48,8 @@ static void test_bootstrap_file(void **state)
 	struct bytes file;
 
 	format_bootstrap_records(METADATA_VERSION_MAX, &arena, &records);
-	assert_int_equal(snapshot_file_encode_records(records.values.v, records.values.n, TIME_MS, 0, 0, 0, NULL, &file),
-			 ERR_NONE);
+	assert_int_equal(snapshot_file_encode_records(records.values.v, records.values.n, TIME_MS, 0, 0, 0, NULL,
+						      &file), ERR_NONE);
 	assert_same_file(file, golden_unhex(kafka_bootstrap, &arena), &arena);
 	mem_free((void *)file.p);
 	vec_deinit(&records.values);
@@ -76,8 +76,8 @@ static void test_first_snapshot(void **state)
 	assert_int_equal(info.records_n, 0);
 	assert_true(info.has_voters);
 	raft_voters_deinit(&info.voters);
-	assert_int_equal(snapshot_file_encode_records(NULL, 0, TIME_MS, info.last_log_timestamp_ms, 0, 1, &voters, &file),
-			 ERR_NONE);
+	assert_int_equal(snapshot_file_encode_records(NULL, 0, TIME_MS, info.last_log_timestamp_ms, 0, 1, &voters,
+						      &file), ERR_NONE);
 	assert_same_file(file, kafka, &arena);
 	snapshot_file_name(0, 0, name);
 	assert_string_equal(name, "00000000000000000000-0000000000.checkpoint");

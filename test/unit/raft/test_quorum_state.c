@@ -74,9 +74,9 @@ static void test_fields(void **unused)
 	struct quorum_state state;
 	char id[UUID_TEXT_LEN + 1];
 
-	assert_int_equal(parse("{\"clusterId\":\"\",\"leaderId\":3,\"leaderEpoch\":7,\"votedId\":-1,\"appliedOffset\":0,"
-			       "\"currentVoters\":[{\"voterId\":1},{\"voterId\":3}],\"data_version\":0}", &state, &arena),
-			 ERR_NONE);
+	assert_int_equal(parse("{\"clusterId\":\"\",\"leaderId\":3,\"leaderEpoch\":7,\"votedId\":-1,"
+			       "\"appliedOffset\":0,\"currentVoters\":[{\"voterId\":1},{\"voterId\":3}],"
+			       "\"data_version\":0}", &state, &arena), ERR_NONE);
 	assert_int_equal(state.data_version, 0);
 	assert_int_equal(state.leader_id, 3);
 	assert_int_equal(state.leader_epoch, 7);
@@ -102,14 +102,18 @@ static void test_refused(void **unused)
 #define V1 "\"leaderId\":1,\"leaderEpoch\":1,\"votedId\":-1,\"votedDirectoryId\":\"AAAAAAAAAAAAAAAAAAAAAA\""
 #define V0 "\"clusterId\":\"\",\"leaderId\":1,\"leaderEpoch\":1,\"votedId\":-1,\"appliedOffset\":0"
 	static const char *const bad[] = {
-		"", "{}", "null", "[]", "\"\"", "{" V1 "}", "{" V1 ",\"data_version\":2}", "{" V1 ",\"data_version\":-1}",
+		"", "{}", "null", "[]", "\"\"", "{" V1 "}",
+		"{" V1 ",\"data_version\":2}", "{" V1 ",\"data_version\":-1}",
 		"{" V1 ",\"data_version\":0}", "{" V0 ",\"data_version\":0}", "{" V1 ",\"data_version\":1}x",
 		"{" V1 ",\"data_version\":1}{}", "{" V1 ",\"data_version\":1,}", "{," V1 ",\"data_version\":1}",
-		"{" V1 ",\"data_version\":\"1\"}", "{" V1 ",\"data_version\":1.0}", "{" V1 ",\"x\":[],\"data_version\":1}",
+		"{" V1 ",\"data_version\":\"1\"}", "{" V1 ",\"data_version\":1.0}",
+		"{" V1 ",\"x\":[],\"data_version\":1}",
 		"{" V1 ",\"x\":,\"data_version\":1}", "{" V1 ",\"leaderEpoch\":-1,\"data_version\":1}",
 		"{" V1 ",\"leaderId\":2147483648,\"data_version\":1}", "{" V1 ",\"leaderId\":-2,\"data_version\":1}",
-		"{" V1 ",\"votedDirectoryId\":\"AAAA\",\"data_version\":1}", "{" V1 ",\"votedId\":null,\"data_version\":1}",
-		"{" V0 ",\"currentVoters\":[{}],\"data_version\":0}", "{" V0 ",\"currentVoters\":[1],\"data_version\":0}",
+		"{" V1 ",\"votedDirectoryId\":\"AAAA\",\"data_version\":1}",
+		"{" V1 ",\"votedId\":null,\"data_version\":1}",
+		"{" V0 ",\"currentVoters\":[{}],\"data_version\":0}",
+		"{" V0 ",\"currentVoters\":[1],\"data_version\":0}",
 		"{" V0 ",\"currentVoters\":[{\"voterId\":1},],\"data_version\":0}",
 		"{" V0 ",\"currentVoters\":{\"voterId\":1},\"data_version\":0}",
 		"{" V0 ",\"clusterId\":\"\\u0041\",\"currentVoters\":[],\"data_version\":0}",

@@ -411,7 +411,7 @@ static void test_voters_golden(void **state)
 		assert_int_equal(raft_voters_decode(value, &voters, &text), ERR_NONE);
 		again = raft_voters_encode(&voters, &arena);
 		raft_voters_deinit(&voters);
-		/* Behind the version, which is random there, where Kafka writes 0; tags of a later version are not kept. */
+		/* Behind the version: random there, 0 from Kafka. Tags of a later version are not kept. */
 		if (again.len == value.len) {
 			assert_memory_equal(again.p + 2, value.p + 2, value.len - 2);
 			same++;
