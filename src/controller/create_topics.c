@@ -378,7 +378,7 @@ static void create_all(struct create *create, const struct create_topics_request
 		} else if (is_first && str_eq_c(in->name, "__cluster_metadata")) {
 			err_text_set(&create->text, ERR_NONE,
 				     "Creation of internal topic __cluster_metadata is prohibited.");
-			create_refuse(create, out++, in->name, ERR_INVALID_TOPIC_EXCEPTION);
+			create_refuse(create, out++, in->name, ERR_INVALID_REQUEST);
 		}
 	}
 	response->topics_n = (int32_t)(out - response->topics);

@@ -87,8 +87,6 @@ static void delete_by_name(struct delete *delete, struct str name)
 	by_id = topic ? map_get_uuid(&delete->ids, topic->id) : NULL;
 	if (is_duplicate)
 		delete_answer(delete, name, UUID_ZERO, ERR_INVALID_REQUEST, "Duplicate topic name.");
-	else if (name.len == 0)
-		delete_answer(delete, name, UUID_ZERO, ERR_INVALID_REQUEST, "Invalid null or empty topic name.");
 	else if (!topic)
 		delete_answer(delete, name, UUID_ZERO, ERR_UNKNOWN_TOPIC_OR_PARTITION,
 			      "This server does not host this topic-partition.");
