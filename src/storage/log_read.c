@@ -190,6 +190,7 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 	read->is_pinned = true;
 	read->segment_base = segment->base;
 	read->piece = (struct piece){.file = segment->file->file, .pos = place.pos, .len = len};
+	read->first_batch_bytes = (int64_t)place.first_size;
 	read->err = ERR_NONE;
 	return READ_DONE;
 }

@@ -116,7 +116,8 @@ struct log_read {
 	int64_t max_bytes;    /* in */
 	bool whole_first;     /* in: give the first batch whole even when it is over max_bytes */
 	struct piece piece;   /* out: len 0 when offset == bound.offset */
-	int64_t first_batch_bytes; /* out: size of the batch at the start of the piece */
+	int64_t first_batch_bytes; /* out: size of the batch at the start of the piece; 0: not looked at, as all
+	                              there is was given */
 	bool is_pinned;       /* out: log_read_release owed */
 	int64_t segment_base; /* out */
 	enum err err;         /* out: ERR_OFFSET_OUT_OF_RANGE below log_start or above the bound, ERR_CORRUPT_FILE, ... */

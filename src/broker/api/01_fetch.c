@@ -259,10 +259,11 @@ static int64_t fetch_limit(struct fetch *fetch)
 
 		if (fetch->parts[i].err || len == 0)
 			continue;
-		if (total > 0 && (first > left || first > fetch->parts[i].want->max_bytes))
+		/* The first with data gives what it has: the read was limited already, save for one whole batch. */
+		if (total > 0 && first > fetch->parts[i].want->max_bytes)
 			len = 0;
-		else
-			len = MIN(len, MAX(left, total > 0 ? 0 : first));
+		else if (total > 0 && len > left)
+			len = first == 0 || first > left ? 0 : left;
 		read->piece.len = (size_t)len;
 		left = MAX(left - len, 0);
 		total += len;
