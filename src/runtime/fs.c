@@ -89,7 +89,7 @@ enum err fs_pwrite_all(struct fs *fs, fs_file file, const void *p, size_t len, i
 
 enum err fs_mkdir_all(struct fs *fs, const char *path)
 {
-	char part[FS_PATH_MAX];
+	char part[FS_PATH_MAX], parent[FS_PATH_MAX];
 	size_t len = strlen(path);
 	struct fs_stat stat;
 	enum err err = ERR_NONE;
@@ -108,6 +108,14 @@ enum err fs_mkdir_all(struct fs *fs, const char *path)
 		err = fs->ops->mkdir(fs, part);
 		/* A parent may exist where we could not make it: only the whole path decides. */
 		if (err && err != ERR_EXISTS && fs->ops->stat(fs, part, &stat))
+			return err;
+		/* A directory whose name a power cut takes away takes all that was synced in it along. A parent that may
+		 * be searched and written but not read cannot be synced. */
+		if (!err && fs_parent(part, parent))
+			err = fs->ops->sync_dir(fs, parent);
+		else
+			err = ERR_NONE;
+		if (err && err != ERR_ACCESS)
 			return err;
 	}
 	err = fs->ops->stat(fs, path, &stat);

@@ -130,7 +130,7 @@ enum err fs_read_all(struct fs *fs, const char *path, size_t max, char **ret, si
 enum err fs_write_atomic(struct fs *fs, const char *path, struct bytes content) MUST_USE;
 /* fs_pwritev of one range. */
 enum err fs_pwrite_all(struct fs *fs, fs_file file, const void *p, size_t len, int64_t pos) MUST_USE;
-/* mkdir of all missing parents; an existing directory is fine. */
+/* mkdir of all missing parents, their names synced; an existing directory is fine. */
 enum err fs_mkdir_all(struct fs *fs, const char *path) MUST_USE;
 /* Removes a directory and everything in it. */
 enum err fs_remove_tree(struct fs *fs, const char *path) MUST_USE;
