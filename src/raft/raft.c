@@ -105,9 +105,9 @@ static enum err raft_check_voters(const struct raft_init *init, struct err_text 
 				    "(kafka-storage.sh format --standalone)", init->node_id);
 	if (voters->voters.n > 1)
 		return err_text_set(text, ERR_NOT_SUPPORTED,
-				    "The metadata quorum has %zu voters (%s); this version runs a quorum of one. Remove "
-				    "the other voters first (kafka-metadata-quorum.sh remove-controller), or name only "
-				    "this node in controller.quorum.voters", voters->voters.n, ids);
+				    "The metadata quorum has %zu voters (%s); this version runs a quorum of one. "
+				    "Remove the other voters first (kafka-metadata-quorum.sh remove-controller), or "
+				    "name only this node in controller.quorum.voters", voters->voters.n, ids);
 	voter = &voters->voters.v[0];
 	if (voter->id != init->node_id)
 		return err_text_set(text, ERR_NOT_SUPPORTED,
@@ -127,8 +127,8 @@ static enum err raft_check_voters(const struct raft_init *init, struct err_text 
 static enum err raft_check(const struct raft_init *init, int32_t epoch, struct err_text *text)
 {
 	if (init->kraft_version < 0 || init->kraft_version > 1)
-		return err_text_set(text, ERR_NOT_SUPPORTED, "The metadata log has kraft.version %d; this version knows 0 "
-				    "and 1. Start it with a newer version", init->kraft_version);
+		return err_text_set(text, ERR_NOT_SUPPORTED, "The metadata log has kraft.version %d; this version "
+				    "knows 0 and 1. Start it with a newer version", init->kraft_version);
 	if (epoch < 0 || epoch == INT32_MAX || init->log_end_offset < 0)
 		return err_text_set(text, ERR_CORRUPT_FILE, "The metadata log cannot be at epoch %d and offset %lld: "
 				    "quorum-state or the log is damaged. Restore them from a backup", epoch,
