@@ -570,7 +570,7 @@ static void bootstrap_done(struct controller_op *op)
 	mem_free(bootstrap);
 }
 
-/* The first operation of a leader: brings a fresh log to its features. */
+/* The first operation of a leader: brings a fresh log to its features, ends what a crash left half done. */
 static void controller_io_bootstrap(struct controller_io *io)
 {
 	struct bootstrap_op *bootstrap = MEM_NEW(struct bootstrap_op);
@@ -617,8 +617,7 @@ static void controller_io_lead(struct controller_io *io)
 	io->snapshot_last_offset = MAX(io->load.snapshot_offset, 0);
 	io->snapshot_last_ns = io->reactor->now_ns;
 	controller_io_move(io, CIO_LEADING);
-	if (io->load.image->offset == 0 || io->load.bootstrap.n > 0)
-		controller_io_bootstrap(io);
+	controller_io_bootstrap(io);
 	lifecycle_controller_leads(io->broker);
 	controller_io_run_later(io);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "control.h"
+#include "feature_table.h"
 #include "format.h"
 #include "log.h"
 #include "mem.h"
@@ -310,7 +311,8 @@ void metadata_load_run(struct io_op *op, struct fs *fs)
 		op->err = metadata_load_log(load, fs);
 	if (!op->err)
 		op->err = metadata_load_quorum(load, fs);
-	if (!op->err && load->image->offset == 0)
+	/* A log may end behind the first LeaderChange: then it is still to be brought to its features. */
+	if (!op->err && image_feature(load->image, STR(METADATA_VERSION)) == 0)
 		op->err = metadata_load_bootstrap(load, fs);
 }
 
