@@ -129,6 +129,22 @@ static int run_seeds(const struct main_options *o)
 	return bad_n ? 1 : 0;
 }
 
+/* A seed that fails without the fault too proves nothing about it. */
+static bool seed_bites(struct main_options *o, uint64_t seed)
+{
+	enum fault fault = o->fault;
+	bool fails_anyway;
+
+	if (run_child(o, seed) == OUTCOME_OK)
+		return false;
+	o->fault = FAULT_NONE;
+	fails_anyway = run_child(o, seed) != OUTCOME_OK;
+	o->fault = fault;
+	if (fails_anyway)
+		printf("  seed %" PRIu64 " does not count: it fails without the fault too\n", seed);
+	return !fails_anyway;
+}
+
 /* Every deliberate fault has to be found within the limit. */
 static int prove_bites(struct main_options *o)
 {
@@ -140,7 +156,7 @@ static int prove_bites(struct main_options *o)
 		if (o->faults_named && !(o->faults_named >> fault & 1))
 			continue;
 		o->fault = (enum fault)fault;
-		while (seed < o->seed_first + o->limit && run_child(o, seed) == OUTCOME_OK)
+		while (seed < o->seed_first + o->limit && !seed_bites(o, seed))
 			seed++;
 		if (seed < o->seed_first + o->limit) {
 			printf("%s: found after %" PRIu64 " seeds\n", fault_name(o->fault), seed - o->seed_first + 1);
