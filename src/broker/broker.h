@@ -53,8 +53,8 @@ struct broker {
 	int64_t broker_epoch; /* of the running registration, -1 before */
 	int64_t started_ns;
 	const char *host_name; /* this machine's, for listeners that name no host */
-	/* Names who listens on a port ("java (pid 3311)"), and leaves `ret` when it cannot tell; NULL: nobody is named. */
-	void (*port_owner)(uint16_t port, char *ret, size_t cap);
+	/* process_port_owner, or NULL: who holds a port is not named. */
+	bool (*port_owner)(uint16_t port, char *ret, size_t cap);
 	/* Called on reactor 0 when the phase becomes RUNNING, STOPPED or FAILED. */
 	void (*phase_changed)(struct broker *broker);
 	void *ctx;
