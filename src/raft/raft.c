@@ -105,9 +105,12 @@ static enum err raft_check_voters(const struct raft_init *init, struct err_text 
 				    "(kafka-storage.sh format --standalone)", init->node_id);
 	if (voters->voters.n > 1)
 		return err_text_set(text, ERR_NOT_SUPPORTED,
-				    "The metadata quorum has %zu voters (%s); this version runs a quorum of one. "
-				    "Remove the other voters first (kafka-metadata-quorum.sh remove-controller), or "
-				    "name only this node in controller.quorum.voters", voters->voters.n, ids);
+				    "The metadata quorum has %zu voters (%s); this version runs a quorum of one. %s",
+				    voters->voters.n, ids,
+				    init->kraft_version > 0 ?
+					    "Remove the other voters first, where the cluster still runs "
+					    "(kafka-metadata-quorum.sh remove-controller)" :
+					    "Name only this node in controller.quorum.voters");
 	voter = &voters->voters.v[0];
 	if (voter->id != init->node_id)
 		return err_text_set(text, ERR_NOT_SUPPORTED,
