@@ -363,6 +363,7 @@ static void create_all(struct create *create, const struct create_topics_request
 			continue;
 		msg_init(&create_topics_response_topics_type, out);
 		out->name = in->name;
+		out->error_message = STR_NULL;
 		err = create_topic(create, in, out);
 		if (err)
 			create_refuse(create, out, in->name, err);
