@@ -201,6 +201,17 @@ static bool log_wants_commit(const struct log_impl *log)
 	return log->pub.storage->options.durability == STORAGE_SYNCED || log->sync_to > log->pub.durable.offset;
 }
 
+/* Also logs that were not part of the last commit may have asked for one while it ran. */
+static void commit_again(struct storage_dir *dir)
+{
+	list_for_each(node, tmp, &dir->commit_dirty) {
+		if (log_wants_commit(list_entry(node, struct log_impl, dirty_link))) {
+			storage_commit_later(dir);
+			return;
+		}
+	}
+}
+
 /* Moves durable of each log of the commit; those with newer bytes go back to the dirty ones. Then tells, one log after
  * the other: a callback may free logs, also others. */
 static void commit_finish(struct storage_dir *dir)
@@ -213,13 +224,11 @@ static void commit_finish(struct storage_dir *dir)
 		struct log_impl *log = list_entry(node, struct log_impl, dirty_link);
 
 		log_set_durable_to(log, log->commit_goal);
-		if (log->pub.durable.offset < log->pub.appended.offset) {
+		if (log->pub.durable.offset < log->pub.appended.offset)
 			list_push_back(&dir->commit_dirty, &log->dirty_link);
-			if (log_wants_commit(log))
-				storage_commit_later(dir);
-		}
 		log_synced(log);
 	}
+	commit_again(dir);
 }
 
 static void commit_job_done(struct io_op *op)
