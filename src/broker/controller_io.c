@@ -78,6 +78,7 @@ struct controller_io {
 	int updates_out;
 	int64_t applied_offset;  /* every shard has an image of at least this */
 	int64_t decided_end;     /* log end after all decided operations */
+	int64_t barrier_offset;  /* nothing is decided until this is applied */
 	struct snapshot_save snapshot;
 	bool snapshot_running;
 	int64_t snapshot_last_offset, snapshot_last_ns, snapshot_bytes;
@@ -155,6 +156,8 @@ static void image_update_returned(struct controller_io *io)
 	controller_io_answer(io);
 	lifecycle_image_applied(io->broker);
 	controller_io_publish(io);
+	if (!list_is_empty(&io->queued))
+		controller_io_run_later(io);
 }
 
 static void image_update_comes_back(struct reactor *reactor, struct msg *msg)
@@ -162,13 +165,26 @@ static void image_update_comes_back(struct reactor *reactor, struct msg *msg)
 	image_update_returned(container_of(msg, struct image_update, msg)->io);
 }
 
+/* The shard has the image, and what it removed is out of the way. */
+static void image_update_settled(struct shard *shard)
+{
+	struct image_update *update = shard->settled_ctx;
+
+	shard->settled = NULL;
+	update->msg.handle = image_update_comes_back;
+	reactor_send(shard->reactor, update->io->reactor, &update->msg);
+}
+
 static void image_update_arrives(struct reactor *reactor, struct msg *msg)
 {
 	struct image_update *update = container_of(msg, struct image_update, msg);
+	struct shard *shard = reactor->shard;
 
-	shard_apply_image(reactor->shard, update->image);
-	msg->handle = image_update_comes_back;
-	reactor_send(reactor, update->io->reactor, msg);
+	shard_apply_image(shard, update->image);
+	shard->settled_ctx = update;
+	shard->settled = image_update_settled;
+	if (shard->removing_n == 0)
+		image_update_settled(shard);
 }
 
 /* Sends the newest committed image to every shard, unless one is on its way. */
@@ -181,7 +197,7 @@ static void controller_io_publish(struct controller_io *io)
 	io->replaced = io->published;
 	io->published = image_ref(image);
 	io->updates_out = io->broker->shards_n;
-	for (int i = 1; i < io->broker->shards_n; i++) {
+	for (int i = 0; i < io->broker->shards_n; i++) {
 		struct image_update *update = &io->updates[i];
 
 		update->io = io;
@@ -189,8 +205,6 @@ static void controller_io_publish(struct controller_io *io)
 		update->msg.handle = image_update_arrives;
 		reactor_send(io->reactor, io->broker->shards[i].reactor, &update->msg);
 	}
-	shard_apply_image(&io->broker->shards[0], image);
-	image_update_returned(io);
 }
 
 /* ---- snapshots ---- */
@@ -251,6 +265,7 @@ static void controller_io_append_failed(struct controller_io *io, enum err err)
 	controller_failed(&io->controller, end_offset);
 	raft_append_failed(&io->raft, end_offset);
 	io->decided_end = end_offset;
+	io->barrier_offset = MIN(io->barrier_offset, end_offset);
 	list_for_each(node, next, &io->pending) {
 		struct controller_op *op = list_entry(node, struct controller_op, link);
 
@@ -460,6 +475,8 @@ static void controller_io_decide(struct controller_io *io, struct controller_op 
 	vec_deinit(&records.values);
 	io->decided_end = io->log->end;
 	op->end_offset = io->decided_end;
+	if (op->is_barrier && op->first_offset >= 0 && !op->err)
+		io->barrier_offset = op->end_offset;
 	list_push_back(&io->pending, &op->link);
 }
 
@@ -484,7 +501,8 @@ static void controller_io_run(struct deferred *deferred)
 			controller_io_stop(io->broker);
 		return;
 	}
-	while (controller_io_is(io, CIO_LEADING) && !list_is_empty(&io->queued))
+	while (controller_io_is(io, CIO_LEADING) && !list_is_empty(&io->queued) &&
+	       io->applied_offset >= io->barrier_offset)
 		controller_io_decide(io, list_entry(list_pop_front(&io->queued), struct controller_op, link));
 	controller_io_raft(io);
 	controller_io_answer(io);

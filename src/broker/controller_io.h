@@ -33,6 +33,8 @@ struct controller_op {
 	const void *request; /* wire structs */
 	void *response;
 	int16_t version;
+	bool is_barrier; /* removes topics: nothing is decided before every shard has let go of them, so that a topic of
+	                    the same name never meets the old one's files */
 	/* Calls one of the core's functions. */
 	enum err (*decide)(struct controller *controller, struct controller_op *op, struct controller_records *records);
 	void (*done)(struct controller_op *op);

@@ -74,15 +74,27 @@ static void shard_wake_image_waiters(struct shard *shard)
 
 static void shard_open_more(struct shard *shard);
 
+/* The files of a removed partition are out of the way. */
+static void shard_one_removed(void *ctx)
+{
+	struct shard *shard = ctx;
+
+	CHECK_OP(shard->removing_n, >, 0);
+	if (--shard->removing_n == 0 && shard->settled)
+		shard->settled(shard);
+}
+
 /* A closing partition's log is closed: its files go, and so does it. */
 static void shard_partition_closed(struct shard *shard, struct partition *partition)
 {
 	int dir = partition->log->dir->index;
 
 	list_remove(&partition->link);
-	if (partition->is_deleted && partition->log->state == PART_LOG_CLOSED) {
-		part_log_delete(partition->log);
+	if (partition->log->state == PART_LOG_CLOSED) {
+		part_log_delete(partition->log, shard_one_removed, shard);
 		partition->log = NULL;
+	} else {
+		shard_one_removed(shard); /* its directory failed: the files stay where they are */
 	}
 	placement_dir_forget(shard, dir);
 	partition_free(partition);
@@ -184,6 +196,7 @@ static void shard_partition_remove(struct shard *shard, struct shard_topic *topi
 	list_remove(&partition->link);
 	list_push_back(&shard->closing, &partition->link);
 	partition->is_deleted = true;
+	shard->removing_n++;
 	partition_stop(partition, ERR_UNKNOWN_TOPIC_OR_PARTITION);
 	shard_partition_log_changed(partition);
 }

@@ -5,7 +5,9 @@
  *
  * 1. partitions holds exactly the partitions that the shard's image assigns to this broker and this reactor, plus
  *    those that are still closing.
- * 2. `image` is the newest one published to this shard; the one before is handed back once nothing of this turn uses it.
+ * 2. A partition's directory has been renamed away before the image that removed it counts as applied here: a topic of
+ *    the same name, which a later image brings, finds the name free on whichever reactor.
+ * 3. `image` is the newest one published to this shard; the one before is handed back once nothing of this turn uses it.
  */
 #ifndef BROKER_SHARD_H
 #define BROKER_SHARD_H
@@ -41,6 +43,9 @@ struct shard {
 	struct list opened;
 	struct list closing;  /* taken out of topics; they go when their log is closed */
 	int opening_n;
+	int removing_n; /* partitions taken out whose files still bear their name */
+	void (*settled)(struct shard *shard); /* called when removing_n becomes 0; NULL: nobody waits */
+	void *settled_ctx;
 	int32_t dir_partitions_n[64]; /* partitions of this shard per directory */
 	struct timer idle_timer;
 	bool opens_unasked; /* logs nobody asked for are opened too */

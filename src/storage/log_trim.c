@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "checkpoint.h"
 #include "log.h"
 #include "log_dir.h"
 #include "mem.h"
@@ -33,68 +34,85 @@ struct trim_job {
 	VEC(int64_t) bases;
 };
 
-static void trim_job_run(struct io_op *op, struct fs *fs)
+static const char *const trim_suffixes[] = {".index", ".timeindex", ".txnindex", ".snapshot", ".log"};
+
+static enum err trim_segment(struct trim_job *job, struct fs *fs, int64_t base)
 {
-	static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
-	struct trim_job *job = container_of(op, struct trim_job, op);
 	char from[FS_PATH_MAX], to[FS_PATH_MAX + 16];
 
-	for (size_t i = 0; i < job->bases.n; i++) {
-		for (size_t k = 0; k < ARRAY_N(suffixes); k++) {
-			enum err err;
+	for (size_t k = 0; k < ARRAY_N(trim_suffixes); k++) {
+		enum err err;
 
-			if (!segment_path(from, job->log->path, job->bases.v[i], suffixes[k]))
+		if (!segment_path(from, job->log->path, base, trim_suffixes[k]))
+			return ERR_TOO_LARGE;
+		snprintf(to, sizeof(to), "%s.deleted", from);
+		err = fs->ops->rename(fs, from, to);
+		if (err && err != ERR_NOT_FOUND)
+			return err;
+	}
+	return ERR_NONE;
+}
+
+/* From the oldest on, each durable before the next: what a crash leaves never has a hole. */
+static void trim_job_run(struct io_op *op, struct fs *fs)
+{
+	struct trim_job *job = container_of(op, struct trim_job, op);
+
+	for (size_t i = 0; !op->err && i < job->bases.n; i++) {
+		op->err = trim_segment(job, fs, job->bases.v[i]);
+		if (!op->err && i + 1 < job->bases.n)
+			op->err = fs->ops->sync_dir(fs, job->log->path);
+	}
+}
+
+static void trim_job_trash(struct trim_job *job)
+{
+	struct storage *storage = job->log->pub.storage;
+	char path[FS_PATH_MAX + 16], from[FS_PATH_MAX];
+
+	for (size_t i = 0; i < job->bases.n; i++) {
+		for (size_t k = 0; k < ARRAY_N(trim_suffixes); k++) {
+			if (!segment_path(from, job->log->path, job->bases.v[i], trim_suffixes[k]))
 				continue;
-			snprintf(to, sizeof(to), "%s.deleted", from);
-			err = fs->ops->rename(fs, from, to);
-			if (err && err != ERR_NOT_FOUND)
-				op->err = err;
+			snprintf(path, sizeof(path), "%s.deleted", from);
+			storage_trash(storage, path, false, storage->options.file_delete_delay_ms);
 		}
 	}
 }
 
 static void trim_job_done(struct io_op *op)
 {
-	static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
 	struct trim_job *job = container_of(op, struct trim_job, op);
 	struct log_impl *log = job->log;
-	struct storage *storage = log->pub.storage;
-	char path[FS_PATH_MAX + 16], from[FS_PATH_MAX];
 
 	log->shared_n--;
-	for (size_t i = 0; i < job->bases.n; i++) {
-		for (size_t k = 0; k < ARRAY_N(suffixes); k++) {
-			if (!segment_path(from, log->path, job->bases.v[i], suffixes[k]))
-				continue;
-			snprintf(path, sizeof(path), "%s.deleted", from);
-			storage_trash(storage, path, false, storage->options.file_delete_delay_ms);
-		}
-	}
-	if (op->err)
+	log->is_trimming = false;
+	trim_job_trash(job);
+	if (op->err && log->pub.state != PART_LOG_FAILED) {
 		log_warn("log.trim_failed", "log=%s error=%s", log->pub.name, err_name(op->err));
+		/* The files are still there under their names: they come back with the next start. */
+		storage_dir_failed(log->pub.dir, op->err);
+	}
 	vec_deinit(&job->bases);
-	if (!log->is_zombie)
+	if (log->pub.state == PART_LOG_OPEN) {
+		log_trim(log);
 		log_drive_later(log);
+	} else if (log->pub.state == PART_LOG_CLOSING) {
+		log_drive_later(log);
+	}
 	log_unref(log);
 	mem_free(job);
 }
 
-void part_log_set_start(struct part_log *pub, int64_t offset)
+void log_trim(struct log_impl *log)
 {
-	struct log_impl *log = impl_of(pub);
+	struct part_log *pub = &log->pub;
 	struct trim_job *job;
 	size_t drop = 0;
 
-	if (offset <= pub->log_start || pub->state != PART_LOG_OPEN)
-		return;
-	CHECK_OP(offset, <=, pub->appended.offset);
-	pub->log_start = offset;
-	pub->recovery_point = MAX(pub->recovery_point, MIN(offset, pub->durable.offset));
-	if (epoch_cache_truncate_start(&pub->epochs, offset))
-		log->epochs_changed = true;
-	while (drop + 1 < log->segments.list.n && log->segments.list.v[drop + 1].base <= offset)
+	while (drop + 1 < log->segments.list.n && log->segments.list.v[drop + 1].base <= pub->log_start)
 		drop++;
-	if (drop == 0)
+	if (drop == 0 || log->is_trimming || log->is_busy)
 		return;
 	job = MEM_NEW(struct trim_job);
 	job->log = log;
@@ -111,8 +129,23 @@ void part_log_set_start(struct part_log *pub, int64_t offset)
 	log->dirty_base = MAX(log->dirty_base, log->segments.list.v[0].base);
 	log->generation++;
 	log_tail_forget_places(log);
+	log->is_trimming = true;
 	log->shared_n++;
 	log_submit_work(log, &job->op, trim_job_run, trim_job_done);
+}
+
+void part_log_set_start(struct part_log *pub, int64_t offset)
+{
+	struct log_impl *log = impl_of(pub);
+
+	if (offset <= pub->log_start || pub->state != PART_LOG_OPEN)
+		return;
+	CHECK_OP(offset, <=, pub->appended.offset);
+	pub->log_start = offset;
+	pub->recovery_point = MAX(pub->recovery_point, MIN(offset, pub->durable.offset));
+	if (epoch_cache_truncate_start(&pub->epochs, offset))
+		log->epochs_changed = true;
+	log_trim(log);
 }
 
 struct delete_job {
@@ -120,15 +153,41 @@ struct delete_job {
 	struct storage *storage;
 	char *dir;
 	char *name;
+	struct uuid topic_id;
 	struct uuid unique;
 	int64_t delay_ms;
+	void (*renamed)(void *ctx);
+	void *ctx;
 };
+
+/* The name may have a new owner already, where this log never had a directory. */
+static bool delete_job_owns(const struct delete_job *job, struct fs *fs)
+{
+	char path[FS_PATH_MAX], *p;
+	struct uuid found;
+	size_t len;
+	enum err err;
+
+	if (uuid_is_zero(job->topic_id))
+		return true;
+	if (snprintf(path, sizeof(path), "%s/%s/partition.metadata", job->dir, job->name) >= FS_PATH_MAX)
+		return false;
+	err = fs_read_all(fs, path, KIB(64), &p, &len);
+	if (err)
+		return err != ERR_NOT_FOUND;
+	err = partition_metadata_parse((struct bytes){(const uint8_t *)p, len}, &found);
+	mem_free(p);
+	return err || uuid_eq(found, job->topic_id);
+}
 
 static void delete_job_run(struct io_op *op, struct fs *fs)
 {
 	struct delete_job *job = container_of(op, struct delete_job, op);
 
-	op->err = log_dir_rename_away(fs, job->dir, str_of(job->name), "-delete", job->unique);
+	if (!delete_job_owns(job, fs))
+		op->err = ERR_NOT_FOUND;
+	else
+		op->err = log_dir_rename_away(fs, job->dir, str_of(job->name), "-delete", job->unique);
 }
 
 static void delete_job_done(struct io_op *op)
@@ -144,12 +203,14 @@ static void delete_job_done(struct io_op *op)
 		   snprintf(path, sizeof(path), "%s/%s", job->dir, away) < FS_PATH_MAX) {
 		storage_trash(job->storage, path, true, job->delay_ms);
 	}
+	if (job->renamed)
+		job->renamed(job->ctx);
 	mem_free(job->dir);
 	mem_free(job->name);
 	mem_free(job);
 }
 
-void part_log_delete(struct part_log *pub)
+void part_log_delete(struct part_log *pub, void (*renamed)(void *ctx), void *ctx)
 {
 	struct storage *storage = pub->storage;
 	struct delete_job *job = MEM_NEW(struct delete_job);
@@ -158,8 +219,11 @@ void part_log_delete(struct part_log *pub)
 	job->storage = storage;
 	job->dir = mem_strdup_n(pub->dir->path, strlen(pub->dir->path));
 	job->name = mem_strdup_n(pub->name, strlen(pub->name));
+	job->topic_id = pub->topic_id;
 	job->unique = uuid_random(&storage->reactor->rng);
 	job->delay_ms = storage->options.file_delete_delay_ms;
+	job->renamed = renamed;
+	job->ctx = ctx;
 	part_log_free(pub);
 	core_of(storage)->works++;
 	job->op.kind = IO_WORK;

@@ -60,6 +60,7 @@ void api_delete_topics(struct request *request)
 		.request = request->body,
 		.response = &delete->out,
 		.version = request->version,
+		.is_barrier = true,
 		.decide = delete_topics_decide,
 		.done = delete_topics_done,
 		.ctx = delete,
