@@ -75,33 +75,41 @@ void log_tail_add(struct log_impl *log, const struct batch_info *info, int64_t p
 
 /* --- index entries on their way to the files --- */
 
+/* The entry that says which timestamp is the greatest of all, where none does yet. */
+static void log_tail_add_last_time(struct log_impl *log)
+{
+	struct segment *active = log_active(log);
+	struct time_entry time = {active->max_timestamp_ms, active->max_timestamp_offset};
+
+	if (time.timestamp_ms <= log->last_index_timestamp_ms)
+		return;
+	log_tail_make(log);
+	vec_push(&log->tail->times, time);
+	active->time_index_n++;
+	log->last_index_timestamp_ms = time.timestamp_ms;
+}
+
 void index_write_take(struct log_impl *log, bool last_time, struct index_write *ret)
 {
 	struct segment *active = log_active(log);
-	struct log_tail *tail = log->tail;
-	uint32_t n = tail ? (uint32_t)tail->index.n : 0, time_n = tail ? (uint32_t)tail->times.n : 0;
-	struct index_write write = {.base = active->base, .n = n, .time_n = time_n};
-	bool has_last = last_time && active->max_timestamp_ms > log->last_index_timestamp_ms;
+	struct log_tail *tail;
 	uint8_t *p;
 
-	write.first = active->index_n - n;
-	write.time_first = active->time_index_n - time_n;
-	if (n + time_n == 0 && !has_last) {
-		*ret = write;
+	if (last_time)
+		log_tail_add_last_time(log);
+	tail = log->tail;
+	*ret = (struct index_write){.base = active->base,
+				    .n = tail ? (uint32_t)tail->index.n : 0,
+				    .time_n = tail ? (uint32_t)tail->times.n : 0};
+	ret->first = active->index_n - ret->n;
+	ret->time_first = active->time_index_n - ret->time_n;
+	if (ret->n + ret->time_n == 0)
 		return;
-	}
-	write.bytes = p = mem_alloc((size_t)n * INDEX_ENTRY_LEN + (size_t)(time_n + 1) * TIME_ENTRY_LEN);
-	for (uint32_t i = 0; i < n; i++, p += INDEX_ENTRY_LEN)
+	ret->bytes = p = mem_alloc((size_t)ret->n * INDEX_ENTRY_LEN + (size_t)ret->time_n * TIME_ENTRY_LEN);
+	for (uint32_t i = 0; i < ret->n; i++, p += INDEX_ENTRY_LEN)
 		index_entry_encode(&tail->index.v[i], active->base, p);
-	for (uint32_t i = 0; i < time_n; i++, p += TIME_ENTRY_LEN)
+	for (uint32_t i = 0; i < ret->time_n; i++, p += TIME_ENTRY_LEN)
 		time_entry_encode(&tail->times.v[i], active->base, p);
-	if (has_last) {
-		struct time_entry time = {active->max_timestamp_ms, active->max_timestamp_offset};
-
-		time_entry_encode(&time, active->base, p);
-		write.time_n++;
-	}
-	*ret = write;
 }
 
 static enum err index_write_one(struct fs *fs, const char *path, int64_t base, const char *suffix, const uint8_t *p,
@@ -284,7 +292,6 @@ static void log_rolled(struct log_impl *log, struct roll_job *job)
 	struct segment *old = log_active(log);
 	int64_t jitter_ms = MIN(config->segment_jitter_ms, config->segment_ms);
 
-	old->time_index_n = job->index.time_first + job->index.time_n;
 	old->next_offset = job->base;
 	if (log->tail) {
 		log->tail->index.n = 0;

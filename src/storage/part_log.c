@@ -28,6 +28,7 @@ static void log_move(struct log_impl *log, enum part_log_state state)
 	};
 
 	CHECK(allowed[log->pub.state] & (1 << state));
+	core_of(log->pub.storage)->closing_n += (state == PART_LOG_CLOSING) - (log->pub.state == PART_LOG_CLOSING);
 	log_debug("log.move", "log=%s from=%s to=%s", log->pub.name, log_state_name(log->pub.state),
 		  log_state_name(state));
 	log->pub.state = state;
@@ -397,8 +398,27 @@ struct close_job {
 	struct index_write index;
 	struct bytes snapshot, epochs;
 	int64_t snapshot_offset, snapshot_remove;
-	bool is_synced;
+	VEC(int64_t) bases; /* segments whose indexes have to be synced */
 };
+
+static enum err close_job_sync(const struct close_job *job, struct fs *fs)
+{
+	static const char *const suffixes[] = {".index", ".timeindex"};
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; i < job->bases.n; i++) {
+		for (size_t k = 0; !err && k < ARRAY_N(suffixes); k++) {
+			fs_file file;
+
+			err = segment_open_file(fs, job->log->path, job->bases.v[i], suffixes[k], FS_WRITE, &file);
+			if (err)
+				break;
+			err = fs_sync(fs, file);
+			fs_close(fs, file);
+		}
+	}
+	return err;
+}
 
 static void close_job_run(struct io_op *op, struct fs *fs)
 {
@@ -407,6 +427,8 @@ static void close_job_run(struct io_op *op, struct fs *fs)
 	char name[FS_PATH_MAX];
 	enum err err = index_write_run(&job->index, fs, path);
 
+	if (!err)
+		err = close_job_sync(job, fs);
 	if (!err && job->epochs.p)
 		err = log_write_epochs(fs, path, job->epochs);
 	if (!err && job->snapshot.p)
@@ -427,8 +449,11 @@ static void close_job_done(struct io_op *op)
 	mem_free(job->index.bytes);
 	mem_free((void *)(uintptr_t)job->snapshot.p);
 	mem_free((void *)(uintptr_t)job->epochs.p);
+	vec_deinit(&job->bases);
 	if (log->pub.state == PART_LOG_CLOSING && op->err) {
 		storage_dir_failed(log->pub.dir, op->err);
+		/* Not closed in order, even if the disk is only full: the next start has to look. */
+		log_fail(log, op->err);
 	} else if (log->pub.state == PART_LOG_CLOSING) {
 		log->pub.recovery_point = log->pub.end;
 		log->wants_close = false;
@@ -445,7 +470,12 @@ static bool log_has_base(const struct log_impl *log, int64_t offset)
 	return log->segments.list.n && log->segments.list.v[log_segment_at(log, offset)].base == offset;
 }
 
-/* Everything is written and synced: what remains are the small files. */
+size_t log_first_unsynced(const struct log_impl *log)
+{
+	return log_segment_at(log, log->pub.recovery_point);
+}
+
+/* The log is written and synced: what remains are the small files. */
 void log_close_start(struct log_impl *log)
 {
 	struct close_job *job = MEM_NEW(struct close_job);
@@ -461,16 +491,31 @@ void log_close_start(struct log_impl *log)
 	}
 	if (log->epochs_changed)
 		job->epochs = epoch_cache_encode(&log->pub.epochs);
+	for (size_t i = log_first_unsynced(log); i < log->segments.list.n; i++)
+		vec_push(&job->bases, log->segments.list.v[i].base);
+	if (log->pub.recovery_point == log->pub.end && !job->index.bytes)
+		job->bases.n = 0;
 	log->is_busy = true;
 	log_submit_work(log, &job->op, close_job_run, close_job_done);
 }
 
 /* --- what next --- */
 
+/* When more logs are closing than this, one checkpoint syncs for all. */
+#define CLOSE_EACH_MAX 4
+
 static void log_drive_close(struct log_impl *log)
 {
+	struct storage_core *core = core_of(log->pub.storage);
+
 	if (log->shared_n > 0 || log->index_is_running || !list_is_empty(&log->reads) || !list_is_empty(&log->queries))
 		return;
+	if (log->pub.recovery_point < log->pub.end && core->closing_n > CLOSE_EACH_MAX &&
+	    log->pub.dir->state == LOG_DIR_ONLINE) {
+		/* Every closing log is driven at its end. */
+		if (core->checkpoints_running || storage_checkpoint(log->pub.storage, NULL))
+			return;
+	}
 	if (log->pub.durable.offset < log->pub.appended.offset) {
 		if (log->sync_to < log->pub.appended.offset) {
 			log->sync_to = log->pub.appended.offset;
@@ -521,6 +566,7 @@ void log_drive(struct log_impl *log)
 	}
 	if (log->tail && log->tail->index.n >= LOG_INDEX_GROUP && !log->index_is_running)
 		log_index_start(log);
+	log_trim(log);
 }
 
 void log_drive_later(struct log_impl *log)

@@ -76,6 +76,7 @@ struct log_impl {
 
 	bool is_busy;         /* exclusive work runs */
 	bool index_is_running;
+	bool is_trimming;     /* segments below the start are being renamed */
 	int32_t shared_n;     /* shared work under way */
 	bool wants_repair;
 	bool wants_close;
@@ -147,6 +148,8 @@ void log_tail_forget_places(struct log_impl *log);
 void log_roll_start(struct log_impl *log);
 void log_index_start(struct log_impl *log);
 void log_close_start(struct log_impl *log);
+/* Number of the first segment whose indexes may not be durable. */
+size_t log_first_unsynced(const struct log_impl *log);
 
 /* Pending index entries of a segment as bytes, for a job. */
 struct index_write {
@@ -155,7 +158,7 @@ struct index_write {
 	uint32_t n, time_n;
 	uint8_t *bytes; /* n offset entries, then time_n time entries */
 };
-/* last_time: adds the final entry of the time index, which the caller counts when it is written. */
+/* last_time: with an entry for the greatest timestamp of all, which a segment ends with. */
 void index_write_take(struct log_impl *log, bool last_time, struct index_write *ret);
 enum err index_write_run(const struct index_write *write, struct fs *fs, const char *path) MUST_USE;
 /* The entries are in the files: forgets them. */
@@ -169,6 +172,8 @@ void log_reads_fail(struct log_impl *log, enum err err);
 /* log_time.c */
 void log_queries_fail(struct log_impl *log, enum err err);
 /* log_trim.c */
+/* Lets go of whole segments below the start; one job at a time. */
+void log_trim(struct log_impl *log);
 void log_truncate_start(struct log_impl *log);
 
 /* storage_internal.h's, seen from a log: */

@@ -18,6 +18,7 @@ struct storage_core {
 	uint32_t frees;    /* logs freed: an iteration over storage->logs starts anew when it changed */
 	int64_t checkpoint_ns; /* end of the last one */
 	int32_t checkpoints_running;
+	int32_t closing_n; /* logs on their way to CLOSED */
 	int32_t works; /* jobs and writes under way, also of logs that were freed */
 	void (*checkpoint_done)(struct storage *storage);
 };

@@ -376,7 +376,7 @@ static void checkpoint_add(struct checkpoint_job *job, struct log_impl *log)
 	struct checkpoint_item item = {.log = log, .goal = pub->appended, .snapshot_offset = -1, .snapshot_remove = -1};
 
 	producer_state_expire(&pub->producers, log_reactor(log)->wall_ms - pub->storage->options.producer_expire_ms);
-	index_write_take(log, false, &item.index);
+	index_write_take(log, true, &item.index);
 	if (log->snapshot_offset != item.goal.offset) {
 		item.snapshot = log_encode_producers(log);
 		item.snapshot_offset = item.goal.offset;
@@ -435,6 +435,10 @@ static void checkpoint_end(struct storage *storage)
 	if (--core->checkpoints_running > 0)
 		return;
 	core->checkpoint_ns = storage->reactor->now_ns;
+	list_for_each(node, tmp, &storage->logs) {
+		if (list_entry(node, struct part_log, link)->state == PART_LOG_CLOSING)
+			log_drive_later(impl_of(list_entry(node, struct part_log, link)));
+	}
 	if (core->checkpoint_done)
 		core->checkpoint_done(storage);
 }
@@ -459,7 +463,9 @@ static void checkpoint_job_done(struct io_op *op)
 
 static bool log_wants_checkpoint(const struct log_impl *log, const struct storage_dir *dir)
 {
-	if (log->pub.dir != dir || log->pub.state != PART_LOG_OPEN || log->truncate_to != INT64_MAX || log->is_busy)
+	if (log->pub.dir != dir || log->truncate_to != INT64_MAX || log->is_busy)
+		return false;
+	if (log->pub.state != PART_LOG_OPEN && log->pub.state != PART_LOG_CLOSING)
 		return false;
 	return log->pub.recovery_point < log->pub.appended.offset || log->epochs_changed ||
 	       log->pub.durable.offset < log->pub.appended.offset;
