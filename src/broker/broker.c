@@ -12,8 +12,6 @@
 #include "metadata_store.h"
 
 #define METADATA_VERSION_NEWEST 30
-/* A deleted log only has to sync and close its files. */
-#define BROKER_NAMESAKE_WAIT_MS 10000
 
 /* ---- directories ---- */
 
@@ -153,7 +151,6 @@ static void broker_init_storage(struct broker *broker, struct shard *shard)
 		.checkpoint_ms = config->log_flush_offset_checkpoint_interval_ms,
 		.full_reserve_bytes = 0,
 		.file_delete_delay_ms = config->log_segment_delete_delay_ms,
-		.namesake_wait_ms = BROKER_NAMESAKE_WAIT_MS,
 		.producer_expire_ms = config->producer_id_expiration_ms,
 	};
 
