@@ -200,13 +200,13 @@ static void log_write_done(struct io_op *op)
 		log_write_failed(log, op->err);
 	} else {
 		log_written(log, &done);
+		/* The owner first: when an append ends, the mark it may wait for has moved already. */
+		log_tell(log);
 		while ((node = list_pop_front(&done)) != NULL) {
 			struct log_append *append = list_entry(node, struct log_append, link);
 
 			append->done(append);
 		}
-		if (!log->is_zombie)
-			log_tell(log);
 	}
 	if (!log->is_zombie)
 		log_drive_later(log);
