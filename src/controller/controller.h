@@ -42,7 +42,8 @@ struct controller_defaults {
 	bool delete_topic_enable;
 	/* Are these settings good for a topic? ERR_INVALID_CONFIG and Kafka's words otherwise. NULL: all are. */
 	enum err (*check_configs)(void *ctx, const struct controller_config *configs, size_t n, struct err_text *text);
-	/* The settings a topic with these overrides has, for CreateTopics from version 5. Memory of the arena. NULL: none. */
+	/* The settings a topic with these overrides has, for CreateTopics from version 5. Memory of the arena. NULL:
+	 * none. */
 	void (*effective_configs)(void *ctx, const struct controller_config *configs, size_t n, struct arena *arena,
 				  struct create_topics_response_topics_configs **ret, int32_t *ret_n);
 	void *config_ctx;

@@ -10,16 +10,13 @@
 #include "placement.h"
 #include "topic_name.h"
 
-typedef struct create_topics_request_topics create_in;
-typedef struct create_topics_response_topics create_out;
-
 struct create {
 	struct controller *controller;
 	struct controller_records *records;
 	struct arena *arena;
 	int16_t version;           /* of the request */
 	int16_t partition_version; /* of the record */
-	struct map seen;           /* names of the request -> create_in */
+	struct map seen;           /* names of the request -> struct create_topics_request_topics */
 	struct map unified;        /* existing names that could collide, unified -> topic_image */
 	bool has_unified;
 	struct err_text text;
@@ -70,7 +67,7 @@ static enum err create_check_name(struct create *create, struct str name)
 
 /* ---- settings ---- */
 
-static struct controller_config *create_configs(struct create *create, const create_in *in)
+static struct controller_config *create_configs(struct create *create, const struct create_topics_request_topics *in)
 {
 	struct controller_config *configs = ARENA_NEW_N(create->arena, struct controller_config, in->configs_n);
 
@@ -79,7 +76,7 @@ static struct controller_config *create_configs(struct create *create, const cre
 	return configs;
 }
 
-static enum err create_check_configs(struct create *create, const create_in *in)
+static enum err create_check_configs(struct create *create, const struct create_topics_request_topics *in)
 {
 	const struct controller_defaults *defaults = &create->controller->defaults;
 
@@ -101,8 +98,8 @@ static enum err create_check_replicas(struct create *create, const int32_t *repl
 				    "The manual partition assignment includes an empty replica list.");
 	for (int32_t i = 0; i < n; i++) {
 		if (!image_broker(image, replicas[i]))
-			return err_text_set(&create->text, err, "The manual partition assignment includes broker %d, but "
-					    "no such broker is registered.", replicas[i]);
+			return err_text_set(&create->text, err, "The manual partition assignment includes broker %d, "
+					    "but no such broker is registered.", replicas[i]);
 	}
 	/* All are registered, so a list that is longer than the cluster repeats itself early. */
 	for (int32_t i = 0; i < n; i++) {
@@ -124,8 +121,8 @@ static bool create_has_active(const struct create *create, const int32_t *replic
 	return false;
 }
 
-static enum err create_take_assignment(struct create *create, const create_in *in, int32_t at, bool *has,
-				       struct create_plan *plan)
+static enum err create_take_assignment(struct create *create, const struct create_topics_request_topics *in,
+				       int32_t at, bool *has, struct create_plan *plan)
 {
 	const struct create_topics_request_topics_assignments *assignment = &in->assignments[at];
 	int32_t index = assignment->partition_index, n = assignment->broker_ids_n;
@@ -138,12 +135,13 @@ static enum err create_take_assignment(struct create *create, const create_in *i
 	if (err)
 		return err;
 	if (at > 0 && n != plan->replicas_n)
-		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment "
-				    "includes a partition with %d replica(s), but this is not consistent with previous "
-				    "partitions, which have %d replica(s).", n, plan->replicas_n);
+		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT, "The manual partition "
+				    "assignment includes a partition with %d replica(s), but this is not consistent "
+				    "with previous partitions, which have %d replica(s).", n, plan->replicas_n);
 	if (!create_has_active(create, assignment->broker_ids, n))
-		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT, "All brokers specified in the manual "
-				    "partition assignment for partition %d are fenced or in controlled shutdown.", index);
+		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT, "All brokers specified in the "
+				    "manual partition assignment for partition %d are fenced or in controlled "
+				    "shutdown.", index);
 	if (at == 0) {
 		plan->replicas_n = n;
 		plan->replicas = ARENA_NEW_N(create->arena, int32_t, (int64_t)n * in->assignments_n);
@@ -155,16 +153,17 @@ static enum err create_take_assignment(struct create *create, const create_in *i
 	return ERR_NONE;
 }
 
-static enum err create_plan_manual(struct create *create, const create_in *in, struct create_plan *plan)
+static enum err create_plan_manual(struct create *create, const struct create_topics_request_topics *in,
+				   struct create_plan *plan)
 {
 	bool *has = ARENA_NEW_N(create->arena, bool, in->assignments_n);
 
 	if (in->replication_factor != -1)
-		return err_text_set(&create->text, ERR_INVALID_REQUEST, "A manual partition assignment was specified, but "
-				    "replication factor was not set to -1.");
+		return err_text_set(&create->text, ERR_INVALID_REQUEST, "A manual partition assignment was specified, "
+				    "but replication factor was not set to -1.");
 	if (in->num_partitions != -1)
-		return err_text_set(&create->text, ERR_INVALID_REQUEST, "A manual partition assignment was specified, but "
-				    "numPartitions was not set to -1.");
+		return err_text_set(&create->text, ERR_INVALID_REQUEST, "A manual partition assignment was specified, "
+				    "but numPartitions was not set to -1.");
 	for (int32_t i = 0; i < in->assignments_n; i++) {
 		enum err err = create_take_assignment(create, in, i, has, plan);
 
@@ -180,7 +179,8 @@ static enum err create_plan_manual(struct create *create, const create_in *in, s
 	return ERR_NONE;
 }
 
-static enum err create_plan_striped(struct create *create, const create_in *in, struct create_plan *plan)
+static enum err create_plan_striped(struct create *create, const struct create_topics_request_topics *in,
+				    struct create_plan *plan)
 {
 	const struct controller_defaults *defaults = &create->controller->defaults;
 	struct placement *placement;
@@ -245,7 +245,7 @@ static void create_add_partition(struct create *create, struct uuid topic_id, in
 	controller_add(create->records, create->arena, METADATA_PARTITION_RECORD, create->partition_version, &record);
 }
 
-static void create_add_records(struct create *create, const create_in *in, struct uuid id,
+static void create_add_records(struct create *create, const struct create_topics_request_topics *in, struct uuid id,
 			       const struct create_plan *plan)
 {
 	struct topic_record topic;
@@ -269,7 +269,8 @@ static void create_add_records(struct create *create, const create_in *in, struc
 
 /* ---- one topic ---- */
 
-static void create_answer_configs(struct create *create, const create_in *in, create_out *out)
+static void create_answer_configs(struct create *create, const struct create_topics_request_topics *in,
+				  struct create_topics_response_topics *out)
 {
 	const struct controller_defaults *defaults = &create->controller->defaults;
 
@@ -280,7 +281,8 @@ static void create_answer_configs(struct create *create, const create_in *in, cr
 					    &out->configs_n);
 }
 
-static enum err create_topic(struct create *create, const create_in *in, create_out *out)
+static enum err create_topic(struct create *create, const struct create_topics_request_topics *in,
+			     struct create_topics_response_topics *out)
 {
 	struct create_plan plan = {0};
 	enum err err = create_check_name(create, in->name);
@@ -300,7 +302,8 @@ static enum err create_topic(struct create *create, const create_in *in, create_
 	return ERR_NONE;
 }
 
-static void create_refuse(struct create *create, create_out *out, struct str name, enum err err)
+static void create_refuse(struct create *create, struct create_topics_response_topics *out, struct str name,
+			  enum err err)
 {
 	msg_init(&create_topics_response_topics_type, out);
 	out->name = name;
@@ -315,7 +318,7 @@ static bool create_is_excessive(const struct create *create, const struct create
 	int64_t n = 0;
 
 	for (int32_t i = 0; i < request->topics_n; i++) {
-		const create_in *in = &request->topics[i];
+		const struct create_topics_request_topics *in = &request->topics[i];
 
 		if (in->assignments_n > 0)
 			n += in->assignments_n;
@@ -336,10 +339,11 @@ static void create_refuse_all(struct create *create, const struct create_topics_
 }
 
 /* Names that stand in the request more than once get one answer, at the end. */
-static void create_find_duplicates(struct create *create, const struct create_topics_request *request, bool *is_duplicate)
+static void create_find_duplicates(struct create *create, const struct create_topics_request *request,
+				   bool *is_duplicate)
 {
 	for (int32_t i = 0; i < request->topics_n; i++) {
-		create_in *before = map_get_str(&create->seen, request->topics[i].name);
+		struct create_topics_request_topics *before = map_get_str(&create->seen, request->topics[i].name);
 
 		if (!before)
 			map_put_str(&create->seen, request->topics[i].name, &request->topics[i]);
@@ -352,11 +356,12 @@ static void create_all(struct create *create, const struct create_topics_request
 		       struct create_topics_response *response)
 {
 	bool *is_duplicate = ARENA_NEW_N(create->arena, bool, request->topics_n);
-	create_out *out = response->topics;
+	struct create_topics_response_topics *out = response->topics;
 
 	create_find_duplicates(create, request, is_duplicate);
 	for (int32_t i = 0; i < request->topics_n; i++) {
-		const create_in *in = &request->topics[i], *first = map_get_str(&create->seen, in->name);
+		const struct create_topics_request_topics *in = &request->topics[i];
+		const struct create_topics_request_topics *first = map_get_str(&create->seen, in->name);
 		enum err err;
 
 		if (is_duplicate[first - request->topics] || str_eq_c(in->name, "__cluster_metadata"))
@@ -370,7 +375,7 @@ static void create_all(struct create *create, const struct create_topics_request
 		out++;
 	}
 	for (int32_t i = 0; i < request->topics_n; i++) {
-		const create_in *in = &request->topics[i];
+		const struct create_topics_request_topics *in = &request->topics[i];
 		bool is_first = map_get_str(&create->seen, in->name) == in;
 
 		if (is_first && is_duplicate[i]) {

@@ -7,15 +7,13 @@
 #include "controller_private.h"
 #include "msg/delete_topics.h"
 
-typedef struct delete_topics_response_responses delete_out;
-
 struct delete {
 	struct controller *controller;
 	struct controller_records *records;
 	struct arena *arena;
 	struct map names; /* name -> counter */
 	struct map ids;   /* uuid -> counter */
-	delete_out *out;
+	struct delete_topics_response_responses *out;
 };
 
 struct delete_count {
@@ -25,7 +23,7 @@ struct delete_count {
 
 static void delete_answer(struct delete *delete, struct str name, struct uuid id, enum err err, const char *text)
 {
-	delete_out *out = delete->out++;
+	struct delete_topics_response_responses *out = delete->out++;
 
 	out->name = name;
 	out->topic_id = id;

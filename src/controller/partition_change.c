@@ -146,7 +146,8 @@ static void election_last_known(const struct election *e, struct arena *arena, s
 
 	if (!e->change->is_elr_enabled)
 		return;
-	if (ret->isr_n == 0 && p->leader != LEADER_NONE && (p->last_known_elr_n != 1 || p->last_known_elr[0] != p->leader)) {
+	if (ret->isr_n == 0 && p->leader != LEADER_NONE &&
+	    (p->last_known_elr_n != 1 || p->last_known_elr[0] != p->leader)) {
 		ret->last_known_elr = ARENA_NEW(arena, int32_t);
 		ret->last_known_elr[0] = p->leader;
 		ret->last_known_elr_n = 1;

@@ -24,8 +24,8 @@ enum err topic_name_check(struct str name, struct err_text *text)
 		return err_text_set(text, err, "Topic name is invalid: '%.*s' is not allowed", STR_ARGS(name));
 	if (name.len > TOPIC_NAME_LEN_MAX)
 		return err_text_set(text, err,
-				    "Topic name is invalid: the length of '%.*s' is longer than the max allowed length %d",
-				    (int)MIN(name.len, (size_t)300), name.p, TOPIC_NAME_LEN_MAX);
+				    "Topic name is invalid: the length of '%.*s' is longer than the max allowed "
+				    "length %d", (int)MIN(name.len, (size_t)300), name.p, TOPIC_NAME_LEN_MAX);
 	if (!topic_name_has_good_chars(name))
 		return err_text_set(text, err,
 				    "Topic name is invalid: '%.*s' contains one or more characters other than ASCII "

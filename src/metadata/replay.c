@@ -15,20 +15,10 @@
 #include "image_state.h"
 #include "mem.h"
 #include "metadata_record.h"
+#include "replay_private.h"
 
 /* A damaged record cannot make a topic's table of chunks larger than 512 KiB. */
 #define PARTITION_INDEX_MAX (1 << 22)
-
-struct image_edit {
-	struct state visible;
-	struct state pending;
-	bool in_transaction;
-	struct state *state; /* where records go */
-	struct bytes record; /* being replayed, with its frame */
-	struct err_text *text;
-	struct arena arena;
-	_Alignas(16) uint8_t block[4096];
-};
 
 struct image_edit *image_edit_begin(struct image *base)
 {
@@ -433,8 +423,10 @@ static enum err replay_feature_level(struct image_edit *edit, const void *messag
 	    (level < METADATA_VERSION_MIN || level > METADATA_VERSION_MAX))
 		return err_text_set(edit->text, ERR_NOT_SUPPORTED,
 				    "metadata.version is %d; this build knows %d (%s) to %d (%s)", level,
-				    METADATA_VERSION_MIN, feature_level_name(STR(METADATA_VERSION), METADATA_VERSION_MIN),
-				    METADATA_VERSION_MAX, feature_level_name(STR(METADATA_VERSION), METADATA_VERSION_MAX));
+				    METADATA_VERSION_MIN,
+				    feature_level_name(STR(METADATA_VERSION), METADATA_VERSION_MIN),
+				    METADATA_VERSION_MAX,
+				    feature_level_name(STR(METADATA_VERSION), METADATA_VERSION_MAX));
 	if (level == 0)
 		pmap_remove(&edit->state->features, &record->name);
 	else
@@ -453,157 +445,12 @@ static enum err replay_producer_ids(struct image_edit *edit, const void *message
 	return ERR_NONE;
 }
 
-/* ---- kept as they came ---- */
-
-static void replay_keep(struct image_edit *edit, enum metadata_record_id type, struct bytes key)
-{
-	pmap_put(&edit->state->kept, &kept_node_new((int16_t)type, key, edit->record)->item);
-}
-
-static void replay_forget(struct image_edit *edit, enum metadata_record_id type, struct bytes key)
-{
-	struct kept_key kept = {(int16_t)type, key};
-
-	pmap_remove(&edit->state->kept, &kept);
-}
-
-static struct bytes replay_uuid_key(struct image_edit *edit, struct uuid id)
-{
-	uint8_t *key = arena_alloc(&edit->arena, 16);
-
-	uuid_store(key, id);
-	return (struct bytes){key, 16};
-}
-
-/* A name and one byte. */
-static struct bytes replay_name_key(struct image_edit *edit, struct str name, int8_t kind)
-{
-	uint8_t *key = arena_alloc(&edit->arena, name.len + 1);
-
-	if (name.len)
-		memcpy(key, name.p, name.len);
-	key[name.len] = (uint8_t)kind;
-	return (struct bytes){key, name.len + 1};
-}
-
-static enum err replay_acl(struct image_edit *edit, const void *message)
-{
-	const struct access_control_entry_record *record = message;
-
-	replay_keep(edit, METADATA_ACCESS_CONTROL_ENTRY_RECORD, replay_uuid_key(edit, record->id));
-	return ERR_NONE;
-}
-
-static enum err replay_remove_acl(struct image_edit *edit, const void *message)
-{
-	const struct remove_access_control_entry_record *record = message;
-
-	replay_forget(edit, METADATA_ACCESS_CONTROL_ENTRY_RECORD, replay_uuid_key(edit, record->id));
-	return ERR_NONE;
-}
-
-static enum err replay_scram(struct image_edit *edit, const void *message)
-{
-	const struct user_scram_credential_record *record = message;
-
-	replay_keep(edit, METADATA_USER_SCRAM_CREDENTIAL_RECORD,
-		    replay_name_key(edit, record->name, record->mechanism));
-	return ERR_NONE;
-}
-
-static enum err replay_remove_scram(struct image_edit *edit, const void *message)
-{
-	const struct remove_user_scram_credential_record *record = message;
-
-	replay_forget(edit, METADATA_USER_SCRAM_CREDENTIAL_RECORD,
-		      replay_name_key(edit, record->name, record->mechanism));
-	return ERR_NONE;
-}
-
-static enum err replay_token(struct image_edit *edit, const void *message)
-{
-	const struct delegation_token_record *record = message;
-
-	replay_keep(edit, METADATA_DELEGATION_TOKEN_RECORD, str_bytes(record->token_id));
-	return ERR_NONE;
-}
-
-static enum err replay_remove_token(struct image_edit *edit, const void *message)
-{
-	const struct remove_delegation_token_record *record = message;
-
-	replay_forget(edit, METADATA_DELEGATION_TOKEN_RECORD, str_bytes(record->token_id));
-	return ERR_NONE;
-}
-
-static enum err replay_register_controller(struct image_edit *edit, const void *message)
-{
-	const struct register_controller_record *record = message;
-	uint8_t key[4];
-
-	store_be32(key, (uint32_t)record->controller_id);
-	replay_keep(edit, METADATA_REGISTER_CONTROLLER_RECORD, (struct bytes){key, sizeof(key)});
-	return ERR_NONE;
-}
-
-static void quota_key_add(uint8_t **at, struct str s)
-{
-	store_be32(*at, s.p ? (uint32_t)s.len : UINT32_MAX);
-	*at += 4;
-	if (s.len)
-		memcpy(*at, s.p, s.len);
-	*at += s.len;
-}
-
-/* The entity's parts in the order of their types, then the key: the same whatever order the record has. */
-static struct bytes replay_quota_key(struct image_edit *edit, const struct client_quota_record *record)
-{
-	size_t len = 4 + record->key.len;
-	struct str after = STR_NULL;
-	uint8_t *key, *at;
-
-	for (int32_t i = 0; i < record->entity_n; i++)
-		len += 8 + record->entity[i].entity_type.len + record->entity[i].entity_name.len;
-	key = at = arena_alloc(&edit->arena, len);
-	for (;;) {
-		const struct client_quota_record_entity *next = NULL;
-
-		for (int32_t i = 0; i < record->entity_n; i++) {
-			const struct client_quota_record_entity *entity = &record->entity[i];
-
-			if ((!after.p || str_cmp(entity->entity_type, after) > 0) &&
-			    (!next || str_cmp(entity->entity_type, next->entity_type) < 0))
-				next = entity;
-		}
-		if (!next)
-			break;
-		quota_key_add(&at, next->entity_type);
-		quota_key_add(&at, next->entity_name);
-		after = next->entity_type;
-	}
-	quota_key_add(&at, record->key);
-	return (struct bytes){key, (size_t)(at - key)};
-}
-
-static enum err replay_quota(struct image_edit *edit, const void *message)
-{
-	const struct client_quota_record *record = message;
-
-	if (record->entity_n > QUOTA_ENTITY_PARTS_MAX)
-		return err_text_set(edit->text, ERR_CORRUPT_FILE, "a quota for an entity of %d parts", record->entity_n);
-	if (record->remove)
-		replay_forget(edit, METADATA_CLIENT_QUOTA_RECORD, replay_quota_key(edit, record));
-	else
-		replay_keep(edit, METADATA_CLIENT_QUOTA_RECORD, replay_quota_key(edit, record));
-	return ERR_NONE;
-}
-
 /* ---- transactions, and what says nothing ---- */
 
 static enum err replay_begin_transaction(struct image_edit *edit, const void *message UNUSED)
 {
 	if (edit->in_transaction)
-		return err_text_set(edit->text, ERR_CORRUPT_FILE, "a metadata transaction within another");
+		return err_text_set(edit->text, ERR_CORRUPT_FILE, "a transaction within another");
 	edit->pending = state_copy(&edit->visible);
 	edit->in_transaction = true;
 	edit->state = &edit->pending;
@@ -613,7 +460,7 @@ static enum err replay_begin_transaction(struct image_edit *edit, const void *me
 static enum err replay_end_transaction(struct image_edit *edit, const void *message UNUSED)
 {
 	if (!edit->in_transaction)
-		return err_text_set(edit->text, ERR_CORRUPT_FILE, "the end of a metadata transaction that never began");
+		return err_text_set(edit->text, ERR_CORRUPT_FILE, "the end of a transaction that never began");
 	state_deinit(&edit->visible);
 	edit->visible = edit->pending;
 	edit->in_transaction = false;
@@ -624,7 +471,7 @@ static enum err replay_end_transaction(struct image_edit *edit, const void *mess
 static enum err replay_abort_transaction(struct image_edit *edit, const void *message UNUSED)
 {
 	if (!edit->in_transaction)
-		return err_text_set(edit->text, ERR_CORRUPT_FILE, "the abort of a metadata transaction that never began");
+		return err_text_set(edit->text, ERR_CORRUPT_FILE, "the abort of a transaction that never began");
 	state_deinit(&edit->pending);
 	edit->in_transaction = false;
 	edit->state = &edit->visible;
@@ -638,8 +485,6 @@ static enum err replay_nothing(struct image_edit *edit UNUSED, const void *messa
 
 /* ---- all types ---- */
 
-typedef enum err replay_fn(struct image_edit *edit, const void *message);
-
 static replay_fn *const replay_fns[] = {
 	[METADATA_REGISTER_BROKER_RECORD] = replay_register_broker,
 	[METADATA_UNREGISTER_BROKER_RECORD] = replay_unregister_broker,
@@ -650,22 +495,22 @@ static replay_fn *const replay_fns[] = {
 	[METADATA_FENCE_BROKER_RECORD] = replay_fence_broker,
 	[METADATA_UNFENCE_BROKER_RECORD] = replay_unfence_broker,
 	[METADATA_REMOVE_TOPIC_RECORD] = replay_remove_topic,
-	[METADATA_DELEGATION_TOKEN_RECORD] = replay_token,
-	[METADATA_USER_SCRAM_CREDENTIAL_RECORD] = replay_scram,
+	[METADATA_DELEGATION_TOKEN_RECORD] = replay_kept_token,
+	[METADATA_USER_SCRAM_CREDENTIAL_RECORD] = replay_kept_scram,
 	[METADATA_FEATURE_LEVEL_RECORD] = replay_feature_level,
-	[METADATA_CLIENT_QUOTA_RECORD] = replay_quota,
+	[METADATA_CLIENT_QUOTA_RECORD] = replay_kept_quota,
 	[METADATA_PRODUCER_IDS_RECORD] = replay_producer_ids,
 	[METADATA_BROKER_REGISTRATION_CHANGE_RECORD] = replay_broker_change,
-	[METADATA_ACCESS_CONTROL_ENTRY_RECORD] = replay_acl,
-	[METADATA_REMOVE_ACCESS_CONTROL_ENTRY_RECORD] = replay_remove_acl,
+	[METADATA_ACCESS_CONTROL_ENTRY_RECORD] = replay_kept_acl,
+	[METADATA_REMOVE_ACCESS_CONTROL_ENTRY_RECORD] = replay_kept_remove_acl,
 	[METADATA_NO_OP_RECORD] = replay_nothing,
 	[METADATA_ZK_MIGRATION_STATE_RECORD] = replay_nothing,
-	[METADATA_REMOVE_USER_SCRAM_CREDENTIAL_RECORD] = replay_remove_scram,
+	[METADATA_REMOVE_USER_SCRAM_CREDENTIAL_RECORD] = replay_kept_remove_scram,
 	[METADATA_BEGIN_TRANSACTION_RECORD] = replay_begin_transaction,
 	[METADATA_END_TRANSACTION_RECORD] = replay_end_transaction,
 	[METADATA_ABORT_TRANSACTION_RECORD] = replay_abort_transaction,
-	[METADATA_REMOVE_DELEGATION_TOKEN_RECORD] = replay_remove_token,
-	[METADATA_REGISTER_CONTROLLER_RECORD] = replay_register_controller,
+	[METADATA_REMOVE_DELEGATION_TOKEN_RECORD] = replay_kept_remove_token,
+	[METADATA_REGISTER_CONTROLLER_RECORD] = replay_kept_register_controller,
 	[METADATA_CLEAR_ELR_RECORD] = replay_clear_elr,
 };
 

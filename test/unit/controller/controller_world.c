@@ -106,7 +106,8 @@ int16_t world_register(struct world *w, int32_t id, struct uuid incarnation, int
 	in.features[0].min_supported_version = METADATA_VERSION_MIN;
 	in.features[0].max_supported_version = METADATA_VERSION_MAX;
 	world_begin(w);
-	assert_int_equal(controller_register_broker(&w->controller, &in, &out, &w->records, &w->arena, w->end), ERR_NONE);
+	assert_int_equal(controller_register_broker(&w->controller, &in, &out, &w->records, &w->arena, w->end),
+			 ERR_NONE);
 	world_done(w);
 	if (ret)
 		*ret = out;

@@ -48,7 +48,8 @@ static void test_register(void **state)
 	world_deinit(&w);
 }
 
-static int16_t register_with(struct world *w, const struct uuid *dirs, int32_t dirs_n, const char *feature, int16_t max)
+static int16_t register_with(struct world *w, const struct uuid *dirs, int32_t dirs_n, const char *feature,
+			     int16_t max)
 {
 	struct broker_registration_request in;
 	struct broker_registration_response out;
@@ -64,7 +65,8 @@ static int16_t register_with(struct world *w, const struct uuid *dirs, int32_t d
 	in.features[0].min_supported_version = 7;
 	in.features[0].max_supported_version = max;
 	world_begin(w);
-	assert_int_equal(controller_register_broker(&w->controller, &in, &out, &w->records, &w->arena, w->end), ERR_NONE);
+	assert_int_equal(controller_register_broker(&w->controller, &in, &out, &w->records, &w->arena, w->end),
+			 ERR_NONE);
 	if (out.error_code)
 		assert_int_equal(w->records.values.n, 0);
 	return out.error_code;
@@ -80,7 +82,8 @@ static void test_register_refused(void **state)
 	assert_int_equal(register_with(&w, NULL, 0, "metadata.version", 30), ERR_INVALID_REGISTRATION);
 	assert_int_equal(register_with(&w, dirs, 2, "metadata.version", 30), ERR_INVALID_REGISTRATION);
 	assert_int_equal(register_with(&w, dirs + 2, 1, "metadata.version", 30), ERR_INVALID_REGISTRATION);
-	assert_int_equal(register_with(&w, dirs + 3, 1, "metadata.version", 30), ERR_INVALID_REGISTRATION); /* broker 1's */
+	/* that of broker 1 */
+	assert_int_equal(register_with(&w, dirs + 3, 1, "metadata.version", 30), ERR_INVALID_REGISTRATION);
 	assert_int_equal(register_with(&w, dirs, 1, "metadata.version", 29), ERR_UNSUPPORTED_VERSION);
 	assert_int_equal(register_with(&w, dirs, 1, "group.version", 30), ERR_UNSUPPORTED_VERSION);
 	assert_int_equal(register_with(&w, dirs, 1, "metadata.version", 31), 0);
@@ -138,6 +141,7 @@ static void test_stop_and_return(void **state)
 	struct world w;
 	struct broker_heartbeat_response out;
 	const struct partition_change_record *change;
+	const struct broker_registration_change_record *registration;
 	int64_t epoch;
 
 	world_init(&w, 30);
@@ -147,8 +151,8 @@ static void test_stop_and_return(void **state)
 	out = world_heartbeat(&w, 1, true);
 	assert_false(out.should_shut_down);
 	assert_int_equal(w.records.values.n, 3);
-	assert_int_equal(((const struct broker_registration_change_record *)
-			  world_record(&w, 0, METADATA_BROKER_REGISTRATION_CHANGE_RECORD, 1))->in_controlled_shutdown, 1);
+	registration = world_record(&w, 0, METADATA_BROKER_REGISTRATION_CHANGE_RECORD, 1);
+	assert_int_equal(registration->in_controlled_shutdown, 1);
 	change = world_record(&w, 2, METADATA_PARTITION_CHANGE_RECORD, 2);
 	assert_int_equal(change->leader, -1);
 	assert_int_equal(change->isr_n, 0);

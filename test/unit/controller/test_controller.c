@@ -148,7 +148,8 @@ static void test_producer_ids(void **state)
 		const struct producer_ids_record *record;
 
 		world_begin(&w);
-		assert_int_equal(controller_allocate_producer_ids(&w.controller, &in, &out, &w.records, &w.arena), ERR_NONE);
+		assert_int_equal(controller_allocate_producer_ids(&w.controller, &in, &out, &w.records, &w.arena),
+				 ERR_NONE);
 		assert_int_equal(out.error_code, 0);
 		assert_int_equal(out.producer_id_start, i * 1000);
 		assert_int_equal(out.producer_id_len, 1000);

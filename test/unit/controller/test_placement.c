@@ -19,13 +19,14 @@ static struct image *image_of(const struct spec *specs, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		struct register_broker_record record;
+		struct bytes value;
 
 		msg_init(&register_broker_record_type, &record);
 		record.broker_id = specs[i].id;
 		record.rack = str_of(specs[i].rack);
 		record.fenced = specs[i].fenced;
-		assert_int_equal(image_edit_replay(edit, metadata_record_encode(METADATA_REGISTER_BROKER_RECORD, 1, &record,
-										&arena), &text), ERR_NONE);
+		value = metadata_record_encode(METADATA_REGISTER_BROKER_RECORD, 1, &record, &arena);
+		assert_int_equal(image_edit_replay(edit, value, &text), ERR_NONE);
 	}
 	image = image_edit_finish(edit, 1, 1, 0);
 	image_unref(empty);

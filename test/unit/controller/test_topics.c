@@ -2,9 +2,8 @@
 /* Creating and deleting topics: the records, and codes and texts as Kafka 4.3.1 answers the same requests. */
 #include "controller_world.h"
 
-#define NAMES_249 "1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890" \
-		  "1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890" \
-		  "1234567890123456789012345678901234567890123456789"
+#define NAME_50 "12345678901234567890123456789012345678901234567890"
+#define NAMES_249 NAME_50 NAME_50 NAME_50 NAME_50 "1234567890123456789012345678901234567890123456789"
 
 static void setup(struct world *w)
 {
@@ -98,8 +97,9 @@ static void test_create_refused(void **state)
 		{"q", -5, 1, 37, "Number of partitions was set to an invalid non-positive value."},
 		{"q", 1, 0, 38, "Replication factor must be larger than 0, or -1 to use the default value."},
 		{"q", 1, -3, 38, "Replication factor must be larger than 0, or -1 to use the default value."},
-		{"q", 1, 5, 38, "Unable to replicate the partition 5 time(s): The target replication factor of 5 cannot be "
-		 "reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."},
+		{"q", 1, 5, 38, "Unable to replicate the partition 5 time(s): The target replication factor of 5 "
+		 "cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories "
+		 "cordoned."},
 		{"q", 20000, 1, 44, "Excessively large number of partitions per request."},
 		{"q", INT32_MAX, 1, 44, "Excessively large number of partitions per request."},
 	};
@@ -184,8 +184,8 @@ static void test_create_by_hand(void **state)
 		 {{0, 1, {1}}, {1, 2, {1, 9}}}},
 		{-1, -1, 39, "The manual partition assignment includes a partition with 2 replica(s), but this is not "
 		 "consistent with previous partitions, which have 1 replica(s).", 2, {{0, 1, {1}}, {1, 2, {1, 2}}}},
-		{-1, -1, 39, "All brokers specified in the manual partition assignment for partition 0 are fenced or in "
-		 "controlled shutdown.", 1, {{0, 1, {3}}}},
+		{-1, -1, 39, "All brokers specified in the manual partition assignment for partition 0 are fenced "
+		 "or in controlled shutdown.", 1, {{0, 1, {3}}}},
 	};
 	struct world w;
 
@@ -312,7 +312,8 @@ static struct create_topics_response_topics create_with(struct world *w, int16_t
 	in.topics = &topic;
 	in.topics_n = 1;
 	world_begin(w);
-	assert_int_equal(controller_create_topics(&w->controller, version, &in, &out, &w->records, &w->arena), ERR_NONE);
+	assert_int_equal(controller_create_topics(&w->controller, version, &in, &out, &w->records, &w->arena),
+			 ERR_NONE);
 	world_done(w);
 	return out.topics[0];
 }
@@ -412,7 +413,8 @@ static void test_delete(void **state)
 	b = world_create(&w, "b", 2, 1).topic_id;
 	out = delete_topics(&w, (struct doomed[]){{"a", UUID_ZERO}, {NULL, a}}, 2);
 	assert_int_equal(out.responses_n, 1);
-	check_deleted(&out.responses[0], "a", a, 42, "The provided topic name maps to an ID that was already supplied.");
+	check_deleted(&out.responses[0], "a", a, 42,
+		      "The provided topic name maps to an ID that was already supplied.");
 	out = delete_topics(&w, (struct doomed[]){{"a", UUID_ZERO}, {NULL, b}}, 2);
 	assert_int_equal(out.responses_n, 2);
 	check_deleted(&out.responses[0], "a", a, 0, NULL);
