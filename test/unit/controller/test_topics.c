@@ -98,8 +98,8 @@ static void test_create_refused(void **state)
 		{"q", 1, 0, 38, "Replication factor must be larger than 0, or -1 to use the default value."},
 		{"q", 1, -3, 38, "Replication factor must be larger than 0, or -1 to use the default value."},
 		{"q", 1, 5, 38, "Unable to replicate the partition 5 time(s): The target replication factor of 5 "
-		 "cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories "
-		 "cordoned."},
+		 "cannot be reached because only 1 broker(s) are registered or some brokers have all their log "
+		 "directories cordoned."},
 		{"q", 20000, 1, 44, "Excessively large number of partitions per request."},
 		{"q", INT32_MAX, 1, 44, "Excessively large number of partitions per request."},
 	};
