@@ -14,7 +14,8 @@
 /* Formats 0 and 1: the checksum covers everything from here. */
 #define OLD_CRC_START 16
 
-void batch_scan_init(struct batch_scan *scan, struct fs *fs, fs_file file, int64_t pos, int64_t limit, bool want_crc)
+void batch_scan_init(struct batch_scan *scan, struct fs *fs, fs_file file, int64_t pos, int64_t limit,
+		     bool want_crc)
 {
 	*scan = (struct batch_scan){.fs = fs, .file = file, .pos = pos, .limit = limit, .want_crc = want_crc};
 	scan->buf = mem_alloc(SCAN_BUF_LEN);
@@ -28,7 +29,8 @@ void batch_scan_deinit(struct batch_scan *scan)
 	scan->buf = NULL;
 }
 
-/* Has `len` bytes at pos in the buffer; reads ahead up to `ahead` bytes. Less only where the limit or the file ends. */
+/* Has `len` bytes at pos in the buffer; reads ahead up to `ahead` bytes. Less only where the limit or the
+ * file ends. */
 static bool batch_scan_fill(struct batch_scan *scan, int64_t pos, size_t len, size_t ahead, struct bytes *ret)
 {
 	size_t skip = 0;
@@ -82,7 +84,8 @@ bool batch_scan_next(struct batch_scan *scan, struct batch_info *ret, int64_t *r
 
 	if (scan->err || scan->is_bad || scan->pos >= scan->limit)
 		return false;
-	if (!batch_scan_fill(scan, scan->pos, (size_t)MIN((int64_t)BATCH_HEADER_LEN, scan->limit - scan->pos), ahead,
+	if (!batch_scan_fill(scan, scan->pos, (size_t)MIN((int64_t)BATCH_HEADER_LEN, scan->limit - scan->pos),
+			     ahead,
 			     &head))
 		return false;
 	if (batch_parse(head, &info) || (int64_t)info.size > scan->limit - scan->pos) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walks the batches of a segment file one after another with small reads: headers only, or with the checksum of the
- * whole batch. Memory is one fixed buffer whatever a damaged size field says. For helper threads and tools.
+ * Walks the batches of a segment file one after another with small reads: headers only, or with the checksum
+ * of the whole batch. Memory is one fixed buffer whatever a damaged size field says. For helper threads and
+ * tools.
  *
  *	batch_scan_init(&scan, fs, file, pos, limit, want_crc);
  *	while (batch_scan_next(&scan, &info, &pos))
@@ -30,11 +31,14 @@ struct batch_scan {
 	size_t last_size; /* of the batch before */
 };
 
-void batch_scan_init(struct batch_scan *scan, struct fs *fs, fs_file file, int64_t pos, int64_t limit, bool want_crc);
+void batch_scan_init(struct batch_scan *scan, struct fs *fs, fs_file file, int64_t pos, int64_t limit,
+		     bool want_crc);
 void batch_scan_deinit(struct batch_scan *scan);
 /* info->bytes is not the whole batch unless it is a small one (a control batch always is). */
 bool batch_scan_next(struct batch_scan *scan, struct batch_info *ret, int64_t *ret_pos);
-/* The whole bytes of a batch that was found, in memory the caller frees with mem_free; ret->bytes refers to them. */
-enum err batch_scan_load(struct batch_scan *scan, int64_t pos, struct batch_info *info, uint8_t **ret) MUST_USE;
+/* The whole bytes of a batch that was found, in memory the caller frees with mem_free; ret->bytes refers to
+ * them. */
+enum err batch_scan_load(struct batch_scan *scan, int64_t pos, struct batch_info *info,
+			 uint8_t **ret) MUST_USE;
 
 #endif

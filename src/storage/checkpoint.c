@@ -55,7 +55,8 @@ struct bytes offset_checkpoint_encode(const struct offset_checkpoint *checkpoint
 	for (size_t i = 0; i < checkpoint->entries.n; i++) {
 		const struct offset_entry *entry = &checkpoint->entries.v[i];
 
-		len += (size_t)snprintf(p + len, cap - len, "%.*s %" PRId32 " %" PRId64 "\n", STR_ARGS(entry->topic),
+		len += (size_t)snprintf(p + len, cap - len, "%.*s %" PRId32 " %" PRId64 "\n",
+					STR_ARGS(entry->topic),
 					entry->partition, entry->offset);
 		CHECK_OP(len, <, cap);
 	}
@@ -105,8 +106,8 @@ static struct str str_trim(struct str s)
 	return s;
 }
 
-/* One line of a properties file as the writers of this file make it: no continuation lines, a backslash protects the
- * character behind it. False for blank lines and comments. */
+/* One line of a properties file as the writers of this file make it: no continuation lines, a backslash
+ * protects the character behind it. False for blank lines and comments. */
 static bool property_parse(struct str line, struct arena *arena, struct str *ret_key, struct str *ret_value)
 {
 	size_t at = 0, len = 0;
@@ -129,7 +130,8 @@ static bool property_parse(struct str line, struct arena *arena, struct str *ret
 	return true;
 }
 
-static enum err meta_property_set(struct meta_properties *meta, struct str key, struct str value, int32_t *broker_id)
+static enum err meta_property_set(struct meta_properties *meta, struct str key, struct str value,
+				  int32_t *broker_id)
 {
 	if (str_eq(key, STR("version")))
 		return parse_i32(value, &meta->version);
@@ -182,7 +184,9 @@ struct bytes meta_properties_encode(const struct meta_properties *meta, int64_t 
 	if (strftime(date, sizeof(date), "%a %b %d %H:%M:%S UTC %Y", &tm) == 0)
 		date[0] = '\0';
 	uuid_format(meta->directory_id, id);
-	return str_bytes(arena_printf(arena, "#\n#%s\nnode.id=%" PRId32 "\ndirectory.id=%s\nversion=1\ncluster.id=%.*s\n",
+	return str_bytes(arena_printf(arena,
+				      "#\n#%s\nnode.id=%"
+					PRId32 "\ndirectory.id=%s\nversion=1\ncluster.id=%.*s\n",
 				      date, meta->node_id, id, STR_ARGS(meta->cluster_id)));
 }
 

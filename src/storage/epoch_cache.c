@@ -21,7 +21,8 @@ bool epoch_cache_assign(struct epoch_cache *cache, int32_t epoch, int64_t start_
 	if (epoch < 0 || start_offset < 0)
 		return false;
 	/* The epoch goes on, or the entry is there. */
-	if (keep && cache->entries.v[keep - 1].epoch == epoch && cache->entries.v[keep - 1].start_offset <= start_offset)
+	if (keep && cache->entries.v[keep - 1].epoch == epoch &&
+	    cache->entries.v[keep - 1].start_offset <= start_offset)
 		return false;
 	while (keep && (cache->entries.v[keep - 1].epoch >= epoch ||
 			cache->entries.v[keep - 1].start_offset >= start_offset))
@@ -59,8 +60,8 @@ int32_t epoch_cache_of(const struct epoch_cache *cache, int64_t offset)
 	return n ? cache->entries.v[n - 1].epoch : -1;
 }
 
-/* KIP-101 and KIP-279. Same as Kafka: below the first known epoch the answer is the asked epoch and where the first
- * known one begins. */
+/* KIP-101 and KIP-279. Same as Kafka: below the first known epoch the answer is the asked epoch and where the
+ * first known one begins. */
 void epoch_cache_end(const struct epoch_cache *cache, int32_t epoch, int64_t log_end, int32_t *ret_epoch,
 		     int64_t *ret_end)
 {
@@ -110,7 +111,8 @@ struct bytes epoch_cache_encode(const struct epoch_cache *cache)
 
 	len = (size_t)snprintf(p, cap, "0\n%zu\n", cache->entries.n);
 	for (size_t i = 0; i < cache->entries.n; i++)
-		len += (size_t)snprintf(p + len, cap - len, "%" PRId32 " %" PRId64 "\n", cache->entries.v[i].epoch,
+		len += (size_t)snprintf(p + len, cap - len, "%" PRId32 " %" PRId64 "\n",
+					cache->entries.v[i].epoch,
 					cache->entries.v[i].start_offset);
 	CHECK_OP(len, <, cap);
 	return (struct bytes){(const uint8_t *)p, len};

@@ -29,7 +29,8 @@ static void file_cache_trim(struct file_cache *cache)
 	}
 }
 
-struct log_file *file_cache_add(struct file_cache *cache, struct log_impl *log, int64_t base, fs_file take_file)
+struct log_file *file_cache_add(struct file_cache *cache, struct log_impl *log, int64_t base,
+				fs_file take_file)
 {
 	struct log_file *file = MEM_NEW(struct log_file);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open segment files of one reactor under a budget. The least recently used file that nobody uses is closed when the
- * budget is passed; files in use count, but are never closed.
+ * Open segment files of one reactor under a budget. The least recently used file that nobody uses is closed
+ * when the budget is passed; files in use count, but are never closed.
  *
  * 1. A pinned file stays open, also after its segment is gone.
  * 2. A file is in `idle` exactly while it has an owner and no pins.
@@ -35,7 +35,8 @@ struct file_cache {
 void file_cache_init(struct file_cache *cache, struct fs *fs, int64_t open_max,
 		     void (*forget)(struct log_impl *, int64_t));
 /* Takes over an open file, without a pin. May close others. */
-struct log_file *file_cache_add(struct file_cache *cache, struct log_impl *log, int64_t base, fs_file take_file);
+struct log_file *file_cache_add(struct file_cache *cache, struct log_impl *log, int64_t base,
+				fs_file take_file);
 struct log_file *log_file_pin(struct log_file *file);
 void log_file_unpin(struct log_file *file);
 /* The owner lets go: closed now, or with the last pin. NULL is fine. */

@@ -66,7 +66,8 @@ enum err time_index_read(struct fs *fs, fs_file file, int64_t base, uint32_t i, 
 
 enum index_key { KEY_OFFSET, KEY_POS, KEY_TIME, KEY_TIME_OFFSET };
 
-static enum err index_key_read(struct fs *fs, fs_file file, int64_t base, uint32_t i, enum index_key key, int64_t *ret)
+static enum err index_key_read(struct fs *fs, fs_file file, int64_t base, uint32_t i, enum index_key key,
+			       int64_t *ret)
 {
 	struct index_entry entry;
 	struct time_entry time;
@@ -84,7 +85,8 @@ static enum err index_key_read(struct fs *fs, fs_file file, int64_t base, uint32
 	return err;
 }
 
-static enum err index_count(struct fs *fs, fs_file file, int64_t base, uint32_t n, enum index_key key, int64_t limit,
+static enum err index_count(struct fs *fs, fs_file file, int64_t base, uint32_t n, enum index_key key,
+			    int64_t limit,
 			    uint32_t *ret)
 {
 	uint32_t low = 0, high = n;
@@ -105,7 +107,8 @@ static enum err index_count(struct fs *fs, fs_file file, int64_t base, uint32_t 
 	return ERR_NONE;
 }
 
-enum err index_count_offset(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t offset, uint32_t *ret)
+enum err index_count_offset(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t offset,
+			    uint32_t *ret)
 {
 	return index_count(fs, file, base, n, KEY_OFFSET, offset, ret);
 }
@@ -115,12 +118,14 @@ enum err index_count_pos(struct fs *fs, fs_file file, int64_t base, uint32_t n, 
 	return index_count(fs, file, base, n, KEY_POS, pos, ret);
 }
 
-enum err time_index_count(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t timestamp_ms, uint32_t *ret)
+enum err time_index_count(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t timestamp_ms,
+			  uint32_t *ret)
 {
 	return index_count(fs, file, base, n, KEY_TIME, timestamp_ms, ret);
 }
 
-enum err time_index_count_offset(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t offset, uint32_t *ret)
+enum err time_index_count_offset(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t offset,
+				 uint32_t *ret)
 {
 	return index_count(fs, file, base, n, KEY_TIME_OFFSET, offset, ret);
 }
@@ -140,12 +145,14 @@ static uint32_t index_check_chunk(const uint8_t *p, uint32_t n, int64_t base, in
 	return n;
 }
 
-static uint32_t time_index_check_chunk(const uint8_t *p, uint32_t n, int64_t base, int64_t end, struct time_entry *prev)
+static uint32_t time_index_check_chunk(const uint8_t *p, uint32_t n, int64_t base, int64_t end,
+				       struct time_entry *prev)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct time_entry entry = time_entry_decode(p + (size_t)i * TIME_ENTRY_LEN, base);
 
-		if (entry.timestamp_ms <= prev->timestamp_ms || entry.offset < prev->offset || entry.offset < base ||
+		if (entry.timestamp_ms <= prev->timestamp_ms || entry.offset < prev->offset ||
+		    entry.offset < base ||
 		    entry.offset >= end)
 			return i;
 		*prev = entry;
@@ -153,18 +160,20 @@ static uint32_t time_index_check_chunk(const uint8_t *p, uint32_t n, int64_t bas
 	return n;
 }
 
-enum err index_check(struct fs *fs, fs_file file, int64_t base, int64_t log_size, int64_t end, uint32_t *ret_n)
+enum err index_check(struct fs *fs, fs_file file, int64_t base, int64_t log_size, int64_t end,
+		     uint32_t *ret_n)
 {
 	uint8_t *p = mem_alloc(CHECK_CHUNK_ENTRIES * INDEX_ENTRY_LEN);
-	/* Kafka's first entry can be neither offset 0 of the segment with position 0 nor before it: the first batch
-	 * gets no entry. */
+	/* Kafka's first entry can be neither offset 0 of the segment with position 0 nor before it: the first
+	 * batch gets no entry. */
 	struct index_entry prev = {base - 1, 0};
 	uint32_t n = 0, good, whole;
 	size_t got;
 	enum err err;
 
 	do {
-		err = fs_pread(fs, file, p, CHECK_CHUNK_ENTRIES * INDEX_ENTRY_LEN, (int64_t)n * INDEX_ENTRY_LEN, FS_WAIT,
+		err = fs_pread(fs, file, p, CHECK_CHUNK_ENTRIES * INDEX_ENTRY_LEN,
+			       (int64_t)n * INDEX_ENTRY_LEN, FS_WAIT,
 			       &got);
 		if (err)
 			break;
@@ -187,7 +196,8 @@ enum err time_index_check(struct fs *fs, fs_file file, int64_t base, int64_t end
 	enum err err;
 
 	do {
-		err = fs_pread(fs, file, p, CHECK_CHUNK_ENTRIES * TIME_ENTRY_LEN, (int64_t)n * TIME_ENTRY_LEN, FS_WAIT,
+		err = fs_pread(fs, file, p, CHECK_CHUNK_ENTRIES * TIME_ENTRY_LEN, (int64_t)n * TIME_ENTRY_LEN,
+			       FS_WAIT,
 			       &got);
 		if (err)
 			break;

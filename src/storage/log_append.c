@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Appending. An append gets its offset at once and waits in the queue; at the end of the turn everything queued for
- * the active segment goes out as one write. One write per log is under way at a time: when it fails, what it carried
- * and what waits behind it is taken back, newest first, and the file is cut to its last good size before anything
- * else is written.
+ * Appending. An append gets its offset at once and waits in the queue; at the end of the turn everything
+ * queued for the active segment goes out as one write. One write per log is under way at a time: when it
+ * fails, what it carried and what waits behind it is taken back, newest first, and the file is cut to its
+ * last good size before anything else is written.
  *
  *    queue --end of turn--> writing --written--> done
  *      |                      |
@@ -237,7 +237,8 @@ void log_write_start(struct log_impl *log)
 	log->write_op = (struct io_op){
 		.kind = IO_WRITE,
 		.done = log_write_done,
-		.write = {.file = active->file->file, .iov = log->tail->iov, .iov_n = iov_n, .pos = active->size},
+		.write = {.file = active->file->file, .iov = log->tail->iov, .iov_n = iov_n,
+			  .pos = active->size},
 	};
 	log_ref(log);
 	io_submit(log_reactor(log)->io, &log->write_op);
@@ -271,7 +272,8 @@ static void file_job_done(struct io_op *op)
 
 	log->is_busy = false;
 	if (!op->err && is_live && !log_active(log)->file)
-		log_active(log)->file = file_cache_add(&core_of(log->pub.storage)->files, log, job->base, job->file);
+		log_active(log)->file = file_cache_add(&core_of(log->pub.storage)->files, log, job->base,
+						       job->file);
 	else
 		fs_close(log_reactor(log)->io->fs, job->file);
 	if (is_live) {

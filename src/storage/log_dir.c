@@ -34,7 +34,8 @@ struct foreign_search {
 
 static bool log_dir_foreign_entry(void *ctx, const char *name, enum fs_kind kind)
 {
-	static const char *const known[] = {LOCK_FILE, META_FILE ".tmp", RUNNING_FILE, RUNNING_FILE ".tmp", "lost+found",
+	static const char *const known[] = {LOCK_FILE, META_FILE ".tmp", RUNNING_FILE, RUNNING_FILE ".tmp",
+					    "lost+found",
 					    "bootstrap.checkpoint", "bootstrap.checkpoint.tmp"};
 	struct foreign_search *search = ctx;
 
@@ -60,7 +61,8 @@ static enum err log_dir_unreadable(struct log_dir *dir, struct fs *fs, enum err 
 
 	if (err == ERR_DISK_FULL) {
 		*ret_refusal = LOG_DIR_NO_SPACE;
-		return err_text_set(text, err, "ML1013 The disk that holds %s is full: not even %s could be made. "
+		return err_text_set(text, err,
+				    "ML1013 The disk that holds %s is full: not even %s could be made. "
 				    "Free some space and start again. No data was changed.", dir->path, what);
 	}
 	*ret_refusal = LOG_DIR_UNREADABLE;
@@ -84,7 +86,8 @@ static enum err log_dir_look(struct log_dir *dir, struct fs *fs, enum log_dir_re
 	if (search.has_meta || !search.found[0])
 		return ERR_NONE;
 	*ret_refusal = LOG_DIR_FOREIGN;
-	return err_text_set(text, ERR_EXISTS, "ML1011 %s has files but no meta.properties, so it is not one of ours: "
+	return err_text_set(text, ERR_EXISTS,
+			    "ML1011 %s has files but no meta.properties, so it is not one of ours: "
 			    "lost+found is ignored, but %s%s is not. Nothing was changed. Choose an empty directory.",
 			    dir->path, search.found, search.is_dir ? "/" : "");
 }
@@ -100,7 +103,8 @@ static enum err log_dir_lock(struct log_dir *dir, struct fs *fs, enum log_dir_re
 	err = fs->ops->lock(fs, path, &dir->lock);
 	if (err == ERR_BUSY) {
 		*ret_refusal = LOG_DIR_IN_USE;
-		return err_text_set(text, err, "ML1012 %s is in use by another process (moldau or Kafka). Stop it, or "
+		return err_text_set(text, err,
+				    "ML1012 %s is in use by another process (moldau or Kafka). Stop it, or "
 				    "choose another directory. Nothing was changed.", dir->path);
 	}
 	if (err)
@@ -115,7 +119,8 @@ static enum err log_dir_check_meta(struct log_dir *dir, struct str cluster_id, i
 
 	if (meta->version == 0) {
 		*ret_refusal = LOG_DIR_ZOOKEEPER;
-		return err_text_set(text, ERR_NOT_SUPPORTED, "ML1015 %s was written by a Kafka that used ZooKeeper "
+		return err_text_set(text, ERR_NOT_SUPPORTED,
+				    "ML1015 %s was written by a Kafka that used ZooKeeper "
 				    "(meta.properties version 0). Migrate it to KRaft with Kafka 3.9 first. Nothing "
 				    "was changed.", dir->path);
 	}
@@ -129,9 +134,11 @@ static enum err log_dir_check_meta(struct log_dir *dir, struct str cluster_id, i
 	}
 	if (node_id >= 0 && node_id != meta->node_id) {
 		*ret_refusal = LOG_DIR_OTHER_NODE;
-		return err_text_set(text, ERR_BAD_CONFIG, "ML1016 %s belongs to node %" PRId32 ", but this node has "
+		return err_text_set(text, ERR_BAD_CONFIG,
+				    "ML1016 %s belongs to node %" PRId32 ", but this node has "
 				    "node.id=%" PRId32 ". Nothing was changed. Set node.id=%" PRId32
-				    ", or choose an empty directory.", dir->path, meta->node_id, node_id, meta->node_id);
+				    ", or choose an empty directory.", dir->path, meta->node_id, node_id,
+					meta->node_id);
 	}
 	return ERR_NONE;
 }
@@ -159,7 +166,8 @@ static enum err log_dir_read_meta(struct log_dir *dir, struct fs *fs, struct str
 	mem_free(p);
 	if (err) {
 		*ret_refusal = LOG_DIR_UNREADABLE;
-		return err_text_set(text, err, "ML1014 %s/meta.properties is damaged: it names no cluster and node. "
+		return err_text_set(text, err,
+				    "ML1014 %s/meta.properties is damaged: it names no cluster and node. "
 				    "Nothing was changed. Restore the file from a backup or from another log directory "
 				    "of this node.", dir->path);
 	}
@@ -176,7 +184,8 @@ static enum log_dir_stop log_dir_unclean_stop(struct log_dir *dir, struct fs *fs
 	CHECK(log_dir_path(path, dir->path, RUNNING_FILE));
 	if (fs_read_all(fs, path, SMALL_FILE_MAX, &p, &len))
 		return LOG_DIR_UNKNOWN;
-	same = !fs->ops->boot_id(fs, boot) && len >= 36 && memcmp(p, boot, 36) == 0 && (len == 36 || p[36] == '\n');
+	same = !fs->ops->boot_id(fs, boot) && len >= 36 && memcmp(p, boot, 36) == 0 &&
+		(len == 36 || p[36] == '\n');
 	mem_free(p);
 	return same ? LOG_DIR_KILLED : LOG_DIR_POWER_CUT;
 }
@@ -191,7 +200,8 @@ static void log_dir_find_stop(struct log_dir *dir, struct fs *fs)
 	dir->clean_broker_epoch = -1;
 	CHECK(log_dir_path(path, dir->path, CLEAN_FILE));
 	if (!fs_read_all(fs, path, SMALL_FILE_MAX, &p, &len)) {
-		enum err err = clean_shutdown_parse((struct bytes){(const uint8_t *)p, len}, &dir->clean_broker_epoch);
+		enum err err = clean_shutdown_parse((struct bytes){(const uint8_t *)p, len},
+						    &dir->clean_broker_epoch);
 
 		mem_free(p);
 		if (!err) {
@@ -203,7 +213,8 @@ static void log_dir_find_stop(struct log_dir *dir, struct fs *fs)
 	dir->stop = log_dir_unclean_stop(dir, fs);
 }
 
-enum err log_dir_open(struct log_dir *dir, struct fs *fs, const char *path, struct str cluster_id, int32_t node_id,
+enum err log_dir_open(struct log_dir *dir, struct fs *fs, const char *path, struct str cluster_id,
+		      int32_t node_id,
 		      enum log_dir_refusal *ret_refusal, struct err_text *text)
 {
 	enum err err;
@@ -428,12 +439,14 @@ bool log_dir_away_name(struct str name, const char *suffix, struct uuid unique, 
 	/* As Kafka does it: a name that would grow too long loses the end of its topic. */
 	if (name.len + extra > NAME_LEN_MAX)
 		topic.len -= MIN(topic.len - 1, name.len + extra - NAME_LEN_MAX);
-	len = snprintf(ret, ret_cap, "%.*s-%" PRId32 ".%016" PRIx64 "%016" PRIx64 "%s", STR_ARGS(topic), partition,
+	len = snprintf(ret, ret_cap, "%.*s-%" PRId32 ".%016" PRIx64 "%016" PRIx64 "%s", STR_ARGS(topic),
+		       partition,
 		       unique.hi, unique.lo, suffix);
 	return len > 0 && (size_t)len < ret_cap;
 }
 
-enum err log_dir_rename_away(struct fs *fs, const char *path, struct str name, const char *suffix, struct uuid unique)
+enum err log_dir_rename_away(struct fs *fs, const char *path, struct str name, const char *suffix,
+			     struct uuid unique)
 {
 	char from[FS_PATH_MAX], to[FS_PATH_MAX], away[NAME_LEN_MAX + 8];
 	enum err err;

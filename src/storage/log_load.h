@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening a partition's directory: what is there, what the way it was left demands to be checked, and what has to be
- * mended. Sequential code for helper threads; touches nothing but its own struct and the files. The same code cuts a
- * log (truncate_to), which is opening it again with a shorter end.
+ * Opening a partition's directory: what is there, what the way it was left demands to be checked, and what
+ * has to be mended. Sequential code for helper threads; touches nothing but its own struct and the files. The
+ * same code cuts a log (truncate_to), which is opening it again with a shorter end.
  *
- *   directory, partition.metadata -> names -> leftovers of a compaction -> segments -> cut -> check as `stop` asks
- *   -> indexes -> epochs -> producers -> active segment open
+ *   directory, partition.metadata -> names -> leftovers of a compaction -> segments -> cut
+ *   -> check as `stop` asks -> indexes -> epochs -> producers -> active segment open
  *
  * What is checked:
  *   CLEAN      headers from the last index entry of the last segment
  *   KILLED     the same, with checksums: writes of the same boot are there, only the last can be cut
- *   POWER_CUT  every batch from the recovery point on, with checksums, and that segments follow each other without a gap;
- *              indexes of what is checked are made anew
+ *   POWER_CUT  every batch from the recovery point on, with checksums, and that segments follow each other
+ *              without a gap; indexes of what is checked are made anew
  *   UNKNOWN    the same, but gaps are a compaction's
  *
  * 1. Nothing below the recovery point is ever cut, unless truncate_to says so.
- * 2. Behind the first bad batch nothing is kept: later segments go first, then the tail, so that a crash in between
- *    finds the same bad batch again.
+ * 2. Behind the first bad batch nothing is kept: later segments go first, then the tail, so that a crash in
+ *    between finds the same bad batch again.
  * 3. Afterwards every index entry points at a batch and names its last offset.
  */
 #ifndef STORAGE_LOG_LOAD_H
@@ -67,11 +67,5 @@ static inline bool log_load_is_suspect(const struct log_load *load)
 /* On error everything allocated is still freed by log_load_deinit. */
 enum err log_load_run(struct log_load *load, struct fs *fs) MUST_USE;
 void log_load_deinit(struct log_load *load, struct fs *fs);
-
-/* log_load_scan.c, for log_load.c: checks segment number `at` from the index entry before from_offset on, with checksums
- * for batches that reach crc_from, and makes its index end where the good batches end. *ret_is_bad: the file goes on
- * behind size, and what follows is no good batch. Does not change .log. */
-enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t from_offset, int64_t crc_from,
-		       bool *ret_is_bad) MUST_USE;
 
 #endif

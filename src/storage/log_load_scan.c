@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checking one segment and making its indexes agree with it, see log_load.h. The walk starts at an index entry that
- * the log confirms; entries up to there stay, those behind are made anew as an append would have made them.
+ * Checking one segment and making its indexes agree with it, see log_load.h. The walk starts at an index
+ * entry that the log confirms; entries up to there stay, those behind are made anew as an append would have
+ * made them.
  */
-#include "log_load.h"
-
 #include "batch_scan.h"
 #include "fault.h"
 #include "index_file.h"
 #include "log.h"
+#include "log_load_internal.h"
 #include "mem.h"
 
 struct segment_check {
@@ -34,7 +34,8 @@ static enum err segment_check_open(struct segment_check *check)
 	if (!err)
 		err = segment_open_file(check->fs, path, base, ".index", FS_WRITE | FS_CREATE, &check->index);
 	if (!err)
-		err = segment_open_file(check->fs, path, base, ".timeindex", FS_WRITE | FS_CREATE, &check->time_index);
+		err = segment_open_file(check->fs, path, base, ".timeindex", FS_WRITE | FS_CREATE,
+					&check->time_index);
 	if (!err)
 		err = check->fs->ops->file_size(check->fs, check->log, &check->file_size);
 	return err;
@@ -77,13 +78,15 @@ static enum err segment_check_start(struct segment_check *check, int64_t from_of
 		return ERR_NONE;
 	err = index_check(check->fs, check->index, segment->base, check->file_size, INT64_MAX, &good);
 	if (!err && good)
-		err = index_count_offset(check->fs, check->index, segment->base, good, from_offset - 1, &check->kept_n);
+		err = index_count_offset(check->fs, check->index, segment->base, good, from_offset - 1,
+					 &check->kept_n);
 	if (!err && check->kept_n)
 		err = index_read(check->fs, check->index, segment->base, check->kept_n - 1, &entry);
 	if (err || check->kept_n == 0)
 		return err;
 	if (!segment_check_entry(check, &entry)) {
-		log_warn("log.index_wrong", "log=%s segment=%lld entry=%u", check->load->name, (long long)segment->base,
+		log_warn("log.index_wrong", "log=%s segment=%lld entry=%u", check->load->name,
+			 (long long)segment->base,
 			 check->kept_n - 1);
 		check->kept_n = 0;
 		return ERR_NONE;
@@ -93,7 +96,8 @@ static enum err segment_check_start(struct segment_check *check, int64_t from_of
 	if (!err)
 		err = check->fs->ops->file_size(check->fs, check->time_index, &time_size);
 	if (!err)
-		err = time_index_count_offset(check->fs, check->time_index, segment->base, time_good, entry.offset,
+		err = time_index_count_offset(check->fs, check->time_index, segment->base, time_good,
+					      entry.offset,
 					      &check->time_kept_n);
 	if (!err && check->time_kept_n)
 		err = time_index_read(check->fs, check->time_index, segment->base, check->time_kept_n - 1,
@@ -102,8 +106,8 @@ static enum err segment_check_start(struct segment_check *check, int64_t from_of
 		return err;
 	segment->max_timestamp_ms = check->last_time.timestamp_ms;
 	segment->max_timestamp_offset = check->last_time.offset;
-	/* Entries of the time index are written before their partners of the index. Where it was damaged all the same the
-	 * greatest timestamp before the entry is not known. */
+	/* Entries of the time index are written before their partners of the index. Where it was damaged all
+	 * the same the greatest timestamp before the entry is not known. */
 	if (check->time_kept_n == 0 || time_size % TIME_ENTRY_LEN) {
 		check->kept_n = check->time_kept_n = 0;
 		check->start = 0;
@@ -147,8 +151,8 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 	batch_scan_init(&scan, check->fs, check->log, check->start, check->file_size, false);
 	segment->size = check->start;
 	for (;;) {
-		/* A batch cannot be known to reach crc_from before its header is read, so the one that begins below it
-		 * is checked too. */
+		/* A batch cannot be known to reach crc_from before its header is read, so the one that begins
+		 * below it is checked too. */
 		scan.want_crc = crc_from != INT64_MAX && !FAULT(recover_no_crc);
 		if (scan.want_crc && next < crc_from && log_load_is_suspect(check->load))
 			scan.want_crc = false;
@@ -173,7 +177,8 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 	return err;
 }
 
-/* The entry that a roll forces: the greatest timestamp of a segment that is not the last must be found in its index. */
+/* The entry that a roll forces: the greatest timestamp of a segment that is not the last must be found in its
+ * index. */
 static void segment_check_seal(struct segment_check *check)
 {
 	struct time_entry time = {check->segment->max_timestamp_ms, check->segment->max_timestamp_offset};

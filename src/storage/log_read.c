@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a range of a log. Most reads know their place without the index: the newest batches of the active segment
- * are in a ring, the place where the last reads ended is remembered, and one page of index entries follows a reader
- * through an older segment. What is not known, or would have to wait for the disk, goes to a helper.
+ * Reading a range of a log. Most reads know their place without the index: the newest batches of the active
+ * segment are in a ring, the place where the last reads ended is remembered, and one page of index entries
+ * follows a reader through an older segment. What is not known, or would have to wait for the disk, goes to a
+ * helper.
  *
  * 1. A place that was found holds only as long as `generation` stays: a truncation makes it void.
  */
@@ -71,7 +72,8 @@ static bool log_place_check(struct log_impl *log, int64_t offset, struct read_pl
 
 	if (!segment->file || place->pos >= segment->size)
 		return false;
-	if (fs_pread(log_reactor(log)->io->fs, segment->file->file, head, sizeof(head), place->pos, FS_NOWAIT, &got))
+	if (fs_pread(log_reactor(log)->io->fs, segment->file->file, head, sizeof(head), place->pos, FS_NOWAIT,
+		     &got))
 		return false;
 	if (batch_parse((struct bytes){head, got}, &info))
 		return false;
@@ -138,8 +140,8 @@ static bool read_end(struct log_read *read, enum err err)
 	return true;
 }
 
-/* End of the last whole batch known to lie within [pos, pos + len): so that the answer is cut at a batch and the next
- * read finds its place. */
+/* End of the last whole batch known to lie within [pos, pos + len): so that the answer is cut at a batch and
+ * the next read finds its place. */
 static size_t log_align(const struct log_impl *log, const struct segment *segment, int64_t pos, size_t len)
 {
 	const struct log_page *page = log->page;
@@ -178,12 +180,14 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 		return READ_NEEDS_HELPER;
 	left = (size_t)(limit - place.pos);
 	len = (size_t)MIN((int64_t)left, MAX(read->max_bytes, INT64_C(0)));
-	if (len < left && read->whole_first && place.first_size == 0 && !log_place_check(log, read->offset, &place))
+	if (len < left && read->whole_first && place.first_size == 0 &&
+	    !log_place_check(log, read->offset, &place))
 		return READ_NEEDS_HELPER;
 	if (len < left && read->whole_first && len <= place.first_size)
 		len = MIN(left, place.first_size);
 	else if (len < left)
-		len = MAX(log_align(log, segment, place.pos, len), place.first_size <= len ? place.first_size : 0);
+		len = MAX(log_align(log, segment, place.pos, len),
+			  place.first_size <= len ? place.first_size : 0);
 	if (len == left && limit == read->bound.file_pos && segment->base == read->bound.segment_base)
 		log_hint(log, read->bound);
 	read->file = log_file_pin(segment->file);
@@ -243,7 +247,8 @@ static void read_job_run(struct io_op *op, struct fs *fs)
 	enum err err = segment_open_file(fs, job->log->path, job->segment.base, ".log", FS_WRITE, &job->file);
 
 	if (!err)
-		err = segment_find(fs, job->log->path, &job->segment, job->file, job->offset, job->limit, &job->hit);
+		err = segment_find(fs, job->log->path, &job->segment, job->file, job->offset, job->limit,
+				   &job->hit);
 	job->found = !err;
 	if (!err)
 		read_job_load_page(job, fs);
@@ -267,7 +272,8 @@ static bool log_read_resume(struct log_impl *log, struct log_read *read, struct 
 	}
 	if (job->op.err == ERR_NOT_FOUND) {
 		/* The rest of the segment was compacted away. */
-		if (place.at + 1 >= log->segments.list.n || log->segments.list.v[place.at + 1].base >= read->bound.offset) {
+		if (place.at + 1 >= log->segments.list.n ||
+		    log->segments.list.v[place.at + 1].base >= read->bound.offset) {
 			read->piece = (struct piece){.file = PIECE_NO_FILE};
 			return read_end(read, ERR_NONE);
 		}
@@ -300,7 +306,8 @@ static void read_job_done(struct io_op *op)
 	if (read) {
 		list_remove(&read->link);
 		if (op->err == ERR_IO)
-			log_error("log.read_failed", "log=%s dir=%s offset=%lld", log->pub.name, log->pub.dir->path,
+			log_error("log.read_failed", "log=%s dir=%s offset=%lld", log->pub.name,
+				  log->pub.dir->path,
 				  (long long)job->offset);
 		if (log_read_resume(log, read, job))
 			read->done(read);

@@ -18,7 +18,8 @@ static bool log_scan_name(void *ctx, const char *name, enum fs_kind kind)
 	struct str suffix;
 	int64_t base;
 
-	if (kind == FS_KIND_FILE && segment_parse_name(str_of(name), &base, &suffix) && str_eq_c(suffix, ".log"))
+	if (kind == FS_KIND_FILE && segment_parse_name(str_of(name), &base, &suffix) &&
+	    str_eq_c(suffix, ".log"))
 		vec_push(&names->bases, base);
 	return true;
 }
@@ -46,16 +47,19 @@ static enum err log_scan_batches(struct log_scan_state *state, struct batch_scan
 			continue;
 		err = batch_scan_load(scan, pos, &info, &p);
 		if (err)
-			return err_text_set(state->text, err, "%s/%020" PRId64 ".log: reading %zu bytes at %" PRId64
+			return err_text_set(state->text, err,
+					    "%s/%020" PRId64 ".log: reading %zu bytes at %" PRId64
 					    " failed", state->dir, base, info.size, pos);
 		state->is_over = !state->fn(state->ctx, &info, info.bytes);
 		mem_free(p);
 	}
 	if (scan->err)
-		return err_text_set(state->text, scan->err, "%s/%020" PRId64 ".log: reading at %" PRId64 " failed", state->dir,
+		return err_text_set(state->text, scan->err,
+				    "%s/%020" PRId64 ".log: reading at %" PRId64 " failed", state->dir,
 				    base, scan->pos);
 	if (scan->is_bad)
-		return err_text_set(state->text, ERR_CORRUPT_FILE, "%s/%020" PRId64 ".log: the batch at position %" PRId64
+		return err_text_set(state->text, ERR_CORRUPT_FILE,
+				    "%s/%020" PRId64 ".log: the batch at position %" PRId64
 				    " is damaged or cut", state->dir, base, scan->pos);
 	return ERR_NONE;
 }
@@ -71,7 +75,8 @@ static enum err log_scan_segment(struct log_scan_state *state, int64_t base)
 	if (!err)
 		err = state->fs->ops->file_size(state->fs, file, &segment.size);
 	if (err)
-		return err_text_set(state->text, err, "%s/%020" PRId64 ".log cannot be opened", state->dir, base);
+		return err_text_set(state->text, err, "%s/%020" PRId64 ".log cannot be opened", state->dir,
+				    base);
 	segment.index_n = UINT32_MAX;
 	hit.pos = 0;
 	/* Only a way to begin further behind; what it does not find, the walk does. */
@@ -92,9 +97,11 @@ static int base_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-enum err log_scan(struct fs *fs, const char *dir, int64_t offset, log_scan_fn *fn, void *ctx, struct err_text *text)
+enum err log_scan(struct fs *fs, const char *dir, int64_t offset, log_scan_fn *fn, void *ctx,
+		  struct err_text *text)
 {
-	struct log_scan_state state = {.fs = fs, .dir = dir, .offset = offset, .fn = fn, .ctx = ctx, .text = text};
+	struct log_scan_state state = {.fs = fs, .dir = dir, .offset = offset, .fn = fn, .ctx = ctx,
+				       .text = text};
 	struct log_scan_names names = {0};
 	enum err err = fs->ops->list(fs, dir, log_scan_name, &names);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a log that is being written to: index entries that wait to be written in groups, the places of the newest
- * batches, and rolling to a new segment.
+ * The end of a log that is being written to: index entries that wait to be written in groups, the places of
+ * the newest batches, and rolling to a new segment.
  *
- * Rolling: index entries of the old segment, its last time index entry -> epochs -> producer snapshot -> files of the new
- * segment -> directory synced. A crash in between leaves a log that ends with the old segment. A snapshot says that
- * nothing below it has to be replayed, so what a replay would find, epochs, is written before it.
+ * Rolling: index entries of the old segment, its last time index entry -> epochs -> producer snapshot ->
+ * files of the new segment -> directory synced. A crash in between leaves a log that ends with the old
+ * segment. A snapshot says that nothing below it has to be replayed, so what a replay would find, epochs, is
+ * written before it.
  */
 #include "part_log_internal.h"
 
@@ -44,7 +45,8 @@ void log_tail_forget_places(struct log_impl *log)
 	log->page = NULL;
 }
 
-/* Same as Kafka's segment: an entry before a batch when more than index.interval.bytes came since the last one. */
+/* Same as Kafka's segment: an entry before a batch when more than index.interval.bytes came since the last
+ * one. */
 void log_tail_add(struct log_impl *log, const struct batch_info *info, int64_t pos)
 {
 	struct log_tail *tail = log->tail;
@@ -55,7 +57,8 @@ void log_tail_add(struct log_impl *log, const struct batch_info *info, int64_t p
 		active->max_timestamp_offset = info->last_offset;
 	}
 	if (log->bytes_since_index > log->pub.config.index_interval_bytes) {
-		struct index_entry entry = {info->last_offset, FAULT(index_wrong) ? pos + (int64_t)info->size : pos};
+		struct index_entry entry = {info->last_offset,
+					    FAULT(index_wrong) ? pos + (int64_t)info->size : pos};
 		struct time_entry time = {active->max_timestamp_ms, active->max_timestamp_offset};
 
 		vec_push(&tail->index, entry);
@@ -112,7 +115,8 @@ void index_write_take(struct log_impl *log, bool last_time, struct index_write *
 		time_entry_encode(&tail->times.v[i], active->base, p);
 }
 
-static enum err index_write_one(struct fs *fs, const char *path, int64_t base, const char *suffix, const uint8_t *p,
+static enum err index_write_one(struct fs *fs, const char *path, int64_t base, const char *suffix,
+				const uint8_t *p,
 				size_t len, int64_t pos)
 {
 	fs_file file;
@@ -132,8 +136,10 @@ static enum err index_write_one(struct fs *fs, const char *path, int64_t base, c
 enum err index_write_run(const struct index_write *write, struct fs *fs, const char *path)
 {
 	size_t len = (size_t)write->n * INDEX_ENTRY_LEN;
-	enum err err = index_write_one(fs, path, write->base, ".timeindex", write->bytes ? write->bytes + len : NULL,
-				       (size_t)write->time_n * TIME_ENTRY_LEN, (int64_t)write->time_first * TIME_ENTRY_LEN);
+	enum err err = index_write_one(fs, path, write->base, ".timeindex",
+				       write->bytes ? write->bytes + len : NULL,
+				       (size_t)write->time_n * TIME_ENTRY_LEN,
+					(int64_t)write->time_first * TIME_ENTRY_LEN);
 
 	if (!err)
 		err = index_write_one(fs, path, write->base, ".index", write->bytes, len,
@@ -153,14 +159,16 @@ void index_write_done(struct log_impl *log, const struct index_write *write)
 	first = active->index_n - (uint32_t)tail->index.n;
 	time_first = active->time_index_n - (uint32_t)tail->times.n;
 	n = write->first + write->n > first ? write->first + write->n - first : 0;
-	time_n = write->time_first + write->time_n > time_first ? write->time_first + write->time_n - time_first : 0;
+	time_n = write->time_first + write->time_n > time_first
+		? write->time_first + write->time_n - time_first : 0;
 	n = MIN(n, (uint32_t)tail->index.n);
 	time_n = MIN(time_n, (uint32_t)tail->times.n);
 	if (n)
 		memmove(tail->index.v, tail->index.v + n, (tail->index.n - n) * sizeof(tail->index.v[0]));
 	tail->index.n -= n;
 	if (time_n)
-		memmove(tail->times.v, tail->times.v + time_n, (tail->times.n - time_n) * sizeof(tail->times.v[0]));
+		memmove(tail->times.v, tail->times.v + time_n,
+			(tail->times.n - time_n) * sizeof(tail->times.v[0]));
 	tail->times.n -= time_n;
 }
 
@@ -213,7 +221,8 @@ void log_index_start(struct log_impl *log)
 enum err log_write_snapshot(struct fs *fs, const char *path, int64_t offset, struct bytes bytes, bool sync)
 {
 	fs_file file;
-	enum err err = segment_open_file(fs, path, offset, ".snapshot", FS_WRITE | FS_CREATE | FS_TRUNCATE, &file);
+	enum err err = segment_open_file(fs, path, offset, ".snapshot", FS_WRITE | FS_CREATE | FS_TRUNCATE,
+					 &file);
 
 	if (err)
 		return err;
@@ -255,13 +264,15 @@ static enum err roll_create(struct roll_job *job, struct fs *fs)
 	for (size_t i = 0; !err && i < ARRAY_N(suffixes); i++) {
 		fs_file file;
 
-		err = segment_open_file(fs, path, job->base, suffixes[i], FS_WRITE | FS_CREATE | FS_TRUNCATE, &file);
+		err = segment_open_file(fs, path, job->base, suffixes[i], FS_WRITE | FS_CREATE | FS_TRUNCATE,
+					&file);
 		if (!err)
 			fs_close(fs, file);
 	}
 	/* .log last: without it the indexes are orphans, which the next start removes. */
 	if (!err)
-		err = segment_open_file(fs, path, job->base, ".log", FS_WRITE | FS_CREATE | FS_TRUNCATE, &job->file);
+		err = segment_open_file(fs, path, job->base, ".log", FS_WRITE | FS_CREATE | FS_TRUNCATE,
+					&job->file);
 	if (!err && job->reserve) {
 		err = fs->ops->reserve(fs, job->file, job->reserve);
 		err = err == ERR_NOT_SUPPORTED ? ERR_NONE : err;
@@ -306,7 +317,8 @@ static void log_rolled(struct log_impl *log, struct roll_job *job)
 	if (job->snapshot.p)
 		log->snapshot_offset = job->base;
 	log->active_created_ms = log_reactor(log)->wall_ms;
-	log->active_jitter_ms = jitter_ms > 0 ? (int64_t)rng_below(&log_reactor(log)->rng, (uint64_t)jitter_ms) : 0;
+	log->active_jitter_ms = jitter_ms > 0 ? (int64_t)rng_below(&log_reactor(log)->rng,
+								   (uint64_t)jitter_ms) : 0;
 	/* One place, the newer name: readers of the new segment need no other file. */
 	log->pub.appended = (struct log_pos){job->base, job->base, 0};
 	if (log->pub.durable.offset == job->base)
@@ -325,7 +337,8 @@ static void roll_job_done(struct io_op *op)
 		log_rolled(log, job);
 	} else if (is_live) {
 		log->epochs_changed = log->epochs_changed || job->epochs.p;
-		log_warn("log.roll_failed", "log=%s dir=%s error=%s", log->pub.name, log->pub.dir->path, err_name(op->err));
+		log_warn("log.roll_failed", "log=%s dir=%s error=%s", log->pub.name, log->pub.dir->path,
+			 err_name(op->err));
 		if (op->err != ERR_TOO_MANY_FILES)
 			storage_dir_failed(log->pub.dir, op->err);
 		if (log->pub.state != PART_LOG_FAILED)

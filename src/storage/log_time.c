@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finding an offset by time, on a helper: segments whose greatest timestamp is too small are passed over, the time
- * index and the offset index say where to begin, headers lead to the batch, its records decide.
+ * Finding an offset by time, on a helper: segments whose greatest timestamp is too small are passed over, the
+ * time index and the offset index say where to begin, headers lead to the batch, its records decide.
  */
 #include "batch_scan.h"
 #include "mem.h"
@@ -21,7 +21,8 @@ struct time_job {
 };
 
 /* The first record of the batch that is late enough and within the bounds. */
-static enum err time_search_batch(struct time_job *job, struct batch_scan *scan, int64_t pos, struct batch_info *info,
+static enum err time_search_batch(struct time_job *job, struct batch_scan *scan, int64_t pos,
+				  struct batch_info *info,
 				  int64_t target)
 {
 	struct compress_ctx ctx = {0};
@@ -44,7 +45,8 @@ static enum err time_search_batch(struct time_job *job, struct batch_scan *scan,
 	if (!err) {
 		record_iter_init(&it, info, payload);
 		while (record_iter_next(&it, &record)) {
-			if (record.timestamp < target || record.offset < job->log_start || record.offset >= job->bound)
+			if (record.timestamp < target || record.offset < job->log_start ||
+			    record.offset >= job->bound)
 				continue;
 			job->offset = record.offset;
 			job->found_ms = record.timestamp;
@@ -59,7 +61,8 @@ static enum err time_search_batch(struct time_job *job, struct batch_scan *scan,
 }
 
 /* Offset that everything early is below: from the time index. */
-static enum err time_search_start(struct time_job *job, struct fs *fs, const struct segment *segment, int64_t target,
+static enum err time_search_start(struct time_job *job, struct fs *fs, const struct segment *segment,
+				  int64_t target,
 				  int64_t *ret)
 {
 	struct time_entry entry;
@@ -74,7 +77,8 @@ static enum err time_search_start(struct time_job *job, struct fs *fs, const str
 	err = fs->ops->file_size(fs, file, &size);
 	if (!err)
 		err = time_index_count(fs, file, segment->base,
-				       (uint32_t)MIN((int64_t)segment->time_index_n, size / TIME_ENTRY_LEN), target - 1, &n);
+				       (uint32_t)MIN((int64_t)segment->time_index_n, size / TIME_ENTRY_LEN),
+					target - 1, &n);
 	if (!err && n)
 		err = time_index_read(fs, file, segment->base, n - 1, &entry);
 	if (!err && n)
@@ -83,8 +87,10 @@ static enum err time_search_start(struct time_job *job, struct fs *fs, const str
 	return err;
 }
 
-/* With `greatest` only the headers are read: job->found_ms becomes the greatest timestamp of batches in bounds. */
-static enum err time_search_segment(struct time_job *job, struct fs *fs, const struct segment *segment, int64_t target,
+/* With `greatest` only the headers are read: job->found_ms becomes the greatest timestamp of batches in
+ * bounds. */
+static enum err time_search_segment(struct time_job *job, struct fs *fs, const struct segment *segment,
+				    int64_t target,
 				    bool greatest)
 {
 	struct batch_scan scan;
@@ -201,7 +207,8 @@ void part_log_find_time(struct part_log *pub, struct log_time_query *query)
 	query->log = pub;
 	query->link = (struct list){NULL, NULL};
 	if (pub->state != PART_LOG_OPEN) {
-		time_query_end(log, query, pub->state == PART_LOG_FAILED ? pub->failure : ERR_LOG_CLOSED, -1, -1);
+		time_query_end(log, query, pub->state == PART_LOG_FAILED ? pub->failure : ERR_LOG_CLOSED, -1,
+			       -1);
 		return;
 	}
 	job = MEM_NEW(struct time_job);
@@ -217,7 +224,8 @@ void part_log_find_time(struct part_log *pub, struct log_time_query *query)
 		vec_push(&job->segments.list, log->segments.list.v[i]);
 	}
 	list_push_back(&log->queries, &query->link);
-	log_submit_work(log, &job->op, job->segments.list.n ? time_job_run : time_job_run_nothing, time_job_done);
+	log_submit_work(log, &job->op, job->segments.list.n ? time_job_run : time_job_run_nothing,
+			time_job_done);
 }
 
 void log_queries_fail(struct log_impl *log, enum err err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking parts of a log away: from its end (truncate: see log_load.h), from its start, all of it. What goes is renamed
- * first and removed after file.delete.delay.ms, so that readers and backups in progress are not disturbed.
+ * Taking parts of a log away: from its end (truncate: see log_load.h), from its start, all of it. What goes
+ * is renamed first and removed after file.delete.delay.ms, so that readers and backups in progress are not
+ * disturbed.
  */
 #include "part_log_internal.h"
 
@@ -197,7 +198,8 @@ static void delete_job_done(struct io_op *op)
 
 	core_of(job->storage)->works--;
 	if (op->err && op->err != ERR_NOT_FOUND) {
-		log_warn("log.delete_failed", "log=%s dir=%s error=%s", job->name, job->dir, err_name(op->err));
+		log_warn("log.delete_failed", "log=%s dir=%s error=%s", job->name, job->dir,
+			 err_name(op->err));
 	} else if (!op->err &&
 		   log_dir_away_name(str_of(job->name), "-delete", job->unique, away, sizeof(away)) &&
 		   snprintf(path, sizeof(path), "%s/%s", job->dir, away) < FS_PATH_MAX) {

@@ -34,7 +34,8 @@ static void log_move(struct log_impl *log, enum part_log_state state)
 	log->pub.state = state;
 }
 
-struct part_log *part_log_new(struct storage *storage, struct storage_dir *dir, struct str name, struct uuid topic_id,
+struct part_log *part_log_new(struct storage *storage, struct storage_dir *dir, struct str name,
+			      struct uuid topic_id,
 			      const struct log_config *config)
 {
 	struct log_impl *log = MEM_NEW(struct log_impl);
@@ -168,7 +169,8 @@ struct bytes log_encode_producers(struct log_impl *log)
 
 	for (size_t i = 0; i < ARRAY_N(lists); i++) {
 		for (struct list *n = lists[i]->prev; n != lists[i]; n = n->prev)
-			producer_state_undo(&log->pub.producers, &list_entry(n, struct log_append, link)->undo);
+			producer_state_undo(&log->pub.producers,
+					    &list_entry(n, struct log_append, link)->undo);
 	}
 	bytes = producer_state_encode(&log->pub.producers);
 	for (size_t i = ARRAY_N(lists); i-- > 0;) {
@@ -242,7 +244,8 @@ static void log_set_durable(struct log_impl *log, const struct log_load *load)
 	struct part_log *pub = &log->pub;
 
 	if (pub->dir->stop == LOG_DIR_KILLED && load->recovery_point < load->end) {
-		pub->durable = (struct log_pos){load->recovery_point, load->recovery_base, load->recovery_pos};
+		pub->durable = (struct log_pos){load->recovery_point, load->recovery_base,
+						load->recovery_pos};
 		log->dirty_base = load->recovery_base;
 		storage_log_dirty(log, pub->appended.file_pos);
 		return;
@@ -265,11 +268,13 @@ static void open_job_done(struct io_op *op)
 
 	log->is_busy = false;
 	if (err && log->pub.state != PART_LOG_FAILED) {
-		log_error("log.open_failed", "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path, err_name(err),
+		log_error("log.open_failed", "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path,
+			  err_name(err),
 			  job->load.text.text);
 	} else if (log->pub.state != PART_LOG_FAILED) {
 		if (job->load.is_changed)
-			log_info("log.recovered", "log=%s end=%" PRId64 " segments=%zu", log->pub.name, job->load.end,
+			log_info("log.recovered", "log=%s end=%" PRId64 " segments=%zu", log->pub.name,
+				 job->load.end,
 				 job->load.segments.list.n);
 		log_take_load(log, &job->load);
 		log_set_durable(log, &job->load);
@@ -381,8 +386,6 @@ void log_truncate_start(struct log_impl *log)
 	log_submit_work(log, &job->op, truncate_job_run, truncate_job_done);
 }
 
-/* --- close --- */
-
 void part_log_close(struct part_log *pub)
 {
 	struct log_impl *log = impl_of(pub);
@@ -392,111 +395,12 @@ void part_log_close(struct part_log *pub)
 	log_drive_later(log);
 }
 
-struct close_job {
-	struct io_op op;
-	struct log_impl *log;
-	struct index_write index;
-	struct bytes snapshot, epochs;
-	int64_t snapshot_offset, snapshot_remove;
-	VEC(int64_t) bases; /* segments whose indexes have to be synced */
-};
-
-static enum err close_job_sync(const struct close_job *job, struct fs *fs)
+void log_closed(struct log_impl *log)
 {
-	static const char *const suffixes[] = {".index", ".timeindex"};
-	enum err err = ERR_NONE;
-
-	for (size_t i = 0; i < job->bases.n; i++) {
-		for (size_t k = 0; !err && k < ARRAY_N(suffixes); k++) {
-			fs_file file;
-
-			err = segment_open_file(fs, job->log->path, job->bases.v[i], suffixes[k], FS_WRITE, &file);
-			if (err)
-				break;
-			err = fs_sync(fs, file);
-			fs_close(fs, file);
-		}
-	}
-	return err;
-}
-
-static void close_job_run(struct io_op *op, struct fs *fs)
-{
-	struct close_job *job = container_of(op, struct close_job, op);
-	const char *path = job->log->path;
-	char name[FS_PATH_MAX];
-	enum err err = index_write_run(&job->index, fs, path);
-
-	if (!err)
-		err = close_job_sync(job, fs);
-	if (!err && job->epochs.p)
-		err = log_write_epochs(fs, path, job->epochs);
-	if (!err && job->snapshot.p)
-		err = log_write_snapshot(fs, path, job->snapshot_offset, job->snapshot, true);
-	if (!err && job->snapshot.p)
-		err = fs->ops->sync_dir(fs, path);
-	if (!err && job->snapshot_remove >= 0 && segment_path(name, path, job->snapshot_remove, ".snapshot"))
-		err = fs->ops->unlink(fs, name);
-	op->err = err == ERR_NOT_FOUND ? ERR_NONE : err;
-}
-
-static void close_job_done(struct io_op *op)
-{
-	struct close_job *job = container_of(op, struct close_job, op);
-	struct log_impl *log = job->log;
-
-	log->is_busy = false;
-	mem_free(job->index.bytes);
-	mem_free((void *)(uintptr_t)job->snapshot.p);
-	mem_free((void *)(uintptr_t)job->epochs.p);
-	vec_deinit(&job->bases);
-	if (log->pub.state == PART_LOG_CLOSING && op->err) {
-		storage_dir_failed(log->pub.dir, op->err);
-		/* Not closed in order, even if the disk is only full: the next start has to look. */
-		log_fail(log, op->err);
-	} else if (log->pub.state == PART_LOG_CLOSING) {
-		log->pub.recovery_point = log->pub.end;
-		log->wants_close = false;
-		log_drop_contents(log);
-		log_move(log, PART_LOG_CLOSED);
-		log_tell(log);
-	}
-	log_unref(log);
-	mem_free(job);
-}
-
-static bool log_has_base(const struct log_impl *log, int64_t offset)
-{
-	return log->segments.list.n && log->segments.list.v[log_segment_at(log, offset)].base == offset;
-}
-
-size_t log_first_unsynced(const struct log_impl *log)
-{
-	return log_segment_at(log, log->pub.recovery_point);
-}
-
-/* The log is written and synced: what remains are the small files. */
-void log_close_start(struct log_impl *log)
-{
-	struct close_job *job = MEM_NEW(struct close_job);
-
-	job->log = log;
-	index_write_take(log, true, &job->index);
-	job->snapshot_offset = log->pub.end;
-	job->snapshot_remove = -1;
-	if (log->snapshot_offset != log->pub.end && log->pub.end > log->pub.log_start) {
-		job->snapshot = producer_state_encode(&log->pub.producers);
-		if (log->snapshot_offset >= 0 && !log_has_base(log, log->snapshot_offset))
-			job->snapshot_remove = log->snapshot_offset;
-	}
-	if (log->epochs_changed)
-		job->epochs = epoch_cache_encode(&log->pub.epochs);
-	for (size_t i = log_first_unsynced(log); i < log->segments.list.n; i++)
-		vec_push(&job->bases, log->segments.list.v[i].base);
-	if (log->pub.recovery_point == log->pub.end && !job->index.bytes)
-		job->bases.n = 0;
-	log->is_busy = true;
-	log_submit_work(log, &job->op, close_job_run, close_job_done);
+	log->wants_close = false;
+	log_drop_contents(log);
+	log_move(log, PART_LOG_CLOSED);
+	log_tell(log);
 }
 
 /* --- what next --- */
@@ -508,7 +412,8 @@ static void log_drive_close(struct log_impl *log)
 {
 	struct storage_core *core = core_of(log->pub.storage);
 
-	if (log->shared_n > 0 || log->index_is_running || !list_is_empty(&log->reads) || !list_is_empty(&log->queries))
+	if (log->shared_n > 0 || log->index_is_running || !list_is_empty(&log->reads) ||
+	    !list_is_empty(&log->queries))
 		return;
 	if (log->pub.recovery_point < log->pub.end && core->closing_n > CLOSE_EACH_MAX &&
 	    log->pub.dir->state == LOG_DIR_ONLINE) {
@@ -556,7 +461,8 @@ void log_drive(struct log_impl *log)
 	if (log->truncate_to != INT64_MAX) {
 		if (log->shared_n == 0 && !log->index_is_running && !list_is_linked(&log->dirty_link))
 			log_truncate_start(log);
-		else if (log->shared_n == 0 && !log->index_is_running && log->sync_to < log->pub.appended.offset)
+		else if (log->shared_n == 0 && !log->index_is_running &&
+			 log->sync_to < log->pub.appended.offset)
 			part_log_sync(&log->pub);
 		return;
 	}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of a live log share: part_log.c (life, what to do next), log_append.c (queue, writes, failed writes),
- * log_tail.c (index entries, rolling), log_read.c, log_time.c, log_trim.c, storage_sync.c (commits, checkpoints). Nobody
- * else includes it.
+ * What the files of a live log share: part_log.c (life, what to do next), log_append.c (queue, writes, failed
+ * writes), log_tail.c (index entries, rolling), log_read.c, log_time.c, log_trim.c, storage_sync.c (commits,
+ * checkpoints). Nobody else includes it.
  *
- * Slow work of one log is either exclusive (open, roll, repair, truncate, close: one at a time, the queue waits) or
- * shared (writing index entries, checkpoints: they write fixed bytes at fixed places and may overlap with a roll or a
- * repair, but not with truncate and close).
+ * Slow work of one log is either exclusive (open, roll, repair, truncate, close: one at a time, the queue
+ * waits) or shared (writing index entries, checkpoints: they write fixed bytes at fixed places and may
+ * overlap with a roll or a repair, but not with truncate and close).
  *
  * 1. `queue` and `writing` hold the appends between `appended` and `end`, in order.
  * 2. While `writing` is not empty the file may be longer than the segment's size.
@@ -121,8 +121,9 @@ void log_drive_later(struct log_impl *log);
 /* FAILED: everything waiting ends with err. `advanced` may free the log. */
 void log_fail(struct log_impl *log, enum err err);
 void log_tell(struct log_impl *log);
-/* OPENING is over. */
+/* OPENING (CLOSING) is over. */
 void log_opened(struct log_impl *log);
+void log_closed(struct log_impl *log);
 /* Number of the segment that holds offset: the last with base <= offset; 0 for one below all. */
 size_t log_segment_at(const struct log_impl *log, int64_t offset);
 void log_forget_file(struct log_impl *log, int64_t base);
@@ -147,6 +148,7 @@ void log_tail_add(struct log_impl *log, const struct batch_info *info, int64_t p
 void log_tail_forget_places(struct log_impl *log);
 void log_roll_start(struct log_impl *log);
 void log_index_start(struct log_impl *log);
+/* log_close.c */
 void log_close_start(struct log_impl *log);
 /* Number of the first segment whose indexes may not be durable. */
 size_t log_first_unsynced(const struct log_impl *log);
@@ -163,7 +165,8 @@ void index_write_take(struct log_impl *log, bool last_time, struct index_write *
 enum err index_write_run(const struct index_write *write, struct fs *fs, const char *path) MUST_USE;
 /* The entries are in the files: forgets them. */
 void index_write_done(struct log_impl *log, const struct index_write *write);
-enum err log_write_snapshot(struct fs *fs, const char *path, int64_t offset, struct bytes bytes, bool sync) MUST_USE;
+enum err log_write_snapshot(struct fs *fs, const char *path, int64_t offset, struct bytes bytes,
+			    bool sync) MUST_USE;
 enum err log_write_epochs(struct fs *fs, const char *path, struct bytes bytes) MUST_USE;
 
 /* log_read.c */

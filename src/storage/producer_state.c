@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sequences of idempotent producers, see producer_state.h. The rules are Kafka's: a producer that is not known may
- * begin anywhere (its records may have been deleted), a new epoch of a known one begins at 0, and what follows is
- * the sequence after the last; a batch whose epoch, first and last sequence are those of one of the newest five is a
- * repetition. The snapshot keeps the newest batch of each producer only, as Kafka's does.
+ * Sequences of idempotent producers, see producer_state.h. The rules are Kafka's: a producer that is not
+ * known may begin anywhere (its records may have been deleted), a new epoch of a known one begins at 0, and
+ * what follows is the sequence after the last; a batch whose epoch, first and last sequence are those of one
+ * of the newest five is a repetition. The snapshot keeps the newest batch of each producer only, as Kafka's
+ * does.
  */
 #include "producer_state.h"
 
@@ -149,7 +150,8 @@ static void producer_entry_end_txn(struct producer_entry *entry, const struct ba
 	producer_entry_set_epoch(entry, batch->producer_epoch);
 	entry->txn_first_offset = -1;
 	entry->last_timestamp_ms = batch->max_timestamp;
-	/* The record is length, attributes, two deltas of one byte, key of 4, value of 6 bytes, no headers. */
+	/* The record is length, attributes, two deltas of one byte, key of 4, value of 6 bytes, no headers.
+	 * */
 	if (batch->bytes.len == batch->size && batch->size == BATCH_HEADER_LEN + 17 &&
 	    p[BATCH_HEADER_LEN + 4] == 8 && p[BATCH_HEADER_LEN + 9] == 12)
 		entry->coordinator_epoch = (int32_t)load_be32(p + BATCH_HEADER_LEN + 12);
@@ -171,7 +173,8 @@ static void producer_entry_push(struct producer_entry *entry, const struct batch
 	entry->batches[entry->batches_n++] = added;
 }
 
-void producer_state_append(struct producer_state *state, const struct batch_info *batch, struct producer_undo *undo)
+void producer_state_append(struct producer_state *state, const struct batch_info *batch,
+			   struct producer_undo *undo)
 {
 	struct producer_entry *entry;
 
@@ -297,10 +300,12 @@ enum err producer_state_decode(struct producer_state *state, struct bytes file)
 	if ((file.len - SNAPSHOT_HEADER_LEN) / SNAPSHOT_ENTRY_LEN != n ||
 	    (file.len - SNAPSHOT_HEADER_LEN) % SNAPSHOT_ENTRY_LEN != 0)
 		return ERR_CORRUPT_FILE;
-	if (crc32c(0, file.p + SNAPSHOT_COUNT_AT, file.len - SNAPSHOT_COUNT_AT) != load_be32(file.p + SNAPSHOT_CRC_AT))
+	if (crc32c(0, file.p + SNAPSHOT_COUNT_AT,
+		   file.len - SNAPSHOT_COUNT_AT) != load_be32(file.p + SNAPSHOT_CRC_AT))
 		return ERR_CORRUPT_FILE;
 	for (uint32_t i = 0; i < n; i++) {
-		if (!producer_entry_decode(state, file.p + SNAPSHOT_HEADER_LEN + (size_t)i * SNAPSHOT_ENTRY_LEN)) {
+		if (!producer_entry_decode(state,
+					   file.p + SNAPSHOT_HEADER_LEN + (size_t)i * SNAPSHOT_ENTRY_LEN)) {
 			producer_state_truncate_all(state);
 			return ERR_CORRUPT_FILE;
 		}

@@ -33,7 +33,8 @@ bool segment_parse_name(struct str name, int64_t *ret_base, struct str *ret_suff
 	return true;
 }
 
-enum err segment_open_file(struct fs *fs, const char *dir, int64_t base, const char *suffix, int flags, fs_file *ret)
+enum err segment_open_file(struct fs *fs, const char *dir, int64_t base, const char *suffix, int flags,
+			   fs_file *ret)
 {
 	char path[FS_PATH_MAX];
 
@@ -59,8 +60,10 @@ enum err segment_unlink(struct fs *fs, const char *dir, int64_t base)
 	return ERR_NONE;
 }
 
-/* Position from which walking headers finds the batch that holds `offset`: that of the last index entry below it. */
-static enum err segment_find_start(struct fs *fs, const char *dir, const struct segment *segment, int64_t offset,
+/* Position from which walking headers finds the batch that holds `offset`: that of the last index entry below
+ * it. */
+static enum err segment_find_start(struct fs *fs, const char *dir, const struct segment *segment,
+				   int64_t offset,
 				   int64_t limit, int64_t *ret)
 {
 	fs_file file;
@@ -77,7 +80,8 @@ static enum err segment_find_start(struct fs *fs, const char *dir, const struct 
 	err = fs->ops->file_size(fs, file, &size);
 	if (!err)
 		err = index_count_offset(fs, file, segment->base,
-					 (uint32_t)MIN((int64_t)segment->index_n, size / INDEX_ENTRY_LEN), offset - 1, &n);
+					 (uint32_t)MIN((int64_t)segment->index_n, size / INDEX_ENTRY_LEN),
+						offset - 1, &n);
 	if (!err && n)
 		err = index_read(fs, file, segment->base, n - 1, &entry);
 	fs_close(fs, file);
@@ -110,7 +114,8 @@ static enum err segment_walk(struct fs *fs, fs_file log, int64_t start, int64_t 
 	return err;
 }
 
-enum err segment_find(struct fs *fs, const char *dir, const struct segment *segment, fs_file log, int64_t offset,
+enum err segment_find(struct fs *fs, const char *dir, const struct segment *segment, fs_file log,
+		      int64_t offset,
 		      int64_t limit, struct segment_hit *ret)
 {
 	int64_t start;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Storage of one reactor, see storage.h: directories and their states, the clock tick, what is to be removed later. */
+/* Storage of one reactor, see storage.h: directories and their states, the clock tick, what is to be removed
+ * later. */
 #include "storage.h"
 
 #include <inttypes.h>
@@ -78,7 +79,8 @@ static void dir_commit_hook(struct flush_hook *hook)
 	storage_commit_start(core->dir);
 }
 
-struct storage_dir *storage_add_dir(struct storage *storage, const char *path, struct uuid id, enum log_dir_stop stop)
+struct storage_dir *storage_add_dir(struct storage *storage, const char *path, struct uuid id,
+				    enum log_dir_stop stop)
 {
 	struct storage_dir *dir = &storage->dirs[storage->dirs_n];
 	struct dir_core *core = MEM_NEW(struct dir_core);

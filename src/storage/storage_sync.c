@@ -2,21 +2,22 @@
 /*
  * Making logs durable: group commits and checkpoints.
  *
- * Group commit of a directory: dirty logs are collected; one job syncs their files, or the whole file system when they
- * are many. What is written meanwhile is collected for the next one.
+ * Group commit of a directory: dirty logs are collected; one job syncs their files, or the whole file system
+ * when they are many. What is written meanwhile is collected for the next one.
  *
  *    commit_dirty --job starts--> commit_running --synced--> durable moves up; still dirty ones go back
  *                                                 --failed--> directory OFFLINE, never tried again
  *
- * Checkpoint: index entries, producer snapshots, epoch files are written, everything is synced, then recovery points move
- * up. Order within the job: new small files -> sync of all -> directories -> old snapshots removed.
+ * Checkpoint: index entries, producer snapshots, epoch files are written, everything is synced, then recovery
+ * points move up. Order within the job: new small files -> sync of all -> directories -> old snapshots
+ * removed.
  *
  * 1. `durable` moves only to the place that was `appended` before the sync began.
  * 2. A recovery point moves only when log, indexes, snapshot and epochs below it are durable.
  */
+#include "fault.h"
 #include "log.h"
 #include "mem.h"
-#include "fault.h"
 #include "storage_internal.h"
 
 /* Up to this many files are synced one by one; beyond it one sync of the file system costs less. */
@@ -94,7 +95,8 @@ static void sync_files_add(struct sync_files *files, struct log_impl *log)
 	}
 }
 
-/* Whatever a failed sync says, "full" too, the pages may be lost: ERR_IO, which takes the directory OFFLINE. */
+/* Whatever a failed sync says, "full" too, the pages may be lost: ERR_IO, which takes the directory OFFLINE.
+ * */
 static enum err sync_file(struct fs *fs, fs_file file, bool all)
 {
 	enum err err = all ? fs->ops->sync_all(fs, file) : fs_sync(fs, file);
@@ -154,7 +156,8 @@ static void log_set_durable_to(struct log_impl *log, struct log_pos goal)
 {
 	struct part_log *pub = &log->pub;
 
-	if (goal.offset > pub->durable.offset || (goal.offset == pub->durable.offset && goal.segment_base != pub->durable.segment_base)) {
+	if (goal.offset > pub->durable.offset ||
+	    (goal.offset == pub->durable.offset && goal.segment_base != pub->durable.segment_base)) {
 		pub->durable = goal;
 		log->dirty_base = MAX(goal.segment_base, log->dirty_base);
 	}
@@ -198,7 +201,8 @@ static bool log_wants_commit(const struct log_impl *log)
 {
 	if (log->pub.durable.offset == log->pub.appended.offset)
 		return false;
-	return log->pub.storage->options.durability == STORAGE_SYNCED || log->sync_to > log->pub.durable.offset;
+	return log->pub.storage->options.durability == STORAGE_SYNCED ||
+		log->sync_to > log->pub.durable.offset;
 }
 
 /* Also logs that were not part of the last commit may have asked for one while it ran. */
@@ -212,8 +216,8 @@ static void commit_again(struct storage_dir *dir)
 	}
 }
 
-/* Moves durable of each log of the commit; those with newer bytes go back to the dirty ones. Then tells, one log after
- * the other: a callback may free logs, also others. */
+/* Moves durable of each log of the commit; those with newer bytes go back to the dirty ones. Then tells, one
+ * log after the other: a callback may free logs, also others. */
 static void commit_finish(struct storage_dir *dir)
 {
 	struct list done, *node;
@@ -242,8 +246,8 @@ static void commit_job_done(struct io_op *op)
 	sync_files_deinit(&job->files);
 	mem_free(job);
 	if (err) {
-		/* A page that could not be written may be dropped by the kernel and the next sync succeed: the disk is no
-		 * longer to be believed. Full or not: this is the end for the directory. */
+		/* A page that could not be written may be dropped by the kernel and the next sync succeed:
+		 * the disk is no longer to be believed. Full or not: this is the end for the directory. */
 		log_error("storage.sync_failed", "dir=%s error=%s", dir->path, err_name(err));
 		storage_dir_failed(dir, ERR_IO);
 		return;
@@ -324,7 +328,8 @@ static enum err checkpoint_sync_item(const struct checkpoint_item *item, struct 
 				err = checkpoint_sync_path(fs, path);
 		}
 	}
-	if (!err && item->snapshot_offset >= 0 && segment_path(path, item->log->path, item->snapshot_offset, ".snapshot"))
+	if (!err && item->snapshot_offset >= 0 &&
+	    segment_path(path, item->log->path, item->snapshot_offset, ".snapshot"))
 		err = checkpoint_sync_path(fs, path);
 	return err ? err : fs->ops->sync_dir(fs, item->log->path);
 }
@@ -373,9 +378,11 @@ static bool log_is_base(const struct log_impl *log, int64_t offset)
 static void checkpoint_add(struct checkpoint_job *job, struct log_impl *log)
 {
 	struct part_log *pub = &log->pub;
-	struct checkpoint_item item = {.log = log, .goal = pub->appended, .snapshot_offset = -1, .snapshot_remove = -1};
+	struct checkpoint_item item = {.log = log, .goal = pub->appended, .snapshot_offset = -1,
+				       .snapshot_remove = -1};
 
-	producer_state_expire(&pub->producers, log_reactor(log)->wall_ms - pub->storage->options.producer_expire_ms);
+	producer_state_expire(&pub->producers,
+			      log_reactor(log)->wall_ms - pub->storage->options.producer_expire_ms);
 	index_write_take(log, true, &item.index);
 	if (log->snapshot_offset != item.goal.offset) {
 		item.snapshot = log_encode_producers(log);
@@ -389,7 +396,8 @@ static void checkpoint_add(struct checkpoint_job *job, struct log_impl *log)
 	}
 	for (size_t i = log_segment_at(log, pub->recovery_point); i < log->segments.list.n; i++)
 		vec_push(&item.bases, log->segments.list.v[i].base);
-	/* Also segments that a commit has synced: with few files they cost little, and the list is never empty. */
+	/* Also segments that a commit has synced: with few files they cost little, and the list is never
+	 * empty. */
 	if (log->dirty_base > log->segments.list.v[log_segment_at(log, pub->recovery_point)].base)
 		log->dirty_base = log->segments.list.v[log_segment_at(log, pub->recovery_point)].base;
 	sync_files_add(&job->files, log);
@@ -417,7 +425,8 @@ static void checkpoint_item_done(struct checkpoint_item *item, enum err err)
 		if (!list_is_linked(&log->dirty_link) || item->goal.offset > log->pub.durable.offset)
 			log_set_durable_to(log, item->goal);
 		if (log->pub.durable.offset == log->pub.appended.offset && !log->is_writing &&
-		    list_is_empty(&log->queue) && log->tail && log->tail->index.n == 0 && !log->index_is_running)
+		    list_is_empty(&log->queue) && log->tail && log->tail->index.n == 0 &&
+			!log->index_is_running)
 			log_tail_free(log);
 		log_synced(log);
 	}

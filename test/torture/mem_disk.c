@@ -85,7 +85,8 @@ static void names_put(struct mem_names *names, const char *path, struct mem_inod
 static void names_remove_at(struct mem_names *names, size_t at)
 {
 	mem_free(names->list.v[at].path);
-	memmove(&names->list.v[at], &names->list.v[at + 1], (names->list.n - at - 1) * sizeof(names->list.v[0]));
+	memmove(&names->list.v[at], &names->list.v[at + 1],
+		(names->list.n - at - 1) * sizeof(names->list.v[0]));
 	names->list.n--;
 }
 
@@ -164,7 +165,8 @@ static struct mem_inode *inode_of(struct mem_disk *disk, fs_file file)
 	return disk->files.v[file];
 }
 
-static enum err mem_pread(struct fs *fs, fs_file file, void *p, size_t len, int64_t pos, int flags, size_t *ret_len)
+static enum err mem_pread(struct fs *fs, fs_file file, void *p, size_t len, int64_t pos, int flags,
+			  size_t *ret_len)
 {
 	struct mem_disk *disk = disk_of(fs);
 	struct mem_inode *inode = inode_of(disk, file);
@@ -188,7 +190,8 @@ static void inode_resize(struct mem_inode *inode, size_t len)
 	inode->len = len;
 }
 
-static enum err mem_pwritev(struct fs *fs, fs_file file, const struct iovec *iov, int iov_n, int64_t pos, size_t *ret_len)
+static enum err mem_pwritev(struct fs *fs, fs_file file, const struct iovec *iov, int iov_n, int64_t pos,
+			    size_t *ret_len)
 {
 	struct mem_disk *disk = disk_of(fs);
 	struct mem_inode *inode = inode_of(disk, file);
@@ -250,7 +253,8 @@ static void names_sync(struct mem_disk *disk, const char *dir)
 	}
 	for (size_t i = 0; i < disk->visible.list.n; i++) {
 		if (!dir || is_child(disk->visible.list.v[i].path, dir))
-			names_put(&disk->durable, disk->visible.list.v[i].path, disk->visible.list.v[i].inode);
+			names_put(&disk->durable, disk->visible.list.v[i].path,
+				  disk->visible.list.v[i].inode);
 	}
 }
 
@@ -320,7 +324,8 @@ static enum err mem_stat(struct fs *fs, const char *path, struct fs_stat *ret)
 		return ERR_IO;
 	if (!inode)
 		return ERR_NOT_FOUND;
-	*ret = (struct fs_stat){.kind = inode->is_dir ? FS_KIND_DIR : FS_KIND_FILE, .size = (int64_t)inode->len};
+	*ret = (struct fs_stat){.kind = inode->is_dir ? FS_KIND_DIR : FS_KIND_FILE,
+				.size = (int64_t)inode->len};
 	return ERR_NONE;
 }
 
@@ -497,7 +502,8 @@ static void mem_io_turn(struct io *io, int64_t deadline_ns)
 			size_t len = 0;
 
 			CHECK_OP((int)op->kind, ==, (int)IO_WRITE);
-			op->err = fs_pwritev(&disk->fs, op->write.file, op->write.iov, op->write.iov_n, op->write.pos, &len);
+			op->err = fs_pwritev(&disk->fs, op->write.file, op->write.iov, op->write.iov_n,
+					     op->write.pos, &len);
 			op->result = (int64_t)len;
 		}
 		list_push_back(&disk->ended, &op->node);
@@ -585,7 +591,8 @@ static void inode_cut(struct mem_disk *disk, struct mem_inode *inode)
 		size_t end = len + (size_t)rng_below(&disk->rng, inode->len - len + 1);
 
 		keep = len + (size_t)rng_below(&disk->rng, end - len + 1);
-		memset(inode->data + keep, 0, end - keep);
+		if (end > keep)
+			memset(inode->data + keep, 0, end - keep);
 		inode_resize(inode, end);
 	}
 	inode_sync(inode);
@@ -603,7 +610,8 @@ void mem_disk_power_cut(struct mem_disk *disk)
 	if (!keep_names) {
 		names_clear(&disk->visible);
 		for (size_t i = 0; i < disk->durable.list.n; i++)
-			names_put(&disk->visible, disk->durable.list.v[i].path, disk->durable.list.v[i].inode);
+			names_put(&disk->visible, disk->durable.list.v[i].path,
+				  disk->durable.list.v[i].inode);
 	}
 	/* A name in a directory that is not there is not there. */
 	for (size_t i = disk->visible.list.n; i-- > 0;) {
@@ -626,5 +634,6 @@ struct bytes mem_disk_peek(struct mem_disk *disk, const char *path)
 {
 	struct mem_inode *inode = names_get(&disk->visible, path);
 
-	return inode ? (struct bytes){inode->data ? inode->data : (const uint8_t *)"", inode->len} : BYTES_NULL;
+	return inode ? (struct bytes){inode->data ? inode->data : (const uint8_t *)"", inode->len}
+		: BYTES_NULL;
 }

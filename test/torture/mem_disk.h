@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk in memory for torture tests, with an io that runs everything on the calling thread. It knows what is visible
- * and what would survive a power cut: contents become durable by sync of the file, names by sync of their directory,
- * both by sync of all. Changing operations are counted; from a chosen one on everything fails (a crash), or just that
- * one fails.
+ * A disk in memory for torture tests, with an io that runs everything on the calling thread. It knows what is
+ * visible and what would survive a power cut: contents become durable by sync of the file, names by sync of
+ * their directory, both by sync of all. Changing operations are counted; from a chosen one on everything
+ * fails (a crash), or just that one fails.
  */
 #ifndef MEM_DISK_H
 #define MEM_DISK_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Storage under torture: a random script of appends, syncs, checkpoints, closings is broken at each changing disk
- * operation in turn, by the end of the process, a power cut, one error, a full disk. What comes up again is
- * compared with what was written: nothing acknowledged is lost, what is there is a prefix of what was appended, log and
- * indexes, epochs and producers agree.
+ * Storage under torture: a random script of appends, syncs, checkpoints, closings is broken at each changing
+ * disk operation in turn, by the end of the process, a power cut, one error, a full disk. What comes up again
+ * is compared with what was written: nothing acknowledged is lost, what is there is a prefix of what was
+ * appended, log and indexes, epochs and producers agree.
  */
 #include <inttypes.h>
 
@@ -52,7 +52,8 @@ struct script_append {
 static void script_note(struct script *s)
 {
 	if (s->log && (s->log->state == PART_LOG_OPEN || s->log->state == PART_LOG_CLOSING))
-		s->durable_end = s->log->durable.offset > s->durable_end ? s->log->durable.offset : s->durable_end;
+		s->durable_end = s->log->durable.offset > s->durable_end ? s->log->durable.offset
+			: s->durable_end;
 }
 
 static void script_turn(struct script *s)
@@ -83,17 +84,20 @@ static void script_append(struct script *s)
 	struct producer_batch dup;
 
 	a->s = s;
-	a->spec = (struct test_batch){-1, -1, -1, (int32_t)rng_between(&s->rng, 1, 4), 1700000000000 + (int64_t)rng_below(&s->rng, 5000),
+	a->spec = (struct test_batch){-1, -1, -1, (int32_t)rng_between(&s->rng, 1, 4),
+				      1700000000000 + (int64_t)rng_below(&s->rng, 5000),
 				      (size_t)rng_below(&s->rng, 120)};
 	if (p < PRODUCERS_N) {
 		const struct producer_entry *entry = map_get_u64(&s->log->producers.by_id, (uint64_t)p);
 
 		a->spec.producer_id = p;
 		a->spec.epoch = 0;
-		a->spec.seq = entry && entry->batches_n ? sequence_add(entry->batches[entry->batches_n - 1].last_seq, 1) : 0;
+		a->spec.seq = entry && entry->batches_n
+			? sequence_add(entry->batches[entry->batches_n - 1].last_seq, 1) : 0;
 	}
 	a->append.batch = batch_make(&a->spec, &a->append.len);
-	assert_int_equal(batch_check_header((struct bytes){a->append.batch, a->append.len}, BATCH_CHECK_CRC, &a->append.info),
+	assert_int_equal(batch_check_header((struct bytes){a->append.batch, a->append.len}, BATCH_CHECK_CRC,
+					    &a->append.info),
 			 ERR_NONE);
 	assert_int_equal(producer_state_check(&s->log->producers, &a->append.info, &verdict, &dup), ERR_NONE);
 	assert_int_equal(verdict, PRODUCER_APPEND);
@@ -110,7 +114,8 @@ static void script_append(struct script *s)
 	if (s->batches_n)
 		assert_int_equal(s->batches[s->batches_n - 1].end, a->append.info.base_offset);
 	assert_true(s->batches_n < BATCHES_MAX);
-	s->batches[s->batches_n++] = (struct model_batch){a->append.info.base_offset, a->append.info.last_offset + 1,
+	s->batches[s->batches_n++] = (struct model_batch){a->append.info.base_offset,
+							  a->append.info.last_offset + 1,
 							  a->append.info.crc, s->epoch};
 }
 
@@ -202,7 +207,9 @@ static void script_run(struct script *s, int steps)
 			break;
 		case 4:
 			if (rng_chance(&s->rng, 1, 3) && s->log->durable.offset > s->log->log_start) {
-				part_log_set_start(s->log, rng_between(&s->rng, s->log->log_start, s->log->durable.offset));
+				part_log_set_start(s->log,
+						   rng_between(&s->rng, s->log->log_start,
+							       s->log->durable.offset));
 				break;
 			}
 			/* fall through */
@@ -238,23 +245,29 @@ static void check_batches(struct script *s)
 		uint8_t *p;
 		size_t len;
 
-		assert_int_equal(log_get(&s->t, log, offset, (int64_t)rng_below(&s->rng, 4000), &p, &len), ERR_NONE);
+		assert_int_equal(log_get(&s->t, log, offset, (int64_t)rng_below(&s->rng, 4000), &p, &len),
+				 ERR_NONE);
 		it = batch_iter_of((struct bytes){p, len}, BATCH_CHECK_CRC);
 		while (batch_iter_next(&it, &info)) {
 			while (at < s->batches_n && s->batches[at].base < info.base_offset)
 				at++;
-			if (at == s->batches_n || s->batches[at].base != info.base_offset || s->batches[at].crc != info.crc)
-				BAD(s, "a batch at %" PRId64 " that was never appended there", info.base_offset);
+			if (at == s->batches_n || s->batches[at].base != info.base_offset ||
+			    s->batches[at].crc != info.crc)
+				BAD(s, "a batch at %" PRId64 " that was never appended there",
+				    info.base_offset);
 			if (info.base_offset > offset)
 				BAD(s, "a gap at %" PRId64, offset);
 			if (info.leader_epoch != s->batches[at].epoch)
 				BAD(s, "epoch %d in batch %" PRId64, info.leader_epoch, info.base_offset);
 			if (info.base_offset >= log->log_start &&
 			    epoch_cache_of(&log->epochs, info.base_offset) != info.leader_epoch)
-				BAD(s, "start %" PRId64 ", epochs %zu from %d at %" PRId64 ": the cache says %d at %" PRId64 ", the batch %d", log->log_start,
-				    log->epochs.entries.n, log->epochs.entries.n ? log->epochs.entries.v[0].epoch : -1,
+				BAD(s, "start %" PRId64 ", epochs %zu from %d at %"
+				    PRId64 ": the cache says %d at %" PRId64 ", the batch %d", log->log_start,
+				    log->epochs.entries.n, log->epochs.entries.n
+					? log->epochs.entries.v[0].epoch : -1,
 				    log->epochs.entries.n ? log->epochs.entries.v[0].start_offset : -1,
-				    epoch_cache_of(&log->epochs, info.base_offset), info.base_offset, info.leader_epoch);
+				    epoch_cache_of(&log->epochs, info.base_offset), info.base_offset,
+					info.leader_epoch);
 			offset = info.last_offset + 1;
 		}
 		if (it.err || it.pos == 0)
@@ -283,7 +296,8 @@ static void check_index(struct script *s, const char *path, struct bytes index)
 		if ((size_t)pos >= log.len ||
 		    batch_check_header((struct bytes){log.p + pos, log.len - (size_t)pos}, 0, &info) ||
 		    info.last_offset != offset || offset <= last)
-			BAD(s, "%s: entry %zu (%" PRId64 " at %" PRId64 ") is wrong", path, i / INDEX_ENTRY_LEN, offset, pos);
+			BAD(s, "%s: entry %zu (%" PRId64 " at %" PRId64 ") is wrong", path,
+			    i / INDEX_ENTRY_LEN, offset, pos);
 		last = offset;
 	}
 }
@@ -294,7 +308,8 @@ static void check_indexes(struct script *s)
 		const char *path = s->disk.visible.list.v[i].path;
 		size_t len = strlen(path);
 
-		if (len > 6 && strcmp(path + len - 6, ".index") == 0 && strncmp(path, LOG_PATH "/", strlen(LOG_PATH) + 1) == 0)
+		if (len > 6 && strcmp(path + len - 6, ".index") == 0 &&
+		    strncmp(path, LOG_PATH "/", strlen(LOG_PATH) + 1) == 0)
 			check_index(s, path, mem_disk_peek(&s->disk, path));
 	}
 }
@@ -313,7 +328,8 @@ static void check_producers(struct script *s)
 		size_t len;
 
 		assert_int_equal(log_get(&s->t, log, offset, 1, &p, &len), ERR_NONE);
-		assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &info), ERR_NONE);
+		assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &info),
+				 ERR_NONE);
 		if (info.producer_id >= 0) {
 			last[info.producer_id] = batch_last_sequence(&info);
 			last_offset[info.producer_id] = info.last_offset;
@@ -323,12 +339,14 @@ static void check_producers(struct script *s)
 	}
 	for (int i = 0; i < PRODUCERS_N; i++) {
 		const struct producer_entry *entry = map_get_u64(&log->producers.by_id, (uint64_t)i);
-		const struct producer_batch *newest = entry && entry->batches_n ? &entry->batches[entry->batches_n - 1] : NULL;
+		const struct producer_batch *newest = entry && entry->batches_n
+			? &entry->batches[entry->batches_n - 1] : NULL;
 
 		if (last[i] < 0)
 			continue;
 		if (!newest || newest->last_seq != last[i] || newest->last_offset != last_offset[i])
-			BAD(s, "producer %d: state says %d at %" PRId64 ", log %d at %" PRId64, i, newest ? newest->last_seq : -1,
+			BAD(s, "producer %d: state says %d at %" PRId64 ", log %d at %" PRId64, i,
+			    newest ? newest->last_seq : -1,
 			    newest ? newest->last_offset : -1, last[i], last_offset[i]);
 		for (int k = 1; k < entry->batches_n; k++)
 			if (entry->batches[k].last_offset <= entry->batches[k - 1].last_offset)
@@ -356,7 +374,8 @@ static void script_verify(struct script *s, enum log_dir_stop stop, int64_t leas
 			if (strstr(s->disk.visible.list.v[i].path, "leader"))
 				printf("%.*s", (int)b.len, (const char *)b.p);
 		}
-		printf("acked %" PRId64 " durable %" PRId64 " recovery point %" PRId64 " start %" PRId64 "\n", s->acked_end,
+		printf("acked %" PRId64 " durable %" PRId64 " recovery point %" PRId64 " start %" PRId64 "\n",
+		       s->acked_end,
 		       s->durable_end, s->recovery_point, s->log_start);
 	}
 	storage_test_start(&s->t, stop);
@@ -397,7 +416,8 @@ static void script_verify(struct script *s, enum log_dir_stop stop, int64_t leas
 
 enum torture { TORTURE_KILL, TORTURE_POWER, TORTURE_ERROR, TORTURE_FULL };
 
-static uint64_t torture_once(enum torture torture, uint64_t seed, uint64_t at, enum storage_durability durability)
+static uint64_t torture_once(enum torture torture, uint64_t seed, uint64_t at,
+			     enum storage_durability durability)
 {
 	static const char *const names[] = {"kill", "power cut", "error", "full"};
 	struct script *s = MEM_NEW(struct script);
@@ -522,7 +542,8 @@ static void quiet(struct log_sink *sink, enum log_level level, const char *event
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_full_and_back), cmocka_unit_test(test_kill),  cmocka_unit_test(test_power_cut),
+		cmocka_unit_test(test_full_and_back), cmocka_unit_test(test_kill),
+			cmocka_unit_test(test_power_cut),
 		cmocka_unit_test(test_error),	      cmocka_unit_test(test_full),
 	};
 	struct log_sink sink = {LOG_ERROR, quiet};

@@ -70,7 +70,8 @@ void storage_test_init(struct storage_test *t, enum storage_durability durabilit
 	storage_test_start(t, LOG_DIR_CLEAN);
 }
 
-void storage_test_init_own(struct storage_test *t, enum storage_durability durability, struct io *own_io, const char *path)
+void storage_test_init_own(struct storage_test *t, enum storage_durability durability, struct io *own_io,
+			   const char *path)
 {
 	*t = (struct storage_test){.own_io = own_io};
 	snprintf(t->path, sizeof(t->path), "%s", path);
@@ -163,7 +164,8 @@ uint8_t *batch_make(const struct test_batch *spec, size_t *ret_len)
 	batch.base_sequence = spec->seq;
 	assert_int_equal(batch_builder_init(&b, &batch, &out, NULL), ERR_NONE);
 	for (int32_t i = 0; i < spec->records_n; i++) {
-		struct record_fields fields = {.key = BYTES_NULL, .value = {(const uint8_t *)value, spec->value_len}};
+		struct record_fields fields = {.key = BYTES_NULL,
+					       .value = {(const uint8_t *)value, spec->value_len}};
 
 		memset(value, 'a' + i % 26, spec->value_len);
 		assert_int_equal(batch_builder_add(&b, spec->timestamp_ms + i, &fields), ERR_NONE);
@@ -191,7 +193,8 @@ static void put_done(struct log_append *append)
 		*put->err = append->err;
 }
 
-static int log_put_n(struct storage_test *t, struct part_log *log, const struct test_batch *spec, int32_t epoch, int n,
+static int log_put_n(struct storage_test *t, struct part_log *log, const struct test_batch *spec,
+		     int32_t epoch, int n,
 		     enum err *ret_err)
 {
 	struct put *puts = mem_calloc((size_t)n, sizeof(*puts));
@@ -203,7 +206,8 @@ static int log_put_n(struct storage_test *t, struct part_log *log, const struct 
 		enum err err;
 
 		put->append.batch = batch_make(spec, &put->append.len);
-		assert_int_equal(batch_check_header((struct bytes){put->append.batch, put->append.len}, BATCH_CHECK_CRC,
+		assert_int_equal(batch_check_header((struct bytes){put->append.batch, put->append.len},
+						    BATCH_CHECK_CRC,
 						    &put->append.info), ERR_NONE);
 		put->append.done = put_done;
 		put->left = &left;
@@ -232,7 +236,8 @@ enum err log_put(struct storage_test *t, struct part_log *log, const struct test
 	return err;
 }
 
-int log_put_many(struct storage_test *t, struct part_log *log, const struct test_batch *spec, int32_t epoch, int n)
+int log_put_many(struct storage_test *t, struct part_log *log, const struct test_batch *spec, int32_t epoch,
+		 int n)
 {
 	enum err err;
 
@@ -249,7 +254,8 @@ static void get_done(struct log_read *read)
 	container_of(read, struct get, read)->done = true;
 }
 
-enum err log_get(struct storage_test *t, struct part_log *log, int64_t offset, int64_t max_bytes, uint8_t **ret_bytes,
+enum err log_get(struct storage_test *t, struct part_log *log, int64_t offset, int64_t max_bytes,
+		 uint8_t **ret_bytes,
 		 size_t *ret_len)
 {
 	struct get get = {.read = {.offset = offset, .bound = log->appended, .max_bytes = max_bytes,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of storage share: a reactor over the posix backend (or any fs), a log directory in a temporary
- * folder, batches to append, and calls that turn the reactor until an answer is there.
+ * What the tests of storage share: a reactor over the posix backend (or any fs), a log directory in a
+ * temporary folder, batches to append, and calls that turn the reactor until an answer is there.
  */
 #ifndef STORAGE_TEST_H
 #define STORAGE_TEST_H
@@ -72,9 +72,11 @@ uint8_t *batch_make(const struct test_batch *spec, size_t *ret_len);
 /* Appends and waits for done. */
 enum err log_put(struct storage_test *t, struct part_log *log, const struct test_batch *spec, int32_t epoch);
 /* Appends n at once, then waits; the number that succeeded. */
-int log_put_many(struct storage_test *t, struct part_log *log, const struct test_batch *spec, int32_t epoch, int n);
+int log_put_many(struct storage_test *t, struct part_log *log, const struct test_batch *spec, int32_t epoch,
+		 int n);
 /* Reads and waits. *ret_bytes (mem_free) is what the range holds. */
-enum err log_get(struct storage_test *t, struct part_log *log, int64_t offset, int64_t max_bytes, uint8_t **ret_bytes,
+enum err log_get(struct storage_test *t, struct part_log *log, int64_t offset, int64_t max_bytes,
+		 uint8_t **ret_bytes,
 		 size_t *ret_len);
 /* Reads the whole log batch by batch and checks offsets and checksums; returns the number of batches. */
 int log_check_all(struct storage_test *t, struct part_log *log);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small files that Kafka itself wrote: read to what they mean, written to the same bytes; and what must be refused. */
+/* Small files that Kafka itself wrote: read to what they mean, written to the same bytes; and what must be
+ * refused. */
 #include <inttypes.h>
 
 #include "checkpoint.h"
@@ -105,7 +106,8 @@ static void check_meta(struct arena *arena, struct bytes in, char *rest)
 	uuid_format(meta.directory_id, text);
 	assert_string_equal(text, strtok(NULL, " \n"));
 	meta.version = 1;
-	assert_int_equal(meta_properties_parse(meta_properties_encode(&meta, 1700000000000, arena), arena, &again), ERR_NONE);
+	assert_int_equal(meta_properties_parse(meta_properties_encode(&meta, 1700000000000, arena), arena,
+					       &again), ERR_NONE);
 	assert_int_equal(again.node_id, meta.node_id);
 	assert_true(str_eq(again.cluster_id, meta.cluster_id));
 	assert_true(uuid_eq(again.directory_id, meta.directory_id));
@@ -128,7 +130,8 @@ static void check_snapshot(struct arena *arena, struct bytes in, char *rest)
 		producer_state_append(&replayed, &batch, NULL);
 	assert_int_equal(it.err, ERR_NONE);
 	for (uint32_t i = 0; (entry = map_next(&read.by_id, &i)) != NULL; n++) {
-		const struct producer_entry *other = map_get_u64(&replayed.by_id, (uint64_t)entry->producer_id);
+		const struct producer_entry *other = map_get_u64(&replayed.by_id,
+								 (uint64_t)entry->producer_id);
 
 		assert_non_null(other);
 		assert_int_equal(entry->epoch, other->epoch);
@@ -154,14 +157,16 @@ static void check_snapshot(struct arena *arena, struct bytes in, char *rest)
 	}
 	for (size_t len = 0; len < in.len; len++) {
 		producer_state_truncate_all(&replayed);
-		assert_int_equal(producer_state_decode(&replayed, (struct bytes){in.p, len}), ERR_CORRUPT_FILE);
+		assert_int_equal(producer_state_decode(&replayed, (struct bytes){in.p, len}),
+				 ERR_CORRUPT_FILE);
 	}
 	for (size_t i = 0; i < in.len; i++) {
 		uint8_t *flipped = arena_alloc(arena, in.len);
 
 		memcpy(flipped, in.p, in.len);
 		flipped[i] ^= 0x10;
-		assert_int_equal(producer_state_decode(&replayed, (struct bytes){flipped, in.len}), ERR_CORRUPT_FILE);
+		assert_int_equal(producer_state_decode(&replayed, (struct bytes){flipped, in.len}),
+				 ERR_CORRUPT_FILE);
 	}
 	producer_state_deinit(&read);
 	producer_state_deinit(&replayed);
@@ -202,14 +207,21 @@ static void test_golden(void **state)
 
 static void test_refused(void **state)
 {
-	static const char *const offsets[] = {"", "0", "0\n", "1\n0\n", "0\n1\n", "0\n0\nx 1 2\n", "0\n1\nx 1\n",
-					      "0\n1\nx 1 2 3\n", "0\n1\nx -1 2\n", "0\n1\nx 1 -2\n", "0\n-1\n", "0\n1\n\n",
-					      "0\n99999999999\n", "0\n2\nx 1 2\n", "a\n0\n", "0\n1\nx 1 2\n\n"};
-	static const char *const epochs[] = {"0\n2\n1 5\n1 6\n", "0\n2\n2 5\n1 6\n", "0\n2\n1 5\n2 5\n", "0\n1\n-1 5\n"};
-	static const char *const metas[] = {"", "\n", "#\n", "version=1\n", "version=1\ncluster.id=x\n", "version=2\ncluster.id=x\nnode.id=1\n",
+	static const char *const offsets[] = {"", "0", "0\n", "1\n0\n", "0\n1\n", "0\n0\nx 1 2\n",
+					      "0\n1\nx 1\n",
+					      "0\n1\nx 1 2 3\n", "0\n1\nx -1 2\n", "0\n1\nx 1 -2\n",
+						"0\n-1\n", "0\n1\n\n",
+					      "0\n99999999999\n", "0\n2\nx 1 2\n", "a\n0\n",
+						"0\n1\nx 1 2\n\n"};
+	static const char *const epochs[] = {"0\n2\n1 5\n1 6\n", "0\n2\n2 5\n1 6\n", "0\n2\n1 5\n2 5\n",
+					     "0\n1\n-1 5\n"};
+	static const char *const metas[] = {"", "\n", "#\n", "version=1\n", "version=1\ncluster.id=x\n",
+					    "version=2\ncluster.id=x\nnode.id=1\n",
 					    "version=1\nnode.id=1\n", "version=1\ncluster.id=x\nnode.id=y\n",
-					    "version=1\ncluster.id=x\nnode.id=1\ndirectory.id=zz\n", "hello world\n"};
-	static const char *const marks[] = {"{", "{}", "{\"version\":1,\"brokerEpoch\":3}", "{\"version\":0,\"brokerEpoch\":3",
+					    "version=1\ncluster.id=x\nnode.id=1\ndirectory.id=zz\n",
+						"hello world\n"};
+	static const char *const marks[] = {"{", "{}", "{\"version\":1,\"brokerEpoch\":3}",
+					    "{\"version\":0,\"brokerEpoch\":3",
 					    "{\"version\":0,\"brokerEpoch\":x}", "x", "{\"version\":0} x"};
 	struct arena arena = {0};
 	struct offset_checkpoint checkpoint;
@@ -223,7 +235,8 @@ static void test_refused(void **state)
 	for (size_t i = 0; i < ARRAY_N(epochs); i++)
 		assert_int_equal(epoch_cache_decode(&cache, str_bytes(str_of(epochs[i]))), ERR_CORRUPT_FILE);
 	for (size_t i = 0; i < ARRAY_N(metas); i++)
-		assert_int_equal(meta_properties_parse(str_bytes(str_of(metas[i])), &arena, &meta), ERR_CORRUPT_FILE);
+		assert_int_equal(meta_properties_parse(str_bytes(str_of(metas[i])), &arena, &meta),
+				 ERR_CORRUPT_FILE);
 	for (size_t i = 0; i < ARRAY_N(marks); i++)
 		assert_int_equal(clean_shutdown_parse(str_bytes(str_of(marks[i])), &epoch), ERR_CORRUPT_FILE);
 	assert_int_equal(clean_shutdown_parse(clean_shutdown_encode(42, &arena), &epoch), ERR_NONE);

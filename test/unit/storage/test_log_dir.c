@@ -75,7 +75,8 @@ static void test_life(void **state)
 	dir_test_init(&t);
 	opened(&t, &dir);
 	assert_false(dir.is_formatted);
-	assert_int_equal(log_dir_format(&dir, &t.fs, STR("abc"), 7, (struct uuid){1, 2}, 1700000000000), ERR_NONE);
+	assert_int_equal(log_dir_format(&dir, &t.fs, STR("abc"), 7, (struct uuid){1, 2}, 1700000000000),
+			 ERR_NONE);
 	assert_int_equal(refused(&t, STR_NULL, -1, "ML1012"), LOG_DIR_IN_USE);
 	assert_int_equal(log_dir_mark_running(&dir, &t.fs), ERR_NONE);
 	log_dir_close(&dir, &t.fs);
@@ -131,9 +132,12 @@ static void test_refusals(void **state)
 
 static void test_list(void **state)
 {
-	static const char *const dirs[] = {"orders-4", "a-b-c-10", "orders-5.0123456789abcdef0123456789abcdef-delete",
-					   "orders-6.0123456789abcdef0123456789abcdef-stray", "lost+found", "plain",
-					   "orders-7.0123456789abcdef0123456789abcdef-future", "x-", "-3", "x--1",
+	static const char *const dirs[] = {"orders-4", "a-b-c-10",
+					   "orders-5.0123456789abcdef0123456789abcdef-delete",
+					   "orders-6.0123456789abcdef0123456789abcdef-stray", "lost+found",
+						"plain",
+					   "orders-7.0123456789abcdef0123456789abcdef-future", "x-", "-3",
+						"x--1",
 					   "__cluster_metadata-0"};
 	struct dir_test t;
 	struct arena arena = {0};
@@ -166,9 +170,11 @@ static void test_list(void **state)
 			assert_int_equal(e->partition, 10);
 		}
 	}
-	assert_int_equal(log_dir_rename_away(&t.fs, t.path, STR("orders-4"), "-stray", (struct uuid){1, 2}), ERR_NONE);
+	assert_int_equal(log_dir_rename_away(&t.fs, t.path, STR("orders-4"), "-stray", (struct uuid){1, 2}),
+			 ERR_NONE);
 	assert_true(exists(&t, "orders-4.00000000000000010000000000000002-stray"));
-	assert_int_equal(log_dir_parse_name(STR("orders-4.00000000000000010000000000000002-stray"), &topic, &partition),
+	assert_int_equal(log_dir_parse_name(STR("orders-4.00000000000000010000000000000002-stray"), &topic,
+					    &partition),
 			 ERR_NONE);
 	assert_true(str_eq(topic, STR("orders")));
 	assert_int_equal(partition, 4);
@@ -211,7 +217,8 @@ static void test_offsets(void **state)
 	vec_deinit(&read.entries);
 	vec_deinit(&checkpoint.entries);
 	put(&t, RECOVERY_POINT_FILE, "0\n3\nx 1 1\n");
-	assert_int_equal(log_dir_read_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &arena, &read), ERR_CORRUPT_FILE);
+	assert_int_equal(log_dir_read_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &arena, &read),
+			 ERR_CORRUPT_FILE);
 	arena_reset(&arena);
 	dir_test_deinit(&t);
 }
@@ -219,7 +226,8 @@ static void test_offsets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_life),	   cmocka_unit_test(test_refusals), cmocka_unit_test(test_list),
+		cmocka_unit_test(test_life),	   cmocka_unit_test(test_refusals),
+			cmocka_unit_test(test_list),
 		cmocka_unit_test(test_long_name), cmocka_unit_test(test_offsets),
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A log over real files: append, read, close, open, roll, the three ways a start can find it, cutting, deleting. */
+/* A log over real files: append, read, close, open, roll, the three ways a start can find it, cutting,
+ * deleting. */
 #include "mem.h"
 #include "storage_test.h"
 
@@ -178,7 +179,8 @@ static void test_indexes(void **state)
 	static const struct {
 		const char *file;
 		int what; /* 0 remove, 1 cut to an odd size, 2 zeros behind, 3 garbage behind */
-	} cases[] = {{".index", 0}, {".index", 1}, {".index", 2}, {".index", 3}, {".timeindex", 0}, {".timeindex", 1},
+	} cases[] = {{".index", 0}, {".index", 1}, {".index", 2}, {".index", 3}, {".timeindex", 0},
+		     {".timeindex", 1},
 		     {".timeindex", 2}, {".timeindex", 3}};
 	struct storage_test t;
 	struct part_log *log;
@@ -425,7 +427,8 @@ static void test_producers_survive(void **state)
 {
 	struct storage_test t;
 	struct part_log *log;
-	struct test_batch spec = {.producer_id = 77, .epoch = 0, .seq = 0, .records_n = 2, .timestamp_ms = 1000,
+	struct test_batch spec = {.producer_id = 77, .epoch = 0, .seq = 0, .records_n = 2,
+				  .timestamp_ms = 1000,
 				  .value_len = 10};
 
 	storage_test_init(&t, STORAGE_PAGE_CACHE);
@@ -436,7 +439,8 @@ static void test_producers_survive(void **state)
 		assert_int_equal(log_put(&t, log, &spec, 1), ERR_NONE);
 	}
 	for (int how = 0; how < 3; how++) {
-		struct batch_info info = {.producer_id = 77, .producer_epoch = 0, .base_sequence = 60, .magic = 2,
+		struct batch_info info = {.producer_id = 77, .producer_epoch = 0, .base_sequence = 60,
+					  .magic = 2,
 					  .last_offset_delta = 1};
 		enum producer_verdict verdict;
 		struct producer_batch dup;

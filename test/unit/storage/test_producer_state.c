@@ -7,8 +7,10 @@
 
 static struct batch_info batch_of(int64_t id, int16_t epoch, int32_t seq, int32_t n, int64_t offset)
 {
-	return (struct batch_info){.magic = 2, .producer_id = id, .producer_epoch = epoch, .base_sequence = seq,
-				   .last_offset_delta = n - 1, .base_offset = offset, .last_offset = offset + n - 1,
+	return (struct batch_info){.magic = 2, .producer_id = id, .producer_epoch = epoch,
+				   .base_sequence = seq,
+				   .last_offset_delta = n - 1, .base_offset = offset,
+					.last_offset = offset + n - 1,
 				   .records_n = n, .max_timestamp = 1000 + offset, .size = 100};
 }
 
@@ -24,7 +26,8 @@ static enum err check(const struct producer_state *s, int64_t id, int16_t epoch,
 	return err;
 }
 
-static void append(struct producer_state *s, int64_t id, int16_t epoch, int32_t seq, int32_t n, int64_t offset)
+static void append(struct producer_state *s, int64_t id, int16_t epoch, int32_t seq, int32_t n,
+		   int64_t offset)
 {
 	struct batch_info batch = batch_of(id, epoch, seq, n, offset);
 
@@ -98,7 +101,8 @@ static bool same(const struct producer_state *a, const struct producer_state *b)
 
 		if (!other || entry->epoch != other->epoch || entry->batches_n != other->batches_n ||
 		    entry->last_timestamp_ms != other->last_timestamp_ms ||
-		    memcmp(entry->batches, other->batches, sizeof(entry->batches[0]) * (size_t)entry->batches_n) != 0)
+		    memcmp(entry->batches, other->batches,
+			   sizeof(entry->batches[0]) * (size_t)entry->batches_n) != 0)
 			return false;
 	}
 	return true;
@@ -119,7 +123,8 @@ static void test_undo(void **state)
 		n = (int)rng_below(&rng, 20) + 1;
 		kept = (int)rng_below(&rng, (uint64_t)n);
 		for (int i = 0; i < n; i++) {
-			struct batch_info batch = batch_of((int64_t)rng_below(&rng, 4) - 1, (int16_t)rng_below(&rng, 3),
+			struct batch_info batch = batch_of((int64_t)rng_below(&rng, 4) - 1,
+							   (int16_t)rng_below(&rng, 3),
 							   (int32_t)rng_below(&rng, 100), 3, 3 * i);
 
 			producer_state_append(&s, &batch, &undos[i]);

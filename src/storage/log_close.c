@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last step of closing a log: index entries, epochs, the producer snapshot, and their syncs. */
+#include "log.h"
+#include "mem.h"
+#include "part_log_internal.h"
+
+struct close_job {
+	struct io_op op;
+	struct log_impl *log;
+	struct index_write index;
+	struct bytes snapshot, epochs;
+	int64_t snapshot_offset, snapshot_remove;
+	VEC(int64_t) bases; /* segments whose indexes have to be synced */
+};
+
+static enum err close_job_sync(const struct close_job *job, struct fs *fs)
+{
+	static const char *const suffixes[] = {".index", ".timeindex"};
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; i < job->bases.n; i++) {
+		for (size_t k = 0; !err && k < ARRAY_N(suffixes); k++) {
+			fs_file file;
+
+			err = segment_open_file(fs, job->log->path, job->bases.v[i], suffixes[k], FS_WRITE,
+						&file);
+			if (err)
+				break;
+			err = fs_sync(fs, file);
+			fs_close(fs, file);
+		}
+	}
+	return err;
+}
+
+static void close_job_run(struct io_op *op, struct fs *fs)
+{
+	struct close_job *job = container_of(op, struct close_job, op);
+	const char *path = job->log->path;
+	char name[FS_PATH_MAX];
+	enum err err = index_write_run(&job->index, fs, path);
+
+	if (!err)
+		err = close_job_sync(job, fs);
+	if (!err && job->epochs.p)
+		err = log_write_epochs(fs, path, job->epochs);
+	if (!err && job->snapshot.p)
+		err = log_write_snapshot(fs, path, job->snapshot_offset, job->snapshot, true);
+	if (!err && job->snapshot.p)
+		err = fs->ops->sync_dir(fs, path);
+	if (!err && job->snapshot_remove >= 0 && segment_path(name, path, job->snapshot_remove, ".snapshot"))
+		err = fs->ops->unlink(fs, name);
+	op->err = err == ERR_NOT_FOUND ? ERR_NONE : err;
+}
+
+static void close_job_done(struct io_op *op)
+{
+	struct close_job *job = container_of(op, struct close_job, op);
+	struct log_impl *log = job->log;
+
+	log->is_busy = false;
+	mem_free(job->index.bytes);
+	mem_free((void *)(uintptr_t)job->snapshot.p);
+	mem_free((void *)(uintptr_t)job->epochs.p);
+	vec_deinit(&job->bases);
+	if (log->pub.state == PART_LOG_CLOSING && op->err) {
+		storage_dir_failed(log->pub.dir, op->err);
+		/* Not closed in order, even if the disk is only full: the next start has to look. */
+		log_fail(log, op->err);
+	} else if (log->pub.state == PART_LOG_CLOSING) {
+		log->pub.recovery_point = log->pub.end;
+		log_closed(log);
+	}
+	log_unref(log);
+	mem_free(job);
+}
+
+static bool log_has_base(const struct log_impl *log, int64_t offset)
+{
+	return log->segments.list.n && log->segments.list.v[log_segment_at(log, offset)].base == offset;
+}
+
+size_t log_first_unsynced(const struct log_impl *log)
+{
+	return log_segment_at(log, log->pub.recovery_point);
+}
+
+/* The log is written and synced: what remains are the small files. */
+void log_close_start(struct log_impl *log)
+{
+	struct close_job *job = MEM_NEW(struct close_job);
+
+	job->log = log;
+	index_write_take(log, true, &job->index);
+	job->snapshot_offset = log->pub.end;
+	job->snapshot_remove = -1;
+	if (log->snapshot_offset != log->pub.end && log->pub.end > log->pub.log_start) {
+		job->snapshot = producer_state_encode(&log->pub.producers);
+		if (log->snapshot_offset >= 0 && !log_has_base(log, log->snapshot_offset))
+			job->snapshot_remove = log->snapshot_offset;
+	}
+	if (log->epochs_changed)
+		job->epochs = epoch_cache_encode(&log->pub.epochs);
+	for (size_t i = log_first_unsynced(log); i < log->segments.list.n; i++)
+		vec_push(&job->bases, log->segments.list.v[i].base);
+	if (log->pub.recovery_point == log->pub.end && !job->index.bytes)
+		job->bases.n = 0;
+	log->is_busy = true;
+	log_submit_work(log, &job->op, close_job_run, close_job_done);
+}

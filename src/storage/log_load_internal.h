@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of opening a log share: log_load.c (segments, order of steps), log_load_dir.c (directory and
+ * names), log_load_scan.c (one segment), log_load_state.c (epochs and producers). Nobody else includes it. */
+#ifndef STORAGE_LOG_LOAD_INTERNAL_H
+#define STORAGE_LOG_LOAD_INTERNAL_H
+
+#include "log_load.h"
+
+/* Names found in the directory. */
+struct log_names {
+	VEC(int64_t) logs;
+	VEC(int64_t) indexes; /* segments that have an index of either kind */
+	VEC(int64_t) snapshots;
+	VEC(int64_t) swaps;   /* .log.swap */
+	VEC(char *) remove;   /* file names */
+	VEC(char *) index_swaps;
+	int64_t cleaned_min;  /* least base with a .cleaned file, INT64_MAX */
+	bool is_empty;        /* nothing at all in the directory */
+	bool has_log_files;
+};
+
+void log_names_deinit(struct log_names *names);
+/* "<directory of the log>/<name>"; false when it does not fit. */
+bool load_path(const struct log_load *load, const char *name, char ret[FS_PATH_MAX]);
+/* The directory exists afterwards and belongs to the topic id. */
+enum err load_prepare_dir(struct log_load *load, struct fs *fs) MUST_USE;
+/* Lists, finishes or undoes what a compaction left, and removes leftovers. */
+enum err load_list(struct log_load *load, struct fs *fs, struct log_names *names) MUST_USE;
+
+/* Checks segment number `at` from the index entry before from_offset on, with checksums for batches that
+ * reach crc_from, and makes its indexes end where the good batches end. *ret_is_bad: the file goes on behind
+ * size, and what follows is no good batch. Does not change .log. */
+enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t from_offset, int64_t crc_from,
+		       bool *ret_is_bad) MUST_USE;
+
+enum err load_read_epochs(struct log_load *load, struct fs *fs) MUST_USE;
+enum err load_write_epochs(struct log_load *load, struct fs *fs) MUST_USE;
+/* Producers, and epochs as far as their file does not have them. Removes snapshots that nobody needs. */
+enum err load_producers(struct log_load *load, struct fs *fs, const struct log_names *names) MUST_USE;
+
+#endif
