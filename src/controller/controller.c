@@ -2,8 +2,6 @@
 /* See controller.h: the images ahead of the commit, and what the operations share. */
 #include "controller.h"
 
-#include <stdlib.h>
-
 #include "controller_private.h"
 #include "feature_table.h"
 #include "mem.h"

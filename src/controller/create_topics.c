@@ -4,6 +4,8 @@
  * batch. Same as Kafka in the order of the checks and in every text. A request for more partitions than one operation
  * may write is refused as a whole.
  */
+#include <stdlib.h>
+
 #include "controller_private.h"
 #include "feature_table.h"
 #include "msg/create_topics.h"
@@ -269,6 +271,13 @@ static void create_add_records(struct create *create, const struct create_topics
 
 /* ---- one topic ---- */
 
+static int create_config_cmp(const void *a, const void *b)
+{
+	const struct create_topics_response_topics_configs *x = a, *y = b;
+
+	return str_cmp(x->name, y->name);
+}
+
 static void create_answer_configs(struct create *create, const struct create_topics_request_topics *in,
 				  struct create_topics_response_topics *out)
 {
@@ -279,6 +288,8 @@ static void create_answer_configs(struct create *create, const struct create_top
 		defaults->effective_configs(defaults->config_ctx, create_configs(create, in),
 					    (size_t)MAX(in->configs_n, 0), create->arena, &out->configs,
 					    &out->configs_n);
+	if (out->configs_n > 1)
+		qsort(out->configs, (size_t)out->configs_n, sizeof(*out->configs), create_config_cmp);
 }
 
 static enum err create_topic(struct create *create, const struct create_topics_request_topics *in,
@@ -297,6 +308,7 @@ static enum err create_topic(struct create *create, const struct create_topics_r
 	out->topic_id = uuid_random(create->controller->rng);
 	out->num_partitions = plan.partitions_n;
 	out->replication_factor = (int16_t)plan.replicas_n;
+	out->error_message = STR_NULL;
 	create_answer_configs(create, in, out);
 	create_add_records(create, in, out->topic_id, &plan);
 	return ERR_NONE;
