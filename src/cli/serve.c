@@ -262,8 +262,10 @@ static enum cli_exit serve_broker(struct serve *serve)
 {
 	struct broker *broker = &serve->broker;
 	struct err_text text = {""};
-	enum err err = broker_open(broker, &serve->node, &serve->config, &text);
+	enum err err;
 
+	broker->port_owner = process_port_owner;
+	err = broker_open(broker, &serve->node, &serve->config, &text);
 	if (err)
 		return serve_refuse(serve, text.text[0] ? text.text : err_text(err));
 	broker->ctx = serve;
