@@ -17,8 +17,14 @@ enum err offset_checkpoint_parse(struct bytes text, struct arena *arena, struct 
 	struct offset_checkpoint checkpoint = {0};
 	struct text_file file;
 	struct str words[3];
-	enum err err = text_file_open(&file, bytes_str(text));
+	enum err err;
 
+	/* The original makes its files before it has anything to write into them. */
+	if (text.len == 0) {
+		*ret = checkpoint;
+		return ERR_NONE;
+	}
+	err = text_file_open(&file, bytes_str(text));
 	while (!err && text_file_next(&file, words, 3, &err)) {
 		struct offset_entry entry = {0};
 

@@ -22,6 +22,7 @@ struct offset_checkpoint {
 	VEC(struct offset_entry) entries;
 };
 
+/* An empty file counts as one without entries. */
 enum err offset_checkpoint_parse(struct bytes text, struct arena *arena, struct offset_checkpoint *ret) MUST_USE;
 struct bytes offset_checkpoint_encode(const struct offset_checkpoint *checkpoint, struct arena *arena);
 

@@ -207,7 +207,7 @@ static void test_golden(void **state)
 
 static void test_refused(void **state)
 {
-	static const char *const offsets[] = {"", "0", "0\n", "1\n0\n", "0\n1\n", "0\n0\nx 1 2\n",
+	static const char *const offsets[] = {"0", "0\n", "1\n0\n", "0\n1\n", "0\n0\nx 1 2\n",
 					      "0\n1\nx 1\n",
 					      "0\n1\nx 1 2 3\n", "0\n1\nx -1 2\n", "0\n1\nx 1 -2\n",
 						"0\n-1\n", "0\n1\n\n",
@@ -232,6 +232,10 @@ static void test_refused(void **state)
 	for (size_t i = 0; i < ARRAY_N(offsets); i++)
 		assert_int_equal(offset_checkpoint_parse(str_bytes(str_of(offsets[i])), &arena, &checkpoint),
 				 ERR_CORRUPT_FILE);
+	/* An empty file is what a fresh Kafka leaves: nothing is in it. */
+	checkpoint.entries.n = 7;
+	assert_int_equal(offset_checkpoint_parse(str_bytes(STR("")), &arena, &checkpoint), ERR_NONE);
+	assert_int_equal(checkpoint.entries.n, 0);
 	for (size_t i = 0; i < ARRAY_N(epochs); i++)
 		assert_int_equal(epoch_cache_decode(&cache, str_bytes(str_of(epochs[i]))), ERR_CORRUPT_FILE);
 	for (size_t i = 0; i < ARRAY_N(metas); i++)
