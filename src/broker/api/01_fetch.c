@@ -531,7 +531,8 @@ static void fetch_sessionless(struct fetch *fetch)
 	fetch_begin(fetch, &fetch->wants, n);
 }
 
-static void fetch_session_update(struct fetch *fetch, struct fetch_session *session)
+/* False when the session has no room for all. */
+static bool fetch_session_update(struct fetch *fetch, struct fetch_session *session)
 {
 	for (int32_t i = 0; i < fetch->in->topics_n; i++) {
 		const struct fetch_request_topics *topic = &fetch->in->topics[i];
@@ -539,7 +540,8 @@ static void fetch_session_update(struct fetch *fetch, struct fetch_session *sess
 		for (int32_t j = 0; j < topic->partitions_n; j++) {
 			struct fetch_partition want = fetch_want(topic, &topic->partitions[j]);
 
-			fetch_session_put(session, &want);
+			if (!fetch_session_put(session, &want))
+				return false;
 		}
 	}
 	for (int32_t i = 0; i < fetch->in->forgotten_topics_data_n; i++) {
@@ -548,13 +550,28 @@ static void fetch_session_update(struct fetch *fetch, struct fetch_session *sess
 		for (int32_t j = 0; j < topic->partitions_n; j++)
 			fetch_session_forget(session, topic->topic_id, topic->topic, topic->partitions[j]);
 	}
+	return true;
+}
+
+static void fetch_refuse(struct fetch *fetch, enum err err)
+{
+	fetch->out.error_code = err_wire(err);
+	request_reply(fetch->request, &fetch->out);
 }
 
 static void fetch_in_session(struct fetch *fetch, struct fetch_session *session)
 {
 	struct shard *shard = fetch->request->shard;
 
-	fetch_session_update(fetch, session);
+	/* Too many for a session: the client begins anew, and goes on without one. */
+	if (!fetch_session_update(fetch, session)) {
+		fetch_session_remove(shard->sessions, session);
+		if (fetch->is_full)
+			fetch_sessionless(fetch);
+		else
+			fetch_refuse(fetch, ERR_FETCH_SESSION_ID_NOT_FOUND);
+		return;
+	}
 	fetch_session_touch(shard->sessions, session, shard->reactor->now_ns);
 	if (session->partitions_n == 0) {
 		fetch_session_remove(shard->sessions, session);
@@ -564,12 +581,6 @@ static void fetch_in_session(struct fetch *fetch, struct fetch_session *session)
 	session->in_use = true;
 	fetch->session = session;
 	fetch_begin(fetch, &session->partitions, session->partitions_n);
-}
-
-static void fetch_refuse(struct fetch *fetch, enum err err)
-{
-	fetch->out.error_code = err_wire(err);
-	request_reply(fetch->request, &fetch->out);
 }
 
 static void fetch_incremental(struct fetch *fetch)
