@@ -56,6 +56,13 @@ struct metadata_append {
 	struct scratch batch;
 };
 
+/* The first operation of a leader. Part of the whole, so that a stop may leave it unanswered. */
+struct bootstrap_op {
+	struct controller_op op;
+	struct controller_records records;
+	struct arena arena;
+};
+
 struct controller_io {
 	struct broker *broker;
 	struct reactor *reactor;
@@ -69,6 +76,7 @@ struct controller_io {
 	struct arena quorum_arena;
 	struct controller controller;
 	bool has_controller;
+	struct bootstrap_op bootstrap;
 	struct deferred run;     /* raft actions and queued operations */
 	struct list queued;      /* struct controller_op, not decided yet */
 	struct list pending;     /* decided, not answered */
@@ -398,7 +406,9 @@ static void controller_io_raft(struct controller_io *io)
 	for (;;) {
 		struct raft_action action;
 
-		if (!io->has_raft || controller_io_is(io, CIO_FAILED) || io->quorum_save.op.is_under_way)
+		/* A stop may overtake an election: who closes the log neither leads nor writes any more. */
+		if (!io->has_raft || controller_io_is(io, CIO_FAILED) || controller_io_is(io, CIO_CLOSING) ||
+		    io->quorum_save.op.is_under_way)
 			return;
 		action = raft_next(&io->raft);
 		switch (action.kind) {
@@ -565,12 +575,6 @@ static void controller_io_effective_configs(void *ctx, const struct controller_c
 	topic_describe_new(io->broker, io->controller.latest, (struct config_layer){entries, n}, arena, ret, ret_n);
 }
 
-struct bootstrap_op {
-	struct controller_op op;
-	struct controller_records records;
-	struct arena arena;
-};
-
 static enum err bootstrap_decide(struct controller *controller, struct controller_op *op,
 				 struct controller_records *records)
 {
@@ -579,19 +583,21 @@ static enum err bootstrap_decide(struct controller *controller, struct controlle
 	return controller_bootstrap(controller, &bootstrap->records, records, op->arena);
 }
 
-static void bootstrap_done(struct controller_op *op)
+static void bootstrap_deinit(struct bootstrap_op *bootstrap)
 {
-	struct bootstrap_op *bootstrap = container_of(op, struct bootstrap_op, op);
-
 	arena_reset(&bootstrap->arena);
 	vec_deinit(&bootstrap->records.values);
-	mem_free(bootstrap);
 }
 
-/* The first operation of a leader: brings a fresh log to its features, ends what a crash left half done. */
+static void bootstrap_done(struct controller_op *op)
+{
+	bootstrap_deinit(container_of(op, struct bootstrap_op, op));
+}
+
+/* Brings a fresh log to its features, ends what a crash left half done. */
 static void controller_io_bootstrap(struct controller_io *io)
 {
-	struct bootstrap_op *bootstrap = MEM_NEW(struct bootstrap_op);
+	struct bootstrap_op *bootstrap = &io->bootstrap;
 
 	for (size_t i = 0; i < io->load.bootstrap.n; i++)
 		vec_push(&bootstrap->records.values, io->load.bootstrap.v[i]);
@@ -798,6 +804,7 @@ void controller_io_close(struct broker *broker)
 		raft_deinit(&io->raft);
 	metadata_load_deinit(&io->load);
 	arena_reset(&io->quorum_arena);
+	bootstrap_deinit(&io->bootstrap);
 	mem_free(io->updates);
 	mem_free(io);
 	broker->controller = NULL;
