@@ -15,6 +15,17 @@
 
 /* ---- directories ---- */
 
+static enum err broker_dir_in_use(const struct broker *broker, const char *path, struct err_text *text)
+{
+	char owner[128], lock[FS_PATH_MAX + 8];
+
+	snprintf(lock, sizeof(lock), "%s/.lock", path);
+	if (!broker->file_owner || !broker->file_owner(lock, owner, sizeof(owner)))
+		return ERR_BUSY; /* as the directory's own text says it */
+	return err_text_set(text, ERR_BUSY, "ML1012 %s is in use by %s. Stop it, or choose another directory. Nothing was "
+			    "changed.", path, owner);
+}
+
 /* Opens one directory; its cluster id must be that of the others. */
 static enum err broker_open_dir(struct broker *broker, struct fs *fs, struct str path, struct err_text *text)
 {
@@ -28,7 +39,7 @@ static enum err broker_open_dir(struct broker *broker, struct fs *fs, struct str
 	snprintf(name, sizeof(name), "%.*s", STR_ARGS(path));
 	err = log_dir_open(dir, fs, name, broker->cluster_id, broker->node_id, &refusal, text);
 	if (err)
-		return err;
+		return refusal == LOG_DIR_IN_USE ? broker_dir_in_use(broker, name, text) : err;
 	broker->dirs_n++;
 	if (dir->is_formatted && !broker->cluster_id.p)
 		broker->cluster_id = arena_str(&broker->arena, dir->meta.cluster_id);

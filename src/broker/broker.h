@@ -55,6 +55,8 @@ struct broker {
 	const char *host_name; /* this machine's, for listeners that name no host */
 	/* process_port_owner, or NULL: who holds a port is not named. */
 	bool (*port_owner)(uint16_t port, char *ret, size_t cap);
+	/* process_file_owner, or NULL: who holds a directory is not named. */
+	bool (*file_owner)(const char *path, char *ret, size_t cap);
 	/* Called on reactor 0 when the phase becomes RUNNING, STOPPED or FAILED. */
 	void (*phase_changed)(struct broker *broker);
 	void *ctx;

@@ -265,6 +265,7 @@ static enum cli_exit serve_broker(struct serve *serve)
 	enum err err;
 
 	broker->port_owner = process_port_owner;
+	broker->file_owner = process_file_owner;
 	err = broker_open(broker, &serve->node, &serve->config, &text);
 	if (err)
 		return serve_refuse(serve, text.text[0] ? text.text : err_text(err));

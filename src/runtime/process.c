@@ -8,10 +8,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -96,7 +98,7 @@ int64_t process_rss_bytes(void)
 	return n == 2 ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* ---- who listens on a port ---- */
+/* ---- who holds what ---- */
 
 #define TCP_LISTEN 0x0a
 #define PORT_INODES_MAX 16
@@ -125,9 +127,31 @@ static void port_sockets_read(const char *path, uint16_t port, struct port_socke
 		fclose(f);
 }
 
-static bool process_holds_socket(const char *pid, const struct port_sockets *sockets)
+/* Says whether a descriptor's link in /proc is the thing looked for. */
+typedef bool descriptor_fn(const char *link, const void *thing);
+
+static bool descriptor_is_socket(const char *link, const void *thing)
 {
-	char path[300], target[64];
+	const struct port_sockets *sockets = thing;
+	uint64_t inode;
+
+	if (sscanf(link, "socket:[%" SCNu64 "]", &inode) != 1)
+		return false;
+	for (int i = 0; i < sockets->n; i++) {
+		if (sockets->inodes[i] == inode)
+			return true;
+	}
+	return false;
+}
+
+static bool descriptor_is_file(const char *link, const void *thing)
+{
+	return strcmp(link, thing) == 0;
+}
+
+static bool process_holds(const char *pid, descriptor_fn *is_it, const void *thing)
+{
+	char path[300], target[PATH_MAX];
 	struct dirent *entry;
 	bool holds = false;
 	DIR *dir;
@@ -135,16 +159,12 @@ static bool process_holds_socket(const char *pid, const struct port_sockets *soc
 	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
 	dir = opendir(path);
 	while (dir && !holds && (entry = readdir(dir)) != NULL) {
-		uint64_t inode;
 		ssize_t n;
 
 		snprintf(path, sizeof(path), "/proc/%.20s/fd/%.20s", pid, entry->d_name);
 		n = readlink(path, target, sizeof(target) - 1);
 		target[n > 0 ? n : 0] = 0;
-		if (sscanf(target, "socket:[%" SCNu64 "]", &inode) != 1)
-			continue;
-		for (int i = 0; i < sockets->n; i++)
-			holds |= sockets->inodes[i] == inode;
+		holds = is_it(target, thing);
 	}
 	if (dir)
 		closedir(dir);
@@ -171,18 +191,14 @@ static void process_name(const char *pid, char *ret, size_t cap)
 	snprintf(ret, cap, "%s (pid %.20s)", name[0] ? name : "a program", pid);
 }
 
-bool process_port_owner(uint16_t port, char *ret, size_t cap)
+static bool process_find_holder(descriptor_fn *is_it, const void *thing, char *ret, size_t cap)
 {
-	struct port_sockets sockets = {.n = 0};
 	struct dirent *entry;
 	bool found = false;
-	DIR *dir;
+	DIR *dir = opendir("/proc");
 
-	port_sockets_read("/proc/net/tcp", port, &sockets);
-	port_sockets_read("/proc/net/tcp6", port, &sockets);
-	dir = sockets.n > 0 ? opendir("/proc") : NULL;
 	while (dir && !found && (entry = readdir(dir)) != NULL) {
-		if (!isdigit((unsigned char)entry->d_name[0]) || !process_holds_socket(entry->d_name, &sockets))
+		if (!isdigit((unsigned char)entry->d_name[0]) || !process_holds(entry->d_name, is_it, thing))
 			continue;
 		process_name(entry->d_name, ret, cap);
 		found = true;
@@ -190,4 +206,20 @@ bool process_port_owner(uint16_t port, char *ret, size_t cap)
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+bool process_port_owner(uint16_t port, char *ret, size_t cap)
+{
+	struct port_sockets sockets = {.n = 0};
+
+	port_sockets_read("/proc/net/tcp", port, &sockets);
+	port_sockets_read("/proc/net/tcp6", port, &sockets);
+	return sockets.n > 0 && process_find_holder(descriptor_is_socket, &sockets, ret, cap);
+}
+
+bool process_file_owner(const char *path, char *ret, size_t cap)
+{
+	char real[PATH_MAX];
+
+	return realpath(path, real) && process_find_holder(descriptor_is_file, real, ret, cap);
 }

@@ -16,5 +16,7 @@ int64_t process_rss_bytes(void);
 /* Who listens on a TCP port of this machine: "java (pid 3311)". False, and `ret` untouched, when nobody does or the
  * system does not let us see it. */
 bool process_port_owner(uint16_t port, char *ret, size_t cap);
+/* The same for who has a file open. */
+bool process_file_owner(const char *path, char *ret, size_t cap);
 
 #endif

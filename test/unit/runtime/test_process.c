@@ -77,12 +77,30 @@ static void test_port_owner(void **state)
 	assert_false(process_port_owner(port, owner, sizeof(owner)));
 }
 
+static void test_file_owner(void **state)
+{
+	char path[] = "/tmp/moldau-owner-XXXXXX", owner[128] = "nobody", pid[32];
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_true(process_file_owner(path, owner, sizeof(owner)));
+	snprintf(pid, sizeof(pid), "(pid %d)", (int)getpid());
+	assert_non_null(strstr(owner, pid));
+	close(fd);
+	snprintf(owner, sizeof(owner), "nobody");
+	assert_false(process_file_owner(path, owner, sizeof(owner)));
+	assert_int_equal(unlink(path), 0);
+	assert_false(process_file_owner(path, owner, sizeof(owner)));
+	assert_string_equal(owner, "nobody");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_port_owner),
+		cmocka_unit_test(test_file_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
