@@ -10,6 +10,7 @@
  *
  * acks=0: no response at all; after an error the connection ends, so that the client notices.
  * Same as Kafka: one batch a partition; zstd needs version 7; internal topics refuse all clients but the tools'.
+ * A transactional batch without a transactional id ends the whole request with an authorisation error.
  * Differs: transactional batches are refused until transactions exist (their coordinator is not advertised either).
  */
 #include "api.h"
@@ -38,6 +39,7 @@ struct produce {
 	struct produce_response out;
 	struct scatter *scatter;
 	int64_t now_ms;
+	bool is_foreign_transaction; /* transactional, but in nobody's name */
 	bool failed;
 };
 
@@ -130,27 +132,49 @@ static void produce_part_ready(struct owner_part *owner, enum err err)
 
 /* ---- at home ---- */
 
+/* The attributes of the first batch, 0 when it is no whole batch of the present format: appending tells what it is. */
+static uint16_t produce_attributes(const struct piece *records)
+{
+	int64_t length;
+
+	if (records->len < BATCH_HEADER_LEN || records->mem[BATCH_MAGIC_AT] != 2)
+		return 0;
+	length = (int32_t)load_be32(records->mem + BATCH_LENGTH_AT);
+	if (length < BATCH_HEADER_LEN - BATCH_PREFIX_LEN || length > (int64_t)records->len - BATCH_PREFIX_LEN)
+		return 0;
+	return load_be16(records->mem + BATCH_ATTRIBUTES_AT);
+}
+
+static bool produce_is_transactional(const struct produce_request *in)
+{
+	for (int32_t i = 0; i < in->topic_data_n; i++) {
+		for (int32_t j = 0; j < in->topic_data[i].partition_data_n; j++) {
+			const struct piece *records = &in->topic_data[i].partition_data[j].records.piece;
+
+			if (produce_attributes(records) & BATCH_TRANSACTIONAL)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* What can be refused without asking the owner. */
 static enum err produce_check(const struct produce *produce, struct str topic,
 			      const struct produce_request_topic_data_partition_data *in)
 {
-	const struct piece *records = &in->records.piece;
+	uint16_t attributes = produce_attributes(&in->records.piece);
 
+	if (produce->is_foreign_transaction)
+		return ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
 	if (produce->in->acks < -1 || produce->in->acks > 1)
 		return ERR_INVALID_REQUIRED_ACKS;
 	if (in->records.is_null)
 		return ERR_INVALID_RECORD;
 	if (internal_topic_is(topic) && !str_eq_c(produce->request->head.client_id, "__admin_client"))
 		return ERR_INVALID_TOPIC_EXCEPTION;
-	if (records->len >= BATCH_HEADER_LEN) {
-		uint16_t attributes = load_be16(records->mem + BATCH_ATTRIBUTES_AT);
-
-		if ((attributes & BATCH_CODEC_MASK) == CODEC_ZSTD && produce->request->version < 7)
-			return ERR_UNSUPPORTED_COMPRESSION_TYPE;
-		if (attributes & BATCH_TRANSACTIONAL)
-			return ERR_INVALID_TXN_STATE;
-	}
-	return ERR_NONE;
+	if ((attributes & BATCH_CODEC_MASK) == CODEC_ZSTD && produce->request->version < 7)
+		return ERR_UNSUPPORTED_COMPRESSION_TYPE;
+	return attributes & BATCH_TRANSACTIONAL ? ERR_INVALID_TXN_STATE : ERR_NONE;
 }
 
 static const struct topic_image *produce_topic(const struct produce *produce,
@@ -185,7 +209,9 @@ static void produce_split_topic(struct produce *produce, const struct produce_re
 		const struct produce_request_topic_data_partition_data *partition = &in->partition_data[i];
 		produce_result *result = &out->partition_responses[i];
 		struct produce_part *part;
-		enum err err = topic ? produce_check(produce, topic->name, partition) : missing;
+		enum err err = topic || produce->is_foreign_transaction
+				       ? produce_check(produce, topic ? topic->name : in->name, partition)
+				       : missing;
 
 		if (!err && (partition->index < 0 || !topic_partition(topic, partition->index)))
 			err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
@@ -212,6 +238,7 @@ void api_produce(struct request *request)
 
 	produce->request = request;
 	produce->in = request->body;
+	produce->is_foreign_transaction = !produce->in->transactional_id.p && produce_is_transactional(produce->in);
 	msg_init(&produce_response_type, &produce->out);
 	produce->scatter = scatter_new(request->shard, &request->arena);
 	produce->scatter->home_op = produce;
