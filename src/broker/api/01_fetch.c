@@ -83,20 +83,25 @@ static void fetch_part_end(struct fetch_part *part, enum err err)
 	scatter_part_done(part->owner.leg);
 }
 
-static bool fetch_part_diverges(struct fetch_part *part)
+/* ERR_OFFSET_OUT_OF_RANGE for an epoch that this log never had; else *ret tells whether the client's log diverges. */
+static enum err fetch_part_diverges(struct fetch_part *part, bool *ret)
 {
 	const struct part_log *log = part->owner.partition->log;
 	int32_t epoch;
 	int64_t end;
 
+	*ret = false;
 	if (part->want->last_fetched_epoch < 0)
-		return false;
+		return ERR_NONE;
 	epoch_cache_end(&log->epochs, part->want->last_fetched_epoch, log->end, &epoch, &end);
-	if (epoch < 0 || (epoch == part->want->last_fetched_epoch && end >= part->want->fetch_offset))
-		return false;
+	if (epoch < 0)
+		return ERR_OFFSET_OUT_OF_RANGE;
+	if (epoch == part->want->last_fetched_epoch && end >= part->want->fetch_offset)
+		return ERR_NONE;
 	part->diverging_epoch = epoch;
 	part->diverging_end = end;
-	return true;
+	*ret = true;
+	return ERR_NONE;
 }
 
 static void fetch_part_read_done(struct log_read *read)
@@ -110,12 +115,15 @@ static void fetch_part_read(struct fetch_part *part)
 {
 	struct partition *partition = part->owner.partition;
 	int64_t offset = part->want->fetch_offset;
+	bool diverges;
+	enum err err;
 
 	part->high_watermark = partition->high_watermark.offset;
 	part->log_start = partition->log->log_start;
 	part->leader_epoch = partition->leader_epoch;
-	if (fetch_part_diverges(part)) {
-		fetch_part_end(part, ERR_NONE);
+	err = fetch_part_diverges(part, &diverges);
+	if (err || diverges) {
+		fetch_part_end(part, err);
 		return;
 	}
 	if (offset < part->log_start || offset > partition->log->end) {

@@ -84,9 +84,9 @@ static bool list_offsets_knows(int16_t version, int64_t timestamp)
 		[-EARLIEST_LOCAL] = 8, [-LATEST_TIERED] = 9, [-EARLIEST_PENDING] = 11,
 	};
 
-	if (timestamp >= 0 || timestamp < EARLIEST_PENDING)
+	if (timestamp >= 0)
 		return true;
-	return version >= since[-timestamp];
+	return timestamp >= EARLIEST_PENDING && version >= since[-timestamp];
 }
 
 /* Partitions that the topic names more than once go into `ret`. */

@@ -111,6 +111,8 @@ static enum err metadata_missing(const struct metadata *metadata, const struct m
 {
 	if (metadata_asks_id(in))
 		return ERR_UNKNOWN_TOPIC_ID;
+	if (!in->name.p)
+		return ERR_INVALID_REQUEST;
 	if (!topic_name_is_valid(in->name))
 		return ERR_INVALID_TOPIC_EXCEPTION;
 	return map_get_str(&metadata->refused, in->name) ? ERR_INVALID_TOPIC_EXCEPTION : ERR_UNKNOWN_TOPIC_OR_PARTITION;

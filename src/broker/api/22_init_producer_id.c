@@ -35,7 +35,7 @@ void api_init_producer_id(struct request *request)
 	msg_init(&init_producer_id_response_type, &init->out);
 	init->out.producer_epoch = -1;
 	if (in->transactional_id.p)
-		init->out.error_code = ERR_UNSUPPORTED_VERSION;
+		init->out.error_code = in->transactional_id.len ? ERR_UNSUPPORTED_VERSION : ERR_INVALID_REQUEST;
 	else if ((in->producer_id == -1) != (in->producer_epoch == -1))
 		init->out.error_code = ERR_INVALID_REQUEST;
 	if (init->out.error_code) {

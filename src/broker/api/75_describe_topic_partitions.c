@@ -103,6 +103,7 @@ static bool describe_partitions_topic(struct describe_partitions *d, struct str 
 
 	out->name = name;
 	out->is_internal = internal_topic_is(name);
+	out->topic_authorized_operations = OPERATIONS_TOPIC;
 	if (!topic) {
 		out->error_code = topic_name_is_valid(name) ? ERR_UNKNOWN_TOPIC_OR_PARTITION
 							    : ERR_INVALID_TOPIC_EXCEPTION;
@@ -111,7 +112,6 @@ static bool describe_partitions_topic(struct describe_partitions *d, struct str 
 	if (d->in->cursor && str_eq(d->in->cursor->topic_name, name))
 		first = MIN(MAX(d->in->cursor->partition_index, 0), topic->partitions_n);
 	out->topic_id = topic->id;
-	out->topic_authorized_operations = OPERATIONS_TOPIC;
 	out->partitions = MSG_NEW_N(&d->request->arena, describe_topic_partitions_response_topics_partitions,
 				    MIN(d->left, topic->partitions_n - first));
 	for (int32_t i = first; i < topic->partitions_n; i++) {
@@ -129,6 +129,33 @@ static bool describe_partitions_topic(struct describe_partitions *d, struct str 
 	return true;
 }
 
+/* A cursor has to stand on one of the topics that are asked for, and within it. */
+static bool describe_partitions_may(const struct describe_topic_partitions_request *in)
+{
+	if (!in->cursor)
+		return true;
+	if (in->cursor->partition_index < 0)
+		return false;
+	for (int32_t i = 0; i < in->topics_n; i++) {
+		if (str_eq(in->topics[i].name, in->cursor->topic_name))
+			return true;
+	}
+	return in->topics_n <= 0;
+}
+
+static void describe_partitions_refuse(struct describe_partitions *d)
+{
+	int32_t n = MAX(d->in->topics_n, 0);
+
+	d->out.topics = MSG_NEW_N(&d->request->arena, describe_topic_partitions_response_topics, n);
+	d->out.topics_n = n;
+	for (int32_t i = 0; i < n; i++) {
+		d->out.topics[i].name = d->in->topics[i].name;
+		d->out.topics[i].error_code = err_wire(ERR_INVALID_REQUEST);
+	}
+	request_reply(d->request, &d->out);
+}
+
 void api_describe_topic_partitions(struct request *request)
 {
 	struct describe_partitions *d = ARENA_NEW(&request->arena, struct describe_partitions);
@@ -138,6 +165,10 @@ void api_describe_topic_partitions(struct request *request)
 	d->request = request;
 	d->in = request->body;
 	msg_init(&describe_topic_partitions_response_type, &d->out);
+	if (!describe_partitions_may(d->in)) {
+		describe_partitions_refuse(d);
+		return;
+	}
 	d->left = MIN(MAX(d->in->response_partition_limit, 1),
 		      request->shard->broker->config.max_request_partition_size_limit);
 	names = describe_partitions_names(d, &n);
