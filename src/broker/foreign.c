@@ -50,6 +50,7 @@ static void foreign_first_line(struct bytes in, char *ret, size_t cap)
 	ret[n] = 0;
 }
 
+/* The events have names of their own, so that the limit on lines of one kind hides no other kind. */
 static void foreign_log(struct conn *conn, enum foreign_kind kind, struct bytes in)
 {
 	char peer[IO_ADDR_TEXT_MAX], line[80];
@@ -59,11 +60,11 @@ static void foreign_log(struct conn *conn, enum foreign_kind kind, struct bytes 
 	foreign_first_line(in, line, sizeof(line));
 	switch (kind) {
 	case FOREIGN_HTTP:
-		log_warn("conn.foreign", "code=ML1030 text=\"%s sent an HTTP request (%s) to the Kafka port %u\"", peer, line,
+		log_warn("conn.http", "code=ML1030 text=\"%s sent an HTTP request (%s) to the Kafka port %u\"", peer, line,
 			 port);
 		return;
 	case FOREIGN_TLS:
-		log_warn("conn.foreign",
+		log_warn("conn.tls",
 			 "code=ML1032 text=\"%s started TLS on the plaintext listener %u. "
 			 "Use security.protocol=PLAINTEXT on the client\"",
 			 peer, port);
