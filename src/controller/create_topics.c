@@ -308,7 +308,6 @@ static enum err create_topic(struct create *create, const struct create_topics_r
 	out->topic_id = uuid_random(create->controller->rng);
 	out->num_partitions = plan.partitions_n;
 	out->replication_factor = (int16_t)plan.replicas_n;
-	out->error_message = STR_NULL;
 	create_answer_configs(create, in, out);
 	create_add_records(create, in, out->topic_id, &plan);
 	return ERR_NONE;
