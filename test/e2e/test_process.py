@@ -282,22 +282,19 @@ class Process(Case):
         broker.start()
 
     def test_another_cluster(self):
-        broker = self.moldau().start()
-        self.fill(broker, 1, 2)
-        self.assertEqual(broker.stop(), 0)
-        path = os.path.join(broker.data, "meta.properties")
-        text = open(path).read()
-        for other in (dict(cluster="AAAAAAAAAAAAAAAAAAAAAA"),):
-            config = os.path.join(broker.own_dir, "server.properties")
-            with open(config, "w") as f:
-                f.write(self.properties(broker) + f"cluster.id={other['cluster']}\n")
-            before = tree(broker.data)
-            broker.args = ["server", "start", config]
-            code, said = self.refused(broker)
-            self.assertEqual(code, 1, said)
-            self.assertIn("ML1010", said)
-            self.assertIn(re.search(r"cluster.id=(\S+)", text).group(1), said)
-            self.assertEqual(tree(broker.data), before)
+        one, other = self.moldau().start(), self.moldau().start()
+        self.fill(one, 1, 2)
+        ids = [self.conn(b).call("Metadata", 12, topics=[]).cluster_id for b in (one, other)]
+        for b in (one, other):
+            self.assertEqual(b.stop(), 0)
+        before = tree(one.data), tree(other.data)
+        both = self.server(drop="log.dirs", extra=f"log.dirs={one.data},{other.data}\n")
+        code, said = self.refused(both)
+        self.assertEqual(code, 1, said)
+        self.assertIn("ML1010", said)
+        self.assertIn(f"{other.data} belongs to cluster {ids[1]}", said)
+        self.assertIn(ids[0], said)
+        self.assertEqual((tree(one.data), tree(other.data)), before)
 
     def test_a_directory_that_may_not_be_written(self):
         broker = self.moldau()

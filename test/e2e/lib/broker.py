@@ -27,6 +27,7 @@ ROOT = os.path.realpath(os.path.join(HERE, "..", "..", ".."))
 READY_S = 20
 STOP_S = 20
 _running = set()
+_given = {}  # port: when it was given out
 
 
 def target():
@@ -37,18 +38,25 @@ def binary():
     return os.environ.get("MOLDAU") or os.path.join(ROOT, "build", "moldau")
 
 
+def _is_free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
 def free_port():
+    """A port that is free, as is the next one, which `dev` takes for its controller; the same one late again."""
     low, high = (int(p) for p in os.environ.get("E2E_PORTS", "22000-22999").split("-"))
-    start = random.Random(os.getpid() ^ time.monotonic_ns()).randrange(low, high)
-    for step in range(high - low):
-        port = low + (start - low + step) % (high - low)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+    ports = list(range(low, high, 2))
+    start = random.Random(os.getpid() ^ time.monotonic_ns()).randrange(len(ports))
+    for port in sorted(ports[start:] + ports[:start], key=lambda p: _given.get(p, 0)):
+        if _is_free(port) and _is_free(port + 1):
+            _given[port] = max(_given.values(), default=0) + 1
+            return port
     raise RuntimeError(f"no free port in {low}-{high}")
 
 
