@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Data directories that pass between Moldau and a real Kafka, both ways and several times.
+
+   kafka_dirs.py [-v] [-k] [SCENARIO...]
+
+Each scenario is one directory with one server.properties. Whoever runs on it writes; it ends, cleanly or by kill -9; the
+other one starts on the same files and has to show exactly the same: topic ids, start and end offsets, every batch byte for
+byte, what a search by time finds, and what producers wrote last (a repeated batch is known, the next one is taken). After
+every end of Moldau the original's own tool reads each of its files. -k keeps the directories.
+
+Needs Java and the jars that dev/kafka fetches; without them everything is skipped. PORTS: E2E_PORTS. The last line is
+`N passed, N failed, N skipped`."""
+import argparse
+import glob
+import gzip
+import hashlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+here = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [here, os.path.join(here, "..", "e2e")]
+from lib import broker as brokers  # noqa: E402
+from lib.batch import GZIP, Record, batch  # noqa: E402
+
+TOOL = os.path.join(brokers.ROOT, "dev", "kafka")
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+COMPLAINT = re.compile(r"(?i)exception|mismatch|not valid|isvalid: false|corrupt|non-?consecutive|out of order|error:|could not|"
+                       r"not found|trailing|failed|skipping|unknown record|no (?:decoder|such)")
+# What the original says of every directory that it did not write itself just before.
+KAFKA_WARNS = re.compile(r"(?i)rebuil|corrupt|truncat|stray|\bERROR\b|\bFATAL\b|invalid|mismatch|inconsisten|missing|not found")
+
+counts = {"ok": 0, "not ok": 0, "skip": 0}
+verbose = False
+
+
+def say(result, name, text=""):
+    counts[result] += 1
+    if result != "ok" or verbose:
+        print(f"{result} {name}" + (f" ({text})" if result == "skip" else ""))
+    if result == "not ok":
+        print("\n".join("# " + line for line in str(text).strip().splitlines()[-40:]))
+    sys.stdout.flush()
+
+
+class Wrong(Exception):
+    pass
+
+
+def expect(what, got, wanted):
+    if got != wanted:
+        raise Wrong(f"{what}: {got}, not {wanted}")
+
+
+def kafka_tool(*args, timeout=120):
+    done = subprocess.run([TOOL, *args], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout + done.stderr
+
+
+def missing():
+    if not shutil.which("java"):
+        return "java is not installed"
+    done = subprocess.run([TOOL, "jars"], capture_output=True, text=True)
+    return None if done.returncode == 0 else f"the jars are missing: {done.stderr.strip()[-300:]}"
+
+
+# ---- a directory and who runs on it
+
+class Node(brokers.Broker):
+    """One directory with its server.properties."""
+
+    def __init__(self, quorum="bootstrap", extra=""):
+        self.dir = tempfile.mkdtemp(prefix="kafka-dirs-")
+        self.data, self.file = os.path.join(self.dir, "data"), os.path.join(self.dir, "server.properties")
+        self.port, self.controller_port = brokers.free_port(), brokers.free_port()
+        while self.controller_port == self.port:
+            self.controller_port = brokers.free_port()
+        self.address, self.runs, self.moldau = ("127.0.0.1", self.port), None, None
+        line = f"controller.quorum.bootstrap.servers=127.0.0.1:{self.controller_port}" if quorum == "bootstrap" \
+            else f"controller.quorum.voters=1@127.0.0.1:{self.controller_port}"
+        with open(self.file, "w") as f:
+            f.write(f"""process.roles=broker,controller
+node.id=1
+{line}
+listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={self.data}
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+{extra}""")
+        for name, value in (("port", self.port), ("heap", "384m")):
+            with open(os.path.join(self.dir, name), "w") as f:
+                f.write(f"{value}\n")
+
+    def dead(self):
+        return self.moldau is not None and self.moldau.dead()
+
+    def log(self):
+        if self.moldau:
+            return self.moldau.log()
+        try:
+            with open(os.path.join(self.dir, "out.log"), errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def start(self, who):
+        self.runs = who
+        if who == "moldau":
+            self.moldau = brokers.Moldau(args=["server", "start", self.file], port=self.port)
+            self.moldau.start()
+        else:
+            code, text = kafka_tool("restart", "-d", self.dir)
+            if code:
+                self.runs = None
+                raise Wrong(f"Kafka does not start:\n{text}\n{self.log()[-3000:]}")
+            self.wait_ready(60)
+
+    def end(self, how):
+        who, self.runs = self.runs, None
+        if who == "kafka":
+            code, text = kafka_tool("stop" if how == "clean" else "kill", "-d", self.dir)
+            expect("dev/kafka " + text, code, 0)
+        elif who == "moldau":
+            if how == "clean":
+                expect("Moldau's exit code", self.moldau.stop(), 0)
+            else:
+                self.moldau.kill()
+            self.moldau_said = self.moldau.log()
+            self.moldau.close()
+            self.moldau = None
+
+    def close(self, keep):
+        if self.runs:
+            self.end("kill")
+        if not keep:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+# ---- what is written
+
+def noise(rng, length):
+    return rng.randbytes(length)
+
+
+class Writer:
+    """Knows what it wrote last, to repeat it to another broker."""
+
+    def __init__(self):
+        self.rng, self.rounds = random.Random(7), 0
+        self.topics = {f"codec-{c}": (3, {"compression.type": c if c != "none" else "uncompressed"}) for c in CODECS}
+        self.topics.update({
+            "plain": (2, {}), "idempotent": (2, {}), "append-time": (1, {"message.timestamp.type": "LogAppendTime"}),
+            "segments": (2, {"segment.bytes": 1 << 20, "index.interval.bytes": 4096}),
+            "full-index": (1, {"segment.index.bytes": 64, "index.interval.bytes": 1}), "empty": (2, {})})
+        self.made, self.last = set(), {}
+
+    def records(self, n=8, length=60):
+        now = int(time.time() * 1000) - 60000 + 1000 * self.rounds
+        return [Record(b"round %d record %d " % (self.rounds, i) + b"filling " * (length // 8), b"key-%d" % i if i % 3 else None,
+                       [("n", b"%d" % i), ("null", None), ("\u00fc", b"\0\xff")][:i % 4], now + 3 * i) for i in range(n)]
+
+    def put(self, conn, topic, index, data):
+        answer = conn.produce(topic, data, index)
+        if answer.error:
+            raise Wrong(f"Produce {topic}-{index}: error {answer.error}")
+        return answer.base_offset
+
+    def create(self, conn):
+        for name, (partitions, configs) in self.topics.items():
+            if name not in self.made:
+                conn.create(name, partitions, configs)
+                self.made.add(name)
+
+    def idempotent(self, conn):
+        """The last batch again is no new one; the next one is taken; one with a hole is refused."""
+        for index in range(2):
+            if index in self.last:
+                pid, epoch, sequence, offset, records = self.last[index]
+                data = batch(records, producer_id=pid, producer_epoch=epoch, sequence=sequence)
+                expect(f"idempotent-{index}: offset of the repeated batch", self.put(conn, "idempotent", index, data), offset)
+                hole = batch(self.records(4), producer_id=pid, producer_epoch=epoch, sequence=sequence + 40)
+                expect(f"idempotent-{index}: a batch with a hole before it", conn.produce("idempotent", hole, index).error, 45)
+                sequence += len(records)
+            else:
+                (pid, epoch), sequence = conn.init_producer(), 0
+            for _ in range(7):
+                records = self.records(4)
+                offset = self.put(conn, "idempotent", index, batch(records, producer_id=pid, producer_epoch=epoch,
+                                                                   sequence=sequence))
+                self.last[index] = pid, epoch, sequence, offset, records
+                sequence += 4
+        fresh = conn.init_producer()[0]
+        if any(fresh == last[0] for last in self.last.values()):
+            raise Wrong(f"producer id {fresh} was handed out twice")
+
+    def write(self, conn, big=14):
+        self.rounds += 1
+        self.create(conn)
+        for codec in CODECS:
+            for index in range(3):
+                records = self.records(20, 400)
+                data = batch(records, GZIP, gzip.compress) if index == 1 else batch(records)
+                for _ in range(3):
+                    self.put(conn, f"codec-{codec}", index, data)
+        for index in range(2):
+            self.put(conn, "plain", index, batch(self.records()))
+        self.put(conn, "append-time", 0, batch(self.records()))
+        for i in range(big):
+            self.put(conn, "segments", i % 2, batch([Record(noise(self.rng, 200000), b"big", [], None)]))
+            self.put(conn, "segments", i % 2, batch(self.records(3)))
+        for i in range(20):
+            self.put(conn, "full-index", 0, batch(self.records(2)))
+        self.idempotent(conn)
+        # Several with the name of an older one; the last deletion has just been asked for when the broker ends.
+        for i in range(2):
+            conn.create("fleeting", 2)
+            for index in range(2):
+                self.put(conn, "fleeting", index, batch(self.records()))
+            conn.delete("fleeting")
+            end = time.monotonic() + 15
+            while conn.metadata("fleeting").topics[0].error != 3:
+                if time.monotonic() > end:
+                    raise Wrong("a deleted topic stays")
+                time.sleep(0.05)
+
+    def names(self):
+        return sorted(self.made)
+
+
+def state(conn, names):
+    """All that must be the same for both."""
+    out = {}
+    for name in names:
+        topic = conn.wait_leader(name, len(conn.metadata(name).topics[0].partitions))
+        out[name, "id"] = str(topic.topic_id)
+        for p in sorted(topic.partitions, key=lambda p: p.index):
+            i = p.index
+            start, end = conn.list_offset(name, -2, i).offset, conn.list_offset(name, -1, i).offset
+            digest, offset, size = hashlib.sha256(), start, 0
+            while offset < end:
+                answer = conn.fetch(name, offset, i, max_wait_ms=0, partition_max_bytes=1 << 24)
+                if answer.error or not answer.records:
+                    raise Wrong(f"Fetch {name}-{i} at {offset} of {end}: error {answer.error}, nothing")
+                data, at = bytes(answer.records), 0
+                while at + 61 <= len(data):
+                    length = int.from_bytes(data[at + 8:at + 12], "big") + 12
+                    if at + length > len(data):
+                        break
+                    base = int.from_bytes(data[at:at + 8], "big")
+                    expect(f"{name}-{i}: next batch", base, offset)
+                    digest.update(data[at:at + length])
+                    offset, at = base + int.from_bytes(data[at + 23:at + 27], "big") + 1, at + length
+                size += at
+            out[name, i] = start, end, size, digest.hexdigest()[:16]
+            latest = conn.list_offset(name, -3, i)
+            out[name, i, "latest"] = latest.offset, latest.timestamp
+            if latest.timestamp > 0:
+                for back in (0, 500, 1500, 60000):
+                    found = conn.list_offset(name, latest.timestamp - back, i)
+                    out[name, i, back] = found.offset, found.timestamp
+    out["topics"] = sorted(t.name for t in conn.call("Metadata", 12, topics=None).topics if not t.name.startswith("__"))
+    return out
+
+
+def difference(got, wanted):
+    return "\n".join(f"{key}: {got.get(key)}, not {wanted.get(key)}" for key in sorted({*got, *wanted}, key=str)
+                     if got.get(key) != wanted.get(key))
+
+
+# ---- the original's reader of files
+
+def dump(files, *options):
+    code, text = kafka_tool("tool", "dump-log", "--files", ",".join(files), *options)
+    # It says of the first record of any segment but 0 that "-1 is followed by" it.
+    text = re.sub(r"(?m)^Non-consecutive offsets in .*\n  -1 is followed by \d+\n(?!  )", "", text)
+    bad = [line for line in text.splitlines() if COMPLAINT.search(line.split(" payload: ")[0])]
+    if code or bad:
+        raise Wrong(f"dump-log {' '.join(options)} ended with {code}:\n" + "\n".join(bad[:12] or text.splitlines()[-12:]))
+    return text
+
+
+def dump_all(data):
+    """Every file of the directory; returns how many."""
+    logs = [f for f in glob.glob(f"{data}/*/*.log") if "__cluster_metadata" not in f and not re.search("-(delete|stray)/", f)]
+    metadata = glob.glob(f"{data}/__cluster_metadata-0/*.log") + glob.glob(f"{data}/__cluster_metadata-0/*.checkpoint")
+    folders = {os.path.dirname(f) for f in logs}
+    indexes = [f for d in folders for f in glob.glob(f"{d}/*.index") + glob.glob(f"{d}/*.timeindex")]
+    snapshots = [f for d in folders for f in glob.glob(f"{d}/*.snapshot")]
+    text = dump(logs, "--deep-iteration", "--print-data-log")
+    records = len(re.findall(r"(?m)^\| offset: ", text))
+    stored = sum(os.path.getsize(f) for f in logs)
+    if not records or (stored and "isvalid: true" not in text):
+        raise Wrong(f"dump-log printed {records} records of {stored} bytes")
+    dump(indexes, "--index-sanity-check")
+    dump(indexes, "--verify-index-only")
+    if snapshots:
+        dump(snapshots)
+    dump(metadata, "--cluster-metadata-decoder")
+    return len(logs) + len(indexes) + len(snapshots) + len(metadata)
+
+
+# ---- one exchange after the other
+
+class Exchange:
+    def __init__(self, name, node):
+        self.name, self.node, self.writer, self.seen, self.last = name, node, Writer(), None, None
+
+    def step(self, text, call, *args):
+        name = f"{self.name}: {text}"
+        try:
+            call(*args)
+        except (Wrong, OSError, AssertionError, brokers.NotReady, subprocess.TimeoutExpired, brokers.Closed,
+                brokers.WireError) as error:
+            log = "\n".join(self.node.log().splitlines()[-12:])
+            say("not ok", name, f"{type(error).__name__}: {error}\n--- {self.node.runs or self.last}:\n{log}")
+            return False
+        say("ok", name)
+        return True
+
+    def start(self, who, clean):
+        self.node.start(who)
+        if who != "kafka":
+            bad = [line for line in self.node.log().splitlines() if re.search(r"\bERROR\b|stray|truncated|index_rebuild", line)]
+            if bad:
+                raise Wrong("Moldau complains:\n" + "\n".join(bad))
+            return
+        text = self.node.log()
+        found = "since clean shutdown file was found" in text
+        if clean is not None:
+            expect("Kafka found a clean shutdown", found, clean)
+        bad = [line for line in text.splitlines() if KAFKA_WARNS.search(line) and "no clean shutdown" not in line]
+        if bad and clean is not False:
+            raise Wrong("Kafka complains:\n" + "\n".join(bad))
+
+    def check(self):
+        with self.node.conn() as conn:
+            got = state(conn, self.writer.names())
+        if self.seen is not None and got != self.seen:
+            raise Wrong(difference(got, self.seen))
+
+    def more(self, big):
+        with self.node.conn() as conn:
+            self.writer.write(conn, big)
+            self.seen = state(conn, self.writer.names())
+
+    def dump(self):
+        dump_all(self.node.data)
+
+    def run(self, turns):
+        """turns: (who, how it ends)."""
+        clean = None
+        for n, (who, how) in enumerate(turns):
+            other = who.capitalize()
+            number = f"turn {n + 1}"
+            if not self.step(f"{number}: {other} starts", self.start, who, clean):
+                return
+            if not self.step(f"{number}: {other} shows what was there", self.check):
+                return
+            if not self.step(f"{number}: {other} takes more", self.more, 14 if n == 0 else 4):
+                return
+            self.last = who
+            if not self.step(f"{number}: {other} ends ({how})", self.node.end, how):
+                return
+            clean = how == "clean"
+            if who == "moldau":
+                self.step(f"{number}: dump-log reads every file", self.dump)
+
+
+def format_with(node, *options):
+    code, text = kafka_tool("class", "kafka.tools.StorageTool", "random-uuid")
+    expect("random-uuid", code, 0)
+    cluster = text.split()[-1]
+    code, text = kafka_tool("tool", "storage", "format", "-t", cluster, "-c", node.file, *options)
+    if code:
+        raise Wrong(f"format {' '.join(options)}: {text}")
+
+
+ROUNDS = [("moldau", "clean"), ("kafka", "clean"), ("moldau", "kill"), ("kafka", "kill"), ("moldau", "clean"), ("kafka", "clean"),
+          ("moldau", "clean")]
+
+
+def scenario_moldau_first(name, node):
+    Exchange(name, node).run(ROUNDS)
+
+
+def scenario_kafka_standalone(name, node):
+    exchange = Exchange(name, node)
+    if exchange.step("kafka-storage formats", format_with, node, "--standalone"):
+        exchange.run(ROUNDS[1:])
+
+
+def scenario_kafka_static(name, node):
+    exchange = Exchange(name, node)
+    if exchange.step("kafka-storage formats", format_with, node):
+        exchange.run([("kafka", "kill"), ("moldau", "kill"), *ROUNDS[1:3], ("kafka", "clean"), ("moldau", "clean")])
+
+
+def scenario_kafka_scram(name, node):
+    """Formatted and never started; users and an older release are in bootstrap.checkpoint."""
+    exchange = Exchange(name, node)
+    if exchange.step("kafka-storage formats", format_with, node, "--standalone", "--add-scram",
+                     "SCRAM-SHA-256=[name=alice,password=wonder]", "--release-version", "4.0-IV3"):
+        exchange.run([("moldau", "clean"), ("kafka", "clean"), ("moldau", "kill"), ("kafka", "clean")])
+
+
+def scenario_kafka_old_release(name, node):
+    exchange = Exchange(name, node)
+    if exchange.step("kafka-storage formats", format_with, node, "--release-version", "3.7-IV4"):
+        exchange.run([("moldau", "kill"), ("kafka", "clean"), ("moldau", "clean")])
+
+
+SCENARIOS = {
+    "moldau-first": (scenario_moldau_first, "bootstrap"),
+    "kafka-standalone": (scenario_kafka_standalone, "bootstrap"),
+    "kafka-static": (scenario_kafka_static, "voters"),
+    "kafka-scram": (scenario_kafka_scram, "bootstrap"),
+    "kafka-old-release": (scenario_kafka_old_release, "voters"),
+}
+
+
+def main():
+    global verbose
+    p = argparse.ArgumentParser(usage=__doc__)
+    p.add_argument("names", nargs="*")
+    p.add_argument("-v", "--verbose", action="store_true")
+    p.add_argument("-k", "--keep", action="store_true")
+    args = p.parse_args()
+    verbose = args.verbose
+    if set(args.names) - set(SCENARIOS):
+        sys.exit(f"there are {', '.join(SCENARIOS)}")
+    reason = missing()
+    if not os.access(brokers.binary(), os.X_OK):
+        reason = f"no binary at {brokers.binary()}: dev/build makes it, or set MOLDAU"
+    for name in args.names or SCENARIOS:
+        if reason:
+            say("skip", f"directories: {name}", reason)
+            continue
+        call, quorum = SCENARIOS[name]
+        node = Node(quorum)
+        try:
+            call(name, node)
+        finally:
+            node.close(args.keep)
+            if args.keep:
+                print(f"# {name}: {node.dir}")
+    print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
+    return counts["not ok"] > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
