@@ -12,6 +12,9 @@
 #include "placement.h"
 #include "topic_name.h"
 
+/* A name with more dots and underscores is looked for in a table of all names. */
+#define COLLISION_FORMS_LOG2_MAX 5
+
 struct create {
 	struct controller *controller;
 	struct controller_records *records;
@@ -45,6 +48,36 @@ static void create_unify(struct create *create)
 	}
 }
 
+/* The existing topic whose name falls together with a new one. A name with few dots and underscores has few forms. */
+static const struct topic_image *create_find_collision(struct create *create, struct str name)
+{
+	char form[TOPIC_NAME_LEN_MAX];
+	size_t at[COLLISION_FORMS_LOG2_MAX];
+	int n = 0;
+
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.p[i] != '.' && name.p[i] != '_')
+			continue;
+		if (n == COLLISION_FORMS_LOG2_MAX) {
+			if (!create->has_unified)
+				create_unify(create);
+			return map_get_str(&create->unified, topic_name_unify(name, create->arena));
+		}
+		at[n++] = i;
+	}
+	memcpy(form, name.p, name.len);
+	for (unsigned bits = 0; bits < 1u << n; bits++) {
+		const struct topic_image *topic;
+
+		for (int i = 0; i < n; i++)
+			form[at[i]] = bits >> i & 1 ? '.' : '_';
+		topic = image_topic(create->controller->latest, (struct str){form, name.len});
+		if (topic)
+			return topic;
+	}
+	return NULL;
+}
+
 static enum err create_check_name(struct create *create, struct str name)
 {
 	const struct topic_image *other;
@@ -57,9 +90,7 @@ static enum err create_check_name(struct create *create, struct str name)
 				    STR_ARGS(name));
 	if (!topic_name_can_collide(name))
 		return ERR_NONE;
-	if (!create->has_unified)
-		create_unify(create);
-	other = map_get_str(&create->unified, topic_name_unify(name, create->arena));
+	other = create_find_collision(create, name);
 	if (other)
 		return err_text_set(&create->text, ERR_INVALID_TOPIC_EXCEPTION,
 				    "Topic '%.*s' collides with existing topic: %.*s", STR_ARGS(name),

@@ -131,6 +131,25 @@ struct bytes image_controller_next(const struct image *image, int32_t after, int
 	return kept->record;
 }
 
+int32_t image_kept_n(const struct image *image, int16_t record_type)
+{
+	const struct pmap *kept = &image_node_of(image)->state.kept;
+	struct kept_key key = {record_type, {(const uint8_t *)"", 0}};
+	struct pmap_item *item = pmap_next(kept, &key);
+	int32_t n = 0;
+
+	while (item) {
+		const struct kept_node *node = container_of(item, struct kept_node, item);
+
+		if (node->type != record_type)
+			break;
+		n++;
+		key.key = node->key;
+		item = pmap_next(kept, &key);
+	}
+	return n;
+}
+
 int16_t image_feature(const struct image *image, struct str name)
 {
 	struct pmap_item *item = pmap_get(&image_node_of(image)->state.features, &name);

@@ -93,6 +93,8 @@ static void test_create_refused(void **state)
 		 "alphanumerics, '.', '_' and '-'"},
 		{"alpha", 1, 1, 36, "Topic 'alpha' already exists."},
 		{"a_b", 1, 1, 17, "Topic 'a_b' collides with existing topic: a.b"},
+		{"a.b.c.d_e.f_h", 1, 1, 17, "Topic 'a.b.c.d_e.f_h' collides with existing topic: a_b_c_d_e_f_h"},
+		{"a.b.c.d_e.f_i", 1, 1, 0, NULL},
 		{"q", 0, 1, 37, "Number of partitions was set to an invalid non-positive value."},
 		{"q", -5, 1, 37, "Number of partitions was set to an invalid non-positive value."},
 		{"q", 1, 0, 38, "Replication factor must be larger than 0, or -1 to use the default value."},
@@ -108,6 +110,7 @@ static void test_create_refused(void **state)
 	setup(&w);
 	world_create(&w, "alpha", 1, 1);
 	world_create(&w, "a.b", 1, 1);
+	world_create(&w, "a_b_c_d_e_f_h", 1, 1);
 	for (size_t i = 0; i < ARRAY_N(cases); i++) {
 		struct create_topics_response_topics out = world_create(&w, cases[i].name, cases[i].partitions,
 									 cases[i].replicas);
