@@ -17,12 +17,14 @@ struct checkpoint_leg {
 	struct shard *shard;
 	struct arena arena; /* texts of this round */
 	struct offset_checkpoint files[BROKER_DIRS_MAX][FILES_N];
+	bool has_unopened[BROKER_DIRS_MAX]; /* a log that was not opened since the start */
 };
 
 struct checkpoint_job {
 	struct io_op op;
 	struct checkpointer *owner;
 	int dir;
+	bool mark_checked;
 	struct offset_checkpoint files[FILES_N];
 };
 
@@ -32,6 +34,7 @@ struct checkpointer {
 	struct checkpoint_job jobs[BROKER_DIRS_MAX];
 	struct timer timer;
 	int out; /* legs or jobs under way */
+	bool is_marked[BROKER_DIRS_MAX]; /* the running mark names this boot */
 	bool is_running;
 	bool again; /* a finish came while a round was under way */
 	enum err err;
@@ -103,6 +106,8 @@ static void checkpoint_job_run(struct io_op *op, struct fs *fs)
 	op->err = ERR_NONE;
 	for (int f = 0; !op->err && f < FILES_N; f++)
 		op->err = log_dir_write_offsets(fs, path, checkpoint_files[f], &job->files[f]);
+	if (!op->err && job->mark_checked)
+		op->err = log_dir_mark_checked(path, fs);
 }
 
 static void checkpoint_job_done(struct io_op *op)
@@ -110,6 +115,8 @@ static void checkpoint_job_done(struct io_op *op)
 	struct checkpoint_job *job = container_of(op, struct checkpoint_job, op);
 	struct checkpointer *c = job->owner;
 
+	if (!op->err && job->mark_checked)
+		c->is_marked[job->dir] = true;
 	if (op->err) {
 		log_warn("checkpoint.failed", "code=ML1061 dir=%s error=%s text=\"recovery points could not be written; a "
 			 "start after a crash reads more\"", c->broker->dirs[job->dir].path, err_name(op->err));
@@ -117,6 +124,20 @@ static void checkpoint_job_done(struct io_op *op)
 	}
 	if (--c->out == 0)
 		checkpointer_end(c);
+}
+
+/* After a power cut every log has been opened now. */
+static bool checkpoint_is_newly_checked(const struct checkpointer *c, int dir)
+{
+	enum log_dir_stop stop = c->broker->dirs[dir].stop;
+
+	if (c->is_marked[dir] || (stop != LOG_DIR_POWER_CUT && stop != LOG_DIR_UNKNOWN))
+		return false;
+	for (int i = 0; i < c->broker->shards_n; i++) {
+		if (c->legs[i]->has_unopened[dir])
+			return false;
+	}
+	return true;
 }
 
 static void checkpointer_write(struct checkpointer *c)
@@ -137,6 +158,7 @@ static void checkpointer_write(struct checkpointer *c)
 		}
 		job->owner = c;
 		job->dir = d;
+		job->mark_checked = checkpoint_is_newly_checked(c, d);
 		job->op.kind = IO_WORK;
 		job->op.work.run = checkpoint_job_run;
 		job->op.done = checkpoint_job_done;
@@ -165,6 +187,7 @@ static void checkpoint_collect(struct checkpoint_leg *leg, const struct partitio
 	int dir = log->dir->index;
 
 	if (!partition->is_open) {
+		leg->has_unopened[dir] = true;
 		checkpoint_add(leg, dir, FILE_RECOVERY, partition, partition->checkpoint_recovery_point);
 		checkpoint_add(leg, dir, FILE_START, partition, partition->checkpoint_log_start);
 		checkpoint_add(leg, dir, FILE_WATERMARK, partition, partition->checkpoint_high_watermark);
@@ -190,6 +213,7 @@ static void checkpoint_leg_run(struct reactor *reactor, struct msg *msg)
 	struct shard_topic *topic;
 	uint32_t it = 0;
 
+	memset(leg->has_unopened, 0, sizeof(leg->has_unopened));
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			if (topic->partitions[i])

@@ -4,6 +4,8 @@
  * what every shard reports: every log.flush.offset.checkpoint.interval.ms, and at the stop. A partition whose log was
  * never opened keeps what its files said at start.
  *
+ * After a power cut the round that finds every log of a directory opened says so in the directory's running mark.
+ *
  * 1. A recovery point is written after the data below it was synced, never before.
  */
 #ifndef BROKER_CHECKPOINTER_H

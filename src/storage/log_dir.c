@@ -173,19 +173,31 @@ static enum err log_dir_read_meta(struct log_dir *dir, struct fs *fs, struct str
 	return log_dir_check_meta(dir, cluster_id, node_id, ret_refusal, text);
 }
 
+/* What the running mark says instead of a boot id while logs are unchecked since that kind of stop. */
+static const char *log_dir_unchecked_mark(enum log_dir_stop stop)
+{
+	if (stop == LOG_DIR_POWER_CUT)
+		return "unchecked since a power cut\n";
+	return stop == LOG_DIR_UNKNOWN ? "unchecked since an unknown stop\n" : NULL;
+}
+
 static enum log_dir_stop log_dir_unclean_stop(struct log_dir *dir, struct fs *fs)
 {
 	char path[FS_PATH_MAX], boot[37];
+	const char *unknown = log_dir_unchecked_mark(LOG_DIR_UNKNOWN);
 	char *p;
 	size_t len;
-	bool same;
+	bool same, is_unknown;
 
 	CHECK(log_dir_path(path, dir->path, RUNNING_FILE));
 	if (fs_read_all(fs, path, SMALL_FILE_MAX, &p, &len))
 		return LOG_DIR_UNKNOWN;
 	same = !fs->ops->boot_id(fs, boot) && len >= 36 && memcmp(p, boot, 36) == 0 &&
 		(len == 36 || p[36] == '\n');
+	is_unknown = len == strlen(unknown) && memcmp(p, unknown, len) == 0;
 	mem_free(p);
+	if (is_unknown)
+		return LOG_DIR_UNKNOWN;
 	return same ? LOG_DIR_KILLED : LOG_DIR_POWER_CUT;
 }
 
@@ -269,12 +281,23 @@ static enum err log_dir_remove_mark(struct log_dir *dir, struct fs *fs, const ch
 
 enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs)
 {
-	char path[FS_PATH_MAX], boot[38];
+	const char *unchecked = log_dir_unchecked_mark(dir->stop);
+	char path[FS_PATH_MAX];
 	enum err err = log_dir_remove_mark(dir, fs, CLEAN_FILE);
 
 	if (err)
 		return err;
+	if (!unchecked)
+		return log_dir_mark_checked(dir->path, fs);
 	CHECK(log_dir_path(path, dir->path, RUNNING_FILE));
+	return fs_write_atomic(fs, path, (struct bytes){(const uint8_t *)unchecked, strlen(unchecked)});
+}
+
+enum err log_dir_mark_checked(const char *dir, struct fs *fs)
+{
+	char path[FS_PATH_MAX], boot[38];
+
+	CHECK(log_dir_path(path, dir, RUNNING_FILE));
 	/* Without a boot id the next start assumes the worst. */
 	if (fs->ops->boot_id(fs, boot))
 		memset(boot, '?', 36);

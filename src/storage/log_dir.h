@@ -9,6 +9,8 @@
  *
  * 1. The clean mark is removed, durably, before anything else changes, and written only after every sync succeeded.
  * 2. A directory that does not fit (in use, foreign files, other cluster or node, unreadable) is left untouched.
+ * 3. After a power cut (or an unknown stop) the running mark says so, instead of the boot, until every log has been
+ *    opened: killed before that, the next start checks the logs just as thoroughly.
  */
 #ifndef STORAGE_LOG_DIR_H
 #define STORAGE_LOG_DIR_H
@@ -47,8 +49,10 @@ enum err log_dir_open(struct log_dir *dir, struct fs *fs, const char *path, stru
 /* Writes meta.properties into a directory that has none. */
 enum err log_dir_format(struct log_dir *dir, struct fs *fs, struct str cluster_id, int32_t node_id,
 			struct uuid directory_id, int64_t wall_ms) MUST_USE;
-/* Takes the clean mark away and leaves the running mark (invariant 1). */
+/* Takes the clean mark away and leaves the running mark (invariants 1 and 3). */
 enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs) MUST_USE;
+/* Every log of the directory `path` has been opened since the start: the running mark names this boot. */
+enum err log_dir_mark_checked(const char *path, struct fs *fs) MUST_USE;
 enum err log_dir_mark_clean(struct log_dir *dir, struct fs *fs, int64_t broker_epoch) MUST_USE;
 void log_dir_close(struct log_dir *dir, struct fs *fs);
 

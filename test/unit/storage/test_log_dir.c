@@ -108,6 +108,37 @@ static void test_life(void **state)
 	dir_test_deinit(&t);
 }
 
+/* Killed while logs are still unchecked since a power cut (or since Kafka was killed): the next start sees that again. */
+static void test_unchecked(void **state)
+{
+	const enum log_dir_stop stops[] = {LOG_DIR_POWER_CUT, LOG_DIR_UNKNOWN};
+	struct dir_test t;
+	struct log_dir dir;
+	char path[200];
+
+	dir_test_init(&t);
+	opened(&t, &dir);
+	assert_int_equal(log_dir_format(&dir, &t.fs, STR("abc"), 7, (struct uuid){1, 2}, 1700000000000), ERR_NONE);
+	log_dir_close(&dir, &t.fs);
+	for (size_t i = 0; i < ARRAY_N(stops); i++) {
+		snprintf(path, sizeof(path), "%s/.moldau_running", t.path);
+		unlink(path);
+		if (stops[i] == LOG_DIR_POWER_CUT)
+			put(&t, ".moldau_running", "00000000-0000-0000-0000-000000000000\n");
+		for (int kills = 0; kills < 3; kills++) {
+			opened(&t, &dir);
+			assert_int_equal(dir.stop, stops[i]);
+			assert_int_equal(log_dir_mark_running(&dir, &t.fs), ERR_NONE);
+			log_dir_close(&dir, &t.fs);
+		}
+		assert_int_equal(log_dir_mark_checked(t.path, &t.fs), ERR_NONE);
+		opened(&t, &dir);
+		assert_int_equal(dir.stop, LOG_DIR_KILLED);
+		log_dir_close(&dir, &t.fs);
+	}
+	dir_test_deinit(&t);
+}
+
 static void test_refusals(void **state)
 {
 	struct dir_test t;
@@ -226,7 +257,7 @@ static void test_offsets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_life),	   cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_life),	   cmocka_unit_test(test_unchecked),	   cmocka_unit_test(test_refusals),
 			cmocka_unit_test(test_list),
 		cmocka_unit_test(test_long_name), cmocka_unit_test(test_offsets),
 	};
