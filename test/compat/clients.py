@@ -18,6 +18,7 @@ CACHE = os.environ.get("COMPAT_CACHE") or os.path.expanduser("~/.cache/moldau")
 VENV_PYTHON = os.path.join(CACHE, "compat-venv", "bin", "python")
 JS = os.path.join(CACHE, "compat-js")
 FRANZ = os.path.join(CACHE, "compat-franz")
+JAVA = os.path.join(CACHE, "compat-java")
 TIMEOUT_S = 60
 ALL_CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -90,26 +91,39 @@ class Program(Client):
                                 stderr=subprocess.DEVNULL, text=True, bufsize=1)
 
 
-class KafkaPython(Program):
-    name, null_headers, null_both = "kafka-python", False, False
-    command = (VENV_PYTHON, os.path.join(HERE, "python", "kafka_python_client.py"))
-    needs = (VENV_PYTHON,)
-
-
-class Confluent(Program):
-    name = "confluent-kafka"
-    command = (VENV_PYTHON, os.path.join(HERE, "python", "confluent_client.py"))
-    needs = (VENV_PYTHON,)
+class Python(Program):
+    needs, module = (VENV_PYTHON,), ""
 
     def missing(self):
-        if not super().missing() and subprocess.run([VENV_PYTHON, "-c", "import confluent_kafka"],
+        if not super().missing() and subprocess.run([VENV_PYTHON, "-c", f"import {self.module}"],
                                                     stderr=subprocess.DEVNULL).returncode:
-            return "confluent-kafka did not install"
+            return f"{self.name} did not install"
         return super().missing()
+
+
+class KafkaPython(Python):
+    name, module, null_headers, null_both = "kafka-python", "kafka", False, False
+    command = (VENV_PYTHON, os.path.join(HERE, "python", "kafka_python_client.py"))
+
+
+class Confluent(Python):
+    name, module = "confluent-kafka", "confluent_kafka"
+    command = (VENV_PYTHON, os.path.join(HERE, "python", "confluent_client.py"))
 
 
 class Franz(Program):
     name, command, needs = "franz-go", (FRANZ,), (FRANZ,)
+
+
+class Java(Program):
+    """The newest Java client, by a small program: newer than the newest broker there is."""
+
+    name, needs = "java-4.4", (os.path.join(JAVA, "JavaClient.class"),)
+    command = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx256m", "-cp", f"{JAVA}:{JAVA}/jars/*",
+               "JavaClient")
+
+    def missing(self):
+        return super().missing() if shutil.which("java") else "java is not installed"
 
 
 class KafkaJs(Program):
@@ -182,6 +196,10 @@ class JavaConsole(Client):
             return "java is not installed"
         if not shutil.which(self.tool[0]):
             return f"{self.tool[0]} is missing"
+        if "KAFKA_TOOL" not in os.environ:
+            jars = subprocess.run([self.tool[0], "jars"], capture_output=True, text=True)
+            if jars.returncode:
+                return f"no jars: {jars.stderr.strip()[-200:]}"
         return None
 
     def produce(self, address, topic, codec, records):
@@ -218,4 +236,4 @@ class JavaConsole(Client):
         return len(re.findall(r"Partition: \d+\s+Leader: \d+", text))
 
 
-CLIENTS = (Kcat, KafkaPython, Confluent, JavaConsole, Franz, KafkaJs, Platformatic)
+CLIENTS = (Kcat, KafkaPython, Confluent, JavaConsole, Java, Franz, KafkaJs, Platformatic)

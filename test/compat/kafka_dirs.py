@@ -430,20 +430,13 @@ SCENARIOS = {
 }
 
 
-def main():
+def run_all(names, loud, keep):
     global verbose
-    p = argparse.ArgumentParser(usage=__doc__)
-    p.add_argument("names", nargs="*")
-    p.add_argument("-v", "--verbose", action="store_true")
-    p.add_argument("-k", "--keep", action="store_true")
-    args = p.parse_args()
-    verbose = args.verbose
-    if set(args.names) - set(SCENARIOS):
-        sys.exit(f"there are {', '.join(SCENARIOS)}")
+    verbose = loud
     reason = missing()
     if not os.access(brokers.binary(), os.X_OK):
         reason = f"no binary at {brokers.binary()}: dev/build makes it, or set MOLDAU"
-    for name in args.names or SCENARIOS:
+    for name in names or SCENARIOS:
         if reason:
             say("skip", f"directories: {name}", reason)
             continue
@@ -452,9 +445,20 @@ def main():
         try:
             call(name, node)
         finally:
-            node.close(args.keep)
-            if args.keep:
+            node.close(keep)
+            if keep:
                 print(f"# {name}: {node.dir}")
+
+
+def main():
+    p = argparse.ArgumentParser(usage=__doc__)
+    p.add_argument("names", nargs="*")
+    p.add_argument("-v", "--verbose", action="store_true")
+    p.add_argument("-k", "--keep", action="store_true")
+    args = p.parse_args()
+    if set(args.names) - set(SCENARIOS):
+        sys.exit(f"there are {', '.join(SCENARIOS)}")
+    run_all(args.names, args.verbose, args.keep)
     print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
     return counts["not ok"] > 0
 
