@@ -3,8 +3,10 @@
 #include "checkpointer.h"
 
 #include "broker.h"
+#include "controller_io.h"
 #include "log.h"
 #include "mem.h"
+#include "metadata_store.h"
 #include "shard.h"
 
 enum { FILE_RECOVERY, FILE_START, FILE_WATERMARK, FILES_N };
@@ -198,6 +200,19 @@ static void checkpoint_collect(struct checkpoint_leg *leg, const struct partitio
 	checkpoint_add(leg, dir, FILE_WATERMARK, partition, partition->high_watermark.offset);
 }
 
+/* The original keeps the metadata log's recovery point among those of its directory. */
+static void checkpoint_collect_metadata(struct checkpoint_leg *leg)
+{
+	const struct broker *broker = leg->shard->broker;
+	struct offset_entry entry = {
+		.topic = STR(METADATA_TOPIC_NAME),
+		.offset = controller_io_recovery_point(broker),
+	};
+
+	if (leg->shard->index == 0 && entry.offset >= 0)
+		vec_push(&leg->files[broker->metadata_dir][FILE_RECOVERY].entries, entry);
+}
+
 static void checkpoint_leg_returns(struct reactor *reactor, struct msg *msg)
 {
 	struct checkpointer *c = container_of(msg, struct checkpoint_leg, msg)->owner;
@@ -214,6 +229,7 @@ static void checkpoint_leg_run(struct reactor *reactor, struct msg *msg)
 	uint32_t it = 0;
 
 	memset(leg->has_unopened, 0, sizeof(leg->has_unopened));
+	checkpoint_collect_metadata(leg);
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			if (topic->partitions[i])

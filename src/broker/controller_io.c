@@ -76,6 +76,7 @@ struct controller_io {
 	struct arena quorum_arena;
 	struct controller controller;
 	bool has_controller;
+	bool bootstrap_again;    /* it failed, as on a full disk: the tick tries once more */
 	struct bootstrap_op bootstrap;
 	struct deferred run;     /* raft actions and queued operations */
 	struct list queued;      /* struct controller_op, not decided yet */
@@ -591,7 +592,14 @@ static void bootstrap_deinit(struct bootstrap_op *bootstrap)
 
 static void bootstrap_done(struct controller_op *op)
 {
-	bootstrap_deinit(container_of(op, struct bootstrap_op, op));
+	struct controller_io *io = op->ctx;
+
+	if (op->err && op->err != ERR_SHUTTING_DOWN) {
+		log_warn("controller.bootstrap", "error=%s text=\"the features could not be written; tried again\"",
+			 err_name(op->err));
+		io->bootstrap_again = true;
+	}
+	bootstrap_deinit(&io->bootstrap);
 }
 
 /* Brings a fresh log to its features, ends what a crash left half done. */
@@ -605,6 +613,7 @@ static void controller_io_bootstrap(struct controller_io *io)
 	bootstrap->op.arena = &bootstrap->arena;
 	bootstrap->op.decide = bootstrap_decide;
 	bootstrap->op.done = bootstrap_done;
+	bootstrap->op.ctx = io;
 	list_push_front(&io->queued, &bootstrap->op.link);
 }
 
@@ -616,6 +625,10 @@ static void controller_io_tick(struct timer *timer)
 		raft_tick(&io->raft, io->reactor->wall_ms);
 	if (io->has_controller && !controller_io_is(io, CIO_CLOSING))
 		controller_io_snapshot(io);
+	if (io->bootstrap_again && controller_io_is(io, CIO_LEADING)) {
+		io->bootstrap_again = false;
+		controller_io_bootstrap(io);
+	}
 	controller_io_run_later(io);
 	reactor_timer(io->reactor, &io->tick, CONTROLLER_TICK_NS, controller_io_tick);
 }
@@ -813,6 +826,13 @@ void controller_io_close(struct broker *broker)
 bool controller_io_is_leader(const struct broker *broker)
 {
 	return controller_io_is(broker->controller, CIO_LEADING);
+}
+
+int64_t controller_io_recovery_point(const struct broker *broker)
+{
+	const struct part_log *log = broker->controller->log;
+
+	return log && log->state == PART_LOG_OPEN ? log->recovery_point : broker->metadata_recovery_point;
 }
 
 int64_t controller_io_log_end(const struct broker *broker)

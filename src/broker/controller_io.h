@@ -67,6 +67,8 @@ void controller_io_start(struct broker *broker);
 void controller_io_stop(struct broker *broker);
 bool controller_io_is_closed(const struct broker *broker);
 void controller_io_close(struct broker *broker);
+/* Below it the metadata log is synced, -1 when that is not known; on reactor 0. */
+int64_t controller_io_recovery_point(const struct broker *broker);
 /* The next offset of the metadata log; on reactor 0. */
 int64_t controller_io_log_end(const struct broker *broker);
 bool controller_io_is_leader(const struct broker *broker);

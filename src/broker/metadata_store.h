@@ -21,7 +21,8 @@
 #include "raft.h"
 #include "vec.h"
 
-#define METADATA_LOG_NAME "__cluster_metadata-0"
+#define METADATA_TOPIC_NAME "__cluster_metadata"
+#define METADATA_LOG_NAME METADATA_TOPIC_NAME "-0"
 
 /* Formats `dir` (a log directory that has none yet). voters: this node, as the 0-0 checkpoint names it. */
 enum err metadata_store_format(struct fs *fs, const char *dir, const struct raft_voters *voters, int64_t wall_ms,

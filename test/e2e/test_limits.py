@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What nobody may exceed, and what must be on disk and in the log: bounds of memory, drained stops, checkpoint files."""
+import os
+import unittest
+
+from lib.case import Case, moldau_only
+
+
+@moldau_only
+class Limits(Case):
+    def checkpoint(self, broker):
+        path = os.path.join(broker.data, "recovery-point-offset-checkpoint")
+        self.assertTrue(os.path.exists(path), "not written yet")
+        with open(path) as f:
+            lines = f.read().splitlines()
+        self.assertEqual(int(lines[1]), len(lines) - 2)
+        return {tuple(line.split()[:2]): int(line.split()[2]) for line in lines[2:]}
+
+    def test_recovery_point_of_the_metadata_log(self):
+        broker = self.moldau({"log.flush.offset.checkpoint.interval.ms": 100}).start()
+        name = self.topic(self.conn(broker))
+        self.eventually(lambda: self.assertIn(("__cluster_metadata", "0"), self.checkpoint(broker)))
+        self.assertEqual(broker.stop(), 0)
+        first = self.checkpoint(broker)
+        self.assertGreater(first["__cluster_metadata", "0"], 5)
+        self.assertIn((name, "0"), first)
+        broker.start()
+        self.topic(self.conn(broker))
+        self.assertEqual(broker.stop(), 0)
+        self.assertGreater(self.checkpoint(broker)["__cluster_metadata", "0"], first["__cluster_metadata", "0"])
+
+    def test_empty_checkpoint_files(self):
+        broker = self.moldau().start()
+        self.assertEqual(broker.stop(), 0)
+        for name in ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "replication-offset-checkpoint"):
+            open(os.path.join(broker.data, name), "w").close()
+        broker.start()
+        self.assertNotIn("ML1062", broker.log())
+
+    def test_a_power_cut_is_remembered_until_the_logs_are_open(self):
+        mark = lambda: open(os.path.join(broker.data, ".moldau_running")).read()
+        broker = self.moldau({"log.flush.offset.checkpoint.interval.ms": 3600_000}).start()
+        self.topic(self.conn(broker), 3)
+        boot = mark()
+        broker.kill()
+        with open(os.path.join(broker.data, ".moldau_running"), "w") as f:
+            f.write("00000000-0000-0000-0000-000000000000\n")
+        for _ in range(2):
+            broker.start()
+            self.assertIn("power cut", mark())
+            broker.kill()
+        broker.overrides["log.flush.offset.checkpoint.interval.ms"] = 100
+        broker.start()
+        self.eventually(lambda: self.assertEqual(mark(), boot))
+
+    def test_a_session_too_large(self):
+        broker = self.moldau().start()
+        conn = self.conn(broker)
+        topic = self.topic(conn)
+        call = lambda session, epoch, parts: conn.call(
+            "Fetch", 12, max_wait_ms=0, min_bytes=0, session_id=session, session_epoch=epoch,
+            topics=[{"name": topic, "partitions": [{"index": i, "offset": 0} for i in parts]}])
+        answer = call(0, 0, range(200_001))
+        self.assertEqual((answer.error, answer.session_id), (0, 0))
+        self.assertEqual(sum(len(t.partitions) for t in answer.topics), 200_001)
+        session = call(0, 0, range(150_000)).session_id
+        self.assertGreater(session, 0)
+        self.assertEqual(call(session, 1, range(150_000, 200_001)).error, 70)
+        self.assertEqual(call(session, 2, []).error, 70)
+
+
+if __name__ == "__main__":
+    unittest.main()
