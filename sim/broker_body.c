@@ -37,9 +37,9 @@ static void broker_body_properties(char *ret, size_t cap, const struct sim_node 
 			   "log.index.interval.bytes=%lld\n"
 			   "log.flush.offset.checkpoint.interval.ms=2000\n"
 			   "%s",
-			   config->id, config->id, config->port, config->id, config->port + 1, config->id, config->port + 1,
-			   config->opt->synced ? "synced" : "page-cache", (long long)config->opt->index_interval,
-			   config->config ? config->config : "");
+			   config->id, config->id, config->port, config->id, config->port + 1, config->id,
+			   config->port + 1, config->opt->synced ? "synced" : "page-cache",
+			   (long long)config->opt->index_interval, config->config ? config->config : "");
 
 	CHECK_OP(len, <, (int)cap);
 }

@@ -152,7 +152,9 @@ static void look(void *ctx, const char *path, bool is_dir, struct bytes content)
 		return;
 	snprintf(stem, sizeof(stem), "%.*s", (int)(len - 4), path);
 	name = strrchr(stem, '/') + 1;
-	if (strlen(name) != 20 || strspn(name, "0123456789") != 20 || strstr(path, "-delete/"))
+	/* Nobody opened what was put aside: it lies as the last power cut left it. */
+	if (strlen(name) != 20 || strspn(name, "0123456789") != 20 || strstr(path, "-delete/") ||
+	    strstr(path, "-stray/"))
 		return;
 	s.path = stem;
 	s.base = strtoll(name, NULL, 10);

@@ -373,9 +373,10 @@ void history_finish(struct history *h)
 
 int64_t history_known_ns(const struct hist_part *part, int64_t offset)
 {
-	if (offset < 0 || (size_t)offset >= part->entries.n || !part->entries.v[offset].writer)
-		return INT64_MAX;
-	return part->entries.v[offset].at_ns;
+	const struct hist_entry *entry = (uint64_t)offset < part->entries.n ? &part->entries.v[offset] : NULL;
+
+	/* What was known before a lossy cut may be gone, and another record may come to stand there at any time. */
+	return entry && entry->writer && entry->era == part->era ? entry->at_ns : INT64_MAX;
 }
 
 int64_t history_end(const struct hist_part *part)

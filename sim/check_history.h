@@ -92,7 +92,7 @@ void history_lossy_cut(struct history *h);
  * for. */
 void history_finish_part(struct history *h, struct hist_part *part, int64_t end_offset, int64_t asked_ns);
 void history_finish(struct history *h);
-/* When the record at this offset became known; INT64_MAX: not yet. */
+/* When the record at this offset became known; INT64_MAX: not yet, or not since the last lossy cut. */
 int64_t history_known_ns(const struct hist_part *part, int64_t offset);
 /* One more than the greatest offset known. */
 int64_t history_end(const struct hist_part *part);

@@ -75,8 +75,9 @@ void sim_conn_init(struct sim_conn *conn, struct world *w, int node, const char 
 		if (!api || !api->request || api->version_stable < api->version_min)
 			continue;
 		/* Half of all clients are up to date. */
-		conn->cap[i] = world_chance(w, 1, 2) ? api->version_stable :
-						       (int16_t)rng_between(&w->rng, api->version_min, api->version_stable);
+		conn->cap[i] = world_chance(w, 1, 2)
+				       ? api->version_stable
+				       : (int16_t)rng_between(&w->rng, api->version_min, api->version_stable);
 	}
 }
 

@@ -586,7 +586,8 @@ struct walk_step {
 	struct disk_inode *inode;
 };
 
-void disk_walk(struct sim_disk *d, void (*fn)(void *ctx, const char *path, bool is_dir, struct bytes content), void *ctx)
+void disk_walk(struct sim_disk *d, void (*fn)(void *ctx, const char *path, bool is_dir, struct bytes content),
+	       void *ctx)
 {
 	VEC(struct walk_step) todo = {0};
 	struct walk_step step = {mem_strdup_n("", 0), d->root};

@@ -50,7 +50,8 @@ static void repair(struct sim_event *event)
 	struct sim_faults *f = container_of(event, struct sim_faults, repair);
 
 	disk_heal(disk(f));
-	disk_set_capacity(disk(f), f->w->opt.f_full ? f->w->opt.disk_kib * 1024 + disk_used(disk(f)) : INT64_C(1) << 50);
+	disk_set_capacity(disk(f),
+			  f->w->opt.f_full ? f->w->opt.disk_kib * 1024 + disk_used(disk(f)) : INT64_C(1) << 50);
 	net_heal(f->w->net);
 	world_node(f->w, f->node)->wall_skew_ns = 0;
 }

@@ -170,9 +170,10 @@ static int prove_bites(struct main_options *o)
 
 static NORETURN void usage(void)
 {
-	fprintf(stderr, "moldau-sim [--seed N | --seeds A-B] [--reactors N] [--fault NAME] [--swarm KEY=VAL] [--steps N]\n"
-			"           [--trace] [--twice] [--export DIR] [--body NAME]\n"
-			"moldau-sim --prove-bites [--limit N] [--fault NAME]...\n");
+	fprintf(stderr,
+		"moldau-sim [--seed N | --seeds A-B] [--reactors N] [--fault NAME] [--swarm KEY=VAL] [--steps N]\n"
+		"           [--trace] [--twice] [--export DIR] [--body NAME]\n"
+		"moldau-sim --prove-bites [--limit N] [--fault NAME]...\n");
 	exit(2);
 }
 

@@ -100,7 +100,8 @@ static void sock_notice(struct sim_event *event)
 static void sock_tell(struct sim_sock *sock)
 {
 	if (!sim_event_is_on(&sock->notice))
-		world_after(sock->net->w, &sock->notice, 500 + (int64_t)rng_below(&sock->net->w->rng, 5000), sock_notice);
+		world_after(sock->net->w, &sock->notice, 500 + (int64_t)rng_below(&sock->net->w->rng, 5000),
+			    sock_notice);
 }
 
 static void sock_end(struct sim_sock *sock, enum err err)

@@ -58,8 +58,8 @@ struct sim_body {
 	bool (*is_ready)(struct node *node);
 	/* Called only after is_stopped: every block of the scope has to be back after it. */
 	void (*free)(struct node *node);
-	/* May be NULL. Cheap checks at quiet points, e.g. that the metadata image equals a replay; what is wrong goes to
-	 * world_fail. */
+	/* May be NULL. Cheap checks at quiet points, e.g. that the metadata image equals a replay; what is wrong goes
+	 * to world_fail. */
 	void (*check)(struct node *node, struct world *w);
 };
 

@@ -347,7 +347,8 @@ static void *serve_fetch(struct stub_conn *conn, const struct fetch_request *req
 			if (part && want->fetch_offset > part->end) {
 				err = ERR_OFFSET_OUT_OF_RANGE;
 			} else if (part) {
-				err = part_read(conn, part, want->fetch_offset, want->partition_max_bytes, &got->records);
+				err = part_read(conn, part, want->fetch_offset, want->partition_max_bytes,
+						&got->records);
 				got->high_watermark = got->last_stable_offset =
 					part->end - (FAULT(read_past_hw) && part->end ? 1 : 0);
 				got->log_start_offset = 0;

@@ -255,7 +255,7 @@ static void test_a_place_that_was_taken_between_two_cuts(void **state)
 	acked(&b, 0, 0);
 	acked(&b, 1, 1);
 	history_lossy_cut(&b.h);
-	/* In this era offset 1 is taken by another record that nobody sees, offset 2 is seen; the next cut keeps both. */
+	/* In this era another record that nobody sees takes offset 1, offset 2 is seen; the next cut keeps both. */
 	acked(&b, 3, 2);
 	history_lossy_cut(&b.h);
 	saw_last(&b, 3, 2);

@@ -125,8 +125,8 @@ static void read_records(struct wl_churn *c, const struct fetch_response_respons
 		while (record_iter_next(&records, &record)) {
 			if (record.offset < c->pos)
 				continue;
-			history_read(&c->wl->history, c->conn.era, c->part, "churn", record.offset, c->pos, record.value,
-				     got->high_watermark);
+			history_read(&c->wl->history, c->conn.era, c->part, "churn", record.offset, c->pos,
+				     record.value, got->high_watermark);
 			c->pos = record.offset + 1;
 		}
 	}

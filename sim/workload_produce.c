@@ -8,7 +8,9 @@
  * 1. `queue` holds the batches without an end, oldest first; per partition their sequences follow each other.
  * 2. While backing off nothing is sent; when the last answer is in, all of `queue` goes out again in order.
  * 3. A session (one producer id) ends when the broker says that a sequence cannot follow, which it must not say of
- *    the first open batch of a partition unless a lossy cut took records.
+ *    the first open batch of a partition unless a lossy cut took records, or the batch and a later one were stored
+ *    before a restart: snapshots of producers hold the newest batch only, as Kafka's do, so the older one, sent again,
+ *    is not known to be a repetition.
  */
 #include <stdio.h>
 
@@ -30,6 +32,7 @@ struct wl_batch {
 	struct scratch bytes;
 	bool is_out;
 	bool was_sent;
+	int followed_start; /* the node's start in which a later batch of the partition was sent first; 0: none */
 	uint32_t era; /* of the partition when it was made */
 };
 
@@ -61,7 +64,6 @@ struct wl_producer {
 	bool is_stopped;
 	bool is_ended;
 	int acked_since_calm;
-	int batches_in_calm;
 	struct compress_ctx ctx;
 };
 
@@ -186,7 +188,6 @@ static void producer_make_batch(struct wl_producer *p)
 	struct wl_batch *batch = MEM_NEW(struct wl_batch);
 
 	wl->batches_n++;
-	p->batches_in_calm += wl->is_calm;
 	batch->part = (int)rng_below(&wl->w->rng, (uint64_t)wl->parts_n);
 	if (!p->writers[batch->part])
 		p->writers[batch->part] =
@@ -231,7 +232,8 @@ static void batch_out_of_order(struct wl_producer *p, struct wl_batch *batch, in
 		return;
 	}
 	/* The records that this one follows may have gone with a lossy cut at any time in the session. */
-	if (part->era == 0) {
+	if (part->era == 0 &&
+	    (!batch->followed_start || batch->followed_start == world_node(p->wl->w, p->wl->node)->starts_n)) {
 		world_fail(p->wl->w, "%s-%d refuses (error %d) the next sequence %u of producer %lld", part->topic,
 			   part->index, code, batch->first, (long long)p->producer_id);
 		return;
@@ -260,8 +262,6 @@ static void batch_answered(struct wl_producer *p, struct wl_batch *batch, int16_
 	} else {
 		p->is_backing_off = true;
 	}
-	if (code == ERR_REQUEST_TIMED_OUT && p->wl->is_calm)
-		world_fail(p->wl->w, "Produce times out in calm");
 }
 
 static bool is_queued(struct wl_producer *p, const struct wl_batch *batch)
@@ -297,6 +297,9 @@ static void call_answered(struct wl_produce_call *pc)
 				if (batch && is_queued(p, batch) && hp == wl->parts[batch->part]) {
 					pc->batches[k] = NULL;
 					batch_answered(p, batch, part->error_code, part->base_offset);
+					if (part->error_code == ERR_REQUEST_TIMED_OUT && wl->is_calm &&
+					    pc->call.sent_ns >= wl->calm_since_ns)
+						world_fail(wl->w, "Produce times out in calm");
 					break;
 				}
 			}
@@ -327,6 +330,19 @@ static void produce_done(struct sim_call *call)
 }
 
 /* --- sending --- */
+
+/* The batches before this one that are open are not the newest of their partition any more. */
+static void batch_follows(struct wl_producer *p, const struct wl_batch *batch)
+{
+	list_for_each(link, tmp, &p->queue) {
+		struct wl_batch *other = list_entry(link, struct wl_batch, link);
+
+		if (other == batch)
+			return;
+		if (other->part == batch->part && !other->followed_start)
+			other->followed_start = world_node(p->wl->w, p->wl->node)->starts_n;
+	}
+}
 
 /* One request with the first batches that are not out, no partition twice. */
 static void producer_send(struct wl_producer *p, struct wl_produce_call *pc)
@@ -370,6 +386,7 @@ static void producer_send(struct wl_producer *p, struct wl_produce_call *pc)
 		parts[i].index = part->index;
 		parts[i].records = records_mem(scratch_bytes(&pc->batches[i]->bytes));
 		pc->batches[i]->is_out = true;
+		batch_follows(p, pc->batches[i]);
 		pc->batches[i]->was_sent = true;
 	}
 	pc->batches_n = n;
@@ -423,7 +440,7 @@ static void producer_tick(struct sim_event *event)
 	struct world *w = p->wl->w;
 	bool can_make = p->conn.state == CONN_UP && !p->is_backing_off && p->queue_n < PRODUCER_QUEUE_MAX &&
 			(!p->is_idempotent || p->producer_id >= 0) &&
-			(p->wl->is_calm ? p->batches_in_calm < 50 : p->wl->batches_n < w->opt.batches_max);
+			(p->wl->is_calm ? p->acked_since_calm < 50 : p->wl->batches_n < w->opt.batches_max);
 
 	if (p->is_stopped)
 		return;

@@ -142,8 +142,9 @@ static void part_answered(struct wl_reader *r, struct hist_part *part, struct wl
 	struct batch_iter it = batch_iter_of(in, BATCH_CHECK_CRC);
 	struct batch_info batch;
 
-	world_trace(r->wl->w, "fetch.answered", "client=%s part=%s-%d pos=%lld error=%d hw=%lld len=%zu", r->name, part->topic,
-		    part->index, (long long)at->pos, got->error_code, (long long)got->high_watermark, in.len);
+	world_trace(r->wl->w, "fetch.answered", "client=%s part=%s-%d pos=%lld error=%d hw=%lld len=%zu", r->name,
+		    part->topic, part->index, (long long)at->pos, got->error_code, (long long)got->high_watermark,
+		    in.len);
 	if (got->error_code) {
 		part_error(r, part, at, got->error_code);
 		return;

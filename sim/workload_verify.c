@@ -3,7 +3,8 @@
  * The last reading: each partition from its start to its end, by a client that speaks the newest versions, partition
  * after partition. Everything that was acknowledged or ever seen has to be there.
  *
- *      connect --> [ListOffsets latest --> Fetch until the end is reached --> OffsetForLeaderEpoch] per partition --> done
+ *      connect --> [ListOffsets latest --> Fetch until the end is reached --> OffsetForLeaderEpoch] per partition
+ *              --> done
  *
  * The leader epochs that stand in the batches never go down, and for each the broker knows where it ended.
  */

@@ -39,6 +39,7 @@ struct log_load {
 	int64_t index_interval_bytes;
 	enum log_dir_stop stop;
 	int64_t truncate_to; /* INT64_MAX: no cut */
+	bool rewrites_tail; /* what may not be on the disk is written again, so that the next sync is about all of it */
 	int64_t snapshot_keep; /* -1, or the offset of a snapshot not to be removed */
 	/* in and out; -1: not known. Out: clamped to what is there. */
 	int64_t recovery_point;

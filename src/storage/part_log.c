@@ -238,12 +238,13 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 	load->active = FS_FILE_NONE;
 }
 
-/* What of the log is known to be durable. After a reboot whatever could be read came from the disk. */
+/* What of the log is known to be durable. Even if the machine lost its power: another start in the same boot may have
+ * followed, whose appends were never synced. */
 static void log_set_durable(struct log_impl *log, const struct log_load *load)
 {
 	struct part_log *pub = &log->pub;
 
-	if (pub->dir->stop == LOG_DIR_KILLED && load->recovery_point < load->end) {
+	if (pub->dir->stop != LOG_DIR_CLEAN && load->recovery_point < load->end) {
 		pub->durable = (struct log_pos){load->recovery_point, load->recovery_base,
 						load->recovery_pos};
 		log->dirty_base = load->recovery_base;
@@ -312,6 +313,7 @@ void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_sta
 		.index_interval_bytes = pub->config.index_interval_bytes,
 		.stop = pub->dir->stop,
 		.truncate_to = INT64_MAX,
+		.rewrites_tail = pub->config.is_synced || pub->storage->options.durability == STORAGE_SYNCED,
 		.snapshot_keep = -1,
 		.recovery_point = recovery_point,
 		.log_start = log_start,

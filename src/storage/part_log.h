@@ -41,6 +41,7 @@ struct log_config {
 	int64_t flush_messages;
 	int64_t flush_ms;
 	bool preallocate;
+	bool is_synced; /* its owner syncs before it promises anything, whatever the durability of the storage */
 };
 
 enum part_log_state { PART_LOG_CLOSED, PART_LOG_OPENING, PART_LOG_OPEN, PART_LOG_CLOSING, PART_LOG_FAILED };

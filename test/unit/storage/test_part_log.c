@@ -164,7 +164,8 @@ static void test_power_cut(void **state)
 	storage_test_start(&t, LOG_DIR_POWER_CUT);
 	log = log_open(&t, "p-0", 300);
 	assert_int_equal(log->end, atoi(name) + 5);
-	assert_int_equal(log->durable.offset, log->end);
+	/* What stands behind it may come from a later start in this boot, unsynced. */
+	assert_int_equal(log->durable.offset, 300);
 	assert_int_equal(log->recovery_point, 300);
 	assert_int_equal(log_check_all(&t, log), log->end);
 	assert_int_equal(epoch_cache_latest(&log->epochs), 2);
