@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DescribeQuorum (key 55), versions 0-2: the state of the metadata quorum, from reactor 0. A broker listener answers the
- * same, as Kafka's brokers do by asking the active controller.
+ * DescribeQuorum (key 55), versions 0-2: the state of the metadata quorum, from reactor 0. A broker listener answers
+ * the same, as Kafka's brokers do by asking the active controller.
  */
 #include "acceptor.h"
 #include "api.h"
@@ -40,8 +40,12 @@ static void describe_quorum_partition(struct describe_quorum *d, struct str topi
 	out->current_voters = MSG_NEW(&d->request->arena, describe_quorum_response_replica_state);
 	out->current_voters_n = 1;
 	out->current_voters[0].replica_id = d->status.leader_id;
-	out->current_voters[0].replica_directory_id = d->status.directory_id;
 	out->current_voters[0].log_end_offset = d->status.log_end_offset;
+	/* Versions 0 and 1 cannot say a directory, 0 no time. */
+	if (d->request->version >= 2)
+		out->current_voters[0].replica_directory_id = d->status.directory_id;
+	if (d->request->version == 0)
+		return;
 	out->current_voters[0].last_fetch_timestamp = d->status.last_caught_up_ms;
 	out->current_voters[0].last_caught_up_timestamp = d->status.last_caught_up_ms;
 }
