@@ -14,7 +14,7 @@ NORETURN void check_failed(const char *file, int line, const char *func, const c
 
 NORETURN void check_op_failed(const char *file, int line, const char *func, const char *cond, int64_t a, int64_t b)
 {
-	fprintf(stderr, "moldau: %s:%d: %s: check failed: %s (%" PRId64 " and %" PRId64 ")\n", file, line, func, cond, a,
-		b);
+	fprintf(stderr, "moldau: %s:%d: %s: check failed: %s (%" PRId64 " and %" PRId64 ")\n", file, line, func, cond,
+		a, b);
 	abort();
 }

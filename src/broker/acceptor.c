@@ -256,15 +256,17 @@ static enum err acceptor_bind(struct broker *broker, const struct listener *list
 	snprintf(name, sizeof(name), "%.*s", STR_ARGS(host));
 	err = io->ops->resolve(io, name, addrs, ARRAY_N(addrs), &n);
 	if (err || n == 0)
-		return err_text_set(text, ERR_NOT_FOUND, "ML1021 The host \"%s\" of listener %.*s is not known here. Use an "
-				    "address of this machine in listeners", name, STR_ARGS(listener->name));
+		return err_text_set(text, ERR_NOT_FOUND,
+				    "ML1021 The host \"%s\" of listener %.*s is not known here. Use an address of this "
+				    "machine in listeners",
+				    name, STR_ARGS(listener->name));
 	addrs[0].port = port;
 	err = io->ops->listen(io, &addrs[0], &acceptor->sock, &acceptor->addr);
 	if (err == ERR_ADDRESS_IN_USE)
 		return acceptor_port_taken(broker, listener, port, text);
 	if (err)
-		return err_text_set(text, err, "ML1021 Listener %.*s cannot be bound to %s:%u: %s", STR_ARGS(listener->name),
-				    name, port, err_text(err));
+		return err_text_set(text, err, "ML1021 Listener %.*s cannot be bound to %s:%u: %s",
+				    STR_ARGS(listener->name), name, port, err_text(err));
 	acceptor->broker = broker;
 	acceptor->name = listener->name;
 	acceptor->kind = listener->is_controller ? API_CONTROLLER : API_BROKER;

@@ -22,8 +22,9 @@ static enum err broker_dir_in_use(const struct broker *broker, const char *path,
 	snprintf(lock, sizeof(lock), "%s/.lock", path);
 	if (!broker->file_owner || !broker->file_owner(lock, owner, sizeof(owner)))
 		return ERR_BUSY; /* as the directory's own text says it */
-	return err_text_set(text, ERR_BUSY, "ML1012 %s is in use by %s. Stop it, or choose another directory. Nothing was "
-			    "changed.", path, owner);
+	return err_text_set(text, ERR_BUSY,
+			    "ML1012 %s is in use by %s. Stop it, or choose another directory. Nothing was changed.",
+			    path, owner);
 }
 
 /* Opens one directory; its cluster id must be that of the others. */
@@ -35,7 +36,8 @@ static enum err broker_open_dir(struct broker *broker, struct fs *fs, struct str
 	enum err err;
 
 	if (broker->dirs_n == BROKER_DIRS_MAX)
-		return err_text_set(text, ERR_BAD_CONFIG, "ML1105 log.dirs names more than %d directories", BROKER_DIRS_MAX);
+		return err_text_set(text, ERR_BAD_CONFIG, "ML1105 log.dirs names more than %d directories",
+				    BROKER_DIRS_MAX);
 	snprintf(name, sizeof(name), "%.*s", STR_ARGS(path));
 	err = log_dir_open(dir, fs, name, broker->cluster_id, broker->node_id, &refusal, text);
 	if (err)
@@ -120,7 +122,8 @@ static enum err broker_format(struct broker *broker, struct fs *fs, struct err_t
 			/* meta.properties comes last: without it the directory counts as not formatted. */
 			dir->meta.directory_id = id;
 			broker_fresh_voters(broker, &voters);
-			err = metadata_store_format(fs, dir->path, &voters, reactor->wall_ms, METADATA_VERSION_NEWEST, text);
+			err = metadata_store_format(fs, dir->path, &voters, reactor->wall_ms, METADATA_VERSION_NEWEST,
+						    text);
 			raft_voters_deinit(&voters);
 			if (err)
 				return err;
@@ -142,7 +145,8 @@ static enum err broker_mark_and_read(struct broker *broker, struct fs *fs, struc
 	for (int i = 0; !err && i < broker->dirs_n; i++) {
 		err = log_dir_mark_running(&broker->dirs[i], fs);
 		if (err)
-			return err_text_set(text, err, "ML1013 %s cannot be written: %s", broker->dirs[i].path, err_text(err));
+			return err_text_set(text, err, "ML1013 %s cannot be written: %s", broker->dirs[i].path,
+					    err_text(err));
 		err = found_read_dir(&broker->found, fs, broker->dirs[i].path, i, text);
 	}
 	metadata = map_get_str(&broker->found.by_name, STR(METADATA_LOG_NAME));
@@ -247,8 +251,8 @@ void broker_close(struct broker *broker)
 	struct fs *fs = broker->node->reactors[0].io->fs;
 
 	acceptor_close_all(broker);
-	/* After a failure logs are open and work is under way that still refers to them: that memory goes with the process,
-	 * and only the directories are given back. */
+	/* After a failure logs are open and work is under way that still refers to them: that memory goes with the
+	 * process, and only the directories are given back. */
 	for (int i = 0; broker->phase == BROKER_FAILED && i < broker->dirs_n; i++)
 		log_dir_close(&broker->dirs[i], fs);
 	if (broker->phase == BROKER_FAILED)

@@ -3,8 +3,8 @@
  * The broker of one node: what all shards share, and the order of start and stop.
  *
  *   start:  configuration -> listeners bound -> directories locked, checked, formatted when empty -> metadata log
- *           replayed -> [reactors turn] controller leads -> broker registers, is unfenced -> images reach every shard ->
- *           listeners accept ("ready")
+ *           replayed -> [reactors turn] controller leads -> broker registers, is unfenced -> images reach every
+ *           shard -> listeners accept ("ready")
  *   stop:   listeners closed -> controlled shutdown -> connections drained -> logs closed and synced -> checkpoints ->
  *           clean marks -> locks released
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The session cache: see fetch_session.h. Same limits as Kafka: max.incremental.fetch.session.cache.slots sessions, shared
- * evenly by the reactors; one that was idle for two minutes gives way. */
+/* The session cache: see fetch_session.h. Same limits as Kafka: max.incremental.fetch.session.cache.slots sessions,
+ * shared evenly by the reactors; one that was idle for two minutes gives way. */
 #include "fetch_session.h"
 
 #include "broker.h"
@@ -74,7 +74,8 @@ void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session 
 	map_remove_u64(&sessions->by_id, (uint64_t)session->id);
 	list_remove(&session->link);
 	while (!list_is_empty(&session->partitions))
-		fetch_session_partition_free(session, list_entry(session->partitions.next, struct fetch_partition, link));
+		fetch_session_partition_free(session,
+					     list_entry(session->partitions.next, struct fetch_partition, link));
 	map_deinit(&session->by_name);
 	mem_free(session);
 }

@@ -60,8 +60,8 @@ static void foreign_log(struct conn *conn, enum foreign_kind kind, struct bytes 
 	foreign_first_line(in, line, sizeof(line));
 	switch (kind) {
 	case FOREIGN_HTTP:
-		log_warn("conn.http", "code=ML1030 text=\"%s sent an HTTP request (%s) to the Kafka port %u\"", peer, line,
-			 port);
+		log_warn("conn.http", "code=ML1030 text=\"%s sent an HTTP request (%s) to the Kafka port %u\"", peer,
+			 line, port);
 		return;
 	case FOREIGN_TLS:
 		log_warn("conn.tls",

@@ -38,8 +38,10 @@ static void found_read_offsets(struct found *found, struct fs *fs, const char *p
 	enum err err = log_dir_read_offsets(fs, path, file, &arena, &checkpoint);
 
 	if (err)
-		log_warn("log_dir.checkpoint", "code=ML1062 file=%s/%s error=%s text=\"the file cannot be used; the start "
-			 "reads more of the logs instead\"", path, file, err_name(err));
+		log_warn("log_dir.checkpoint",
+			 "code=ML1062 file=%s/%s error=%s text=\"the file cannot be used; the start "
+			 "reads more of the logs instead\"",
+			 path, file, err_name(err));
 	for (size_t i = 0; !err && i < checkpoint.entries.n; i++) {
 		struct found_partition *partition = found_of_entry(found, &checkpoint.entries.v[i]);
 
@@ -63,8 +65,10 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *path, in
 
 		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1};
 		if (map_put_str(&found->by_name, partition->name, partition)) {
-			err = err_text_set(text, ERR_CORRUPT_FILE, "ML1018 %.*s lies in two log directories, one is %s. "
-					   "Move the older one away", STR_ARGS(entry->name), path);
+			err = err_text_set(text, ERR_CORRUPT_FILE,
+					   "ML1018 %.*s lies in two log directories, one is %s. Move the older one "
+					   "away",
+					   STR_ARGS(entry->name), path);
 			break;
 		}
 	}

@@ -338,7 +338,8 @@ static void life_marked(struct io_op *op)
 	struct mark_job *job = container_of(op, struct mark_job, op);
 
 	if (op->err)
-		log_warn("broker.stop", "error=%s text=\"no clean mark could be written; the next start checks the logs\"",
+		log_warn("broker.stop",
+			 "error=%s text=\"no clean mark could be written; the next start checks the logs\"",
 			 err_name(op->err));
 	life_finished(job->life);
 }

@@ -177,7 +177,8 @@ static enum err metadata_load_control(struct load_ctx *ctx, const struct control
 	if (control->type == CONTROL_KRAFT_VERSION) {
 		struct kraft_version_record version;
 
-		if (codec_decode(&kraft_version_record_type, 0, control->value, &load->arena, &version, NULL, ctx->text))
+		if (codec_decode(&kraft_version_record_type, 0, control->value, &load->arena, &version, NULL,
+				 ctx->text))
 			return ERR_CORRUPT_FILE;
 		load->kraft_version = version.kraft_version;
 	} else if (control->type == CONTROL_KRAFT_VOTERS) {
@@ -241,7 +242,8 @@ static enum err metadata_load_log(struct metadata_load *load, struct fs *fs)
 	if (!err)
 		err = ctx.err;
 	if (!err && ctx.next_offset < load->log_end_offset)
-		err = err_text_set(&load->text, ERR_CORRUPT_FILE, "the metadata log ends at %lld, offset %lld was expected",
+		err = err_text_set(&load->text, ERR_CORRUPT_FILE,
+				   "the metadata log ends at %lld, offset %lld was expected",
 				   (long long)ctx.next_offset, (long long)load->log_end_offset);
 	if (err) {
 		image_edit_drop(ctx.edit);

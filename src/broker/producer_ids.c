@@ -41,7 +41,8 @@ void producer_ids_free(struct producer_ids *ids)
 static void producer_ids_serve(struct producer_ids *ids, enum err err)
 {
 	while (!list_is_empty(&ids->waiting) && (err || ids->next < ids->end)) {
-		struct producer_id_wait *wait = list_entry(list_pop_front(&ids->waiting), struct producer_id_wait, link);
+		struct producer_id_wait *wait =
+			list_entry(list_pop_front(&ids->waiting), struct producer_id_wait, link);
 
 		wait->producer_id = err ? -1 : ids->next++;
 		wait->done(wait, err);

@@ -47,9 +47,11 @@ struct request {
 	int64_t done_ns;
 	struct piece *pieces; /* response, length prefix included */
 	int pieces_n;
-	/* Called after the response has left, or was dropped; frees pins. It must call request_released, at once or later. */
+	/* Called after the response has left, or was dropped; frees pins. It must call request_released, then or later.
+	 */
 	void (*release)(struct request *request);
-	/* Called when the client has gone while the request runs: what only waits for its sake may end now. NULL: nothing. */
+	/* Called when the client has gone while the request runs: what only waits for its sake may end now. May be
+	 * NULL. */
 	void (*cancel)(struct request *request);
 	void *op; /* the handler's */
 	uint8_t arena_block[];

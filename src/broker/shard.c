@@ -167,7 +167,8 @@ static void shard_partition_add(struct shard *shard, const struct topic_image *t
 	list_push_back(&shard->unopened, &partition->link);
 }
 
-static void shard_partition_follow(struct shard *shard, struct partition *partition, const struct partition_image *image)
+static void shard_partition_follow(struct shard *shard, struct partition *partition,
+				   const struct partition_image *image)
 {
 	if (image->leader == shard->broker->node_id) {
 		if (image->leader_epoch > partition->leader_epoch)
@@ -312,12 +313,16 @@ static void shard_dir_log(const struct storage_dir *dir, enum err err)
 		log_info("log_dir.online", "dir=%s text=\"there is space again: writes go on\"", dir->path);
 		return;
 	case LOG_DIR_FULL:
-		log_warn("log_dir.full", "code=ML1051 dir=%s text=\"the disk is full: writes are refused, reads go on. Free "
-			 "space; writes resume by themselves\"", dir->path);
+		log_warn("log_dir.full",
+			 "code=ML1051 dir=%s text=\"the disk is full: writes are refused, reads go on. Free "
+			 "space; writes resume by themselves\"",
+			 dir->path);
 		return;
 	case LOG_DIR_OFFLINE:
-		log_error("log_dir.offline", "code=ML1052 dir=%s error=%s text=\"the directory failed: its partitions are "
-			  "offline until the node is started with a healthy disk\"", dir->path, err_name(err));
+		log_error("log_dir.offline",
+			  "code=ML1052 dir=%s error=%s text=\"the directory failed: its partitions are "
+			  "offline until the node is started with a healthy disk\"",
+			  dir->path, err_name(err));
 		return;
 	default:
 		UNREACHABLE();

@@ -5,9 +5,10 @@
  *
  * 1. partitions holds exactly the partitions that the shard's image assigns to this broker and this reactor, plus
  *    those that are still closing.
- * 2. A partition's directory has been renamed away before the image that removed it counts as applied here: a topic of
- *    the same name, which a later image brings, finds the name free on whichever reactor.
- * 3. `image` is the newest one published to this shard; the one before is handed back once nothing of this turn uses it.
+ * 2. A partition's directory has been renamed away before the image that removed it counts as applied here: a topic
+ *    of the same name, which a later image brings, finds the name free on whichever reactor.
+ * 3. `image` is the newest one published to this shard; the one before is handed back once nothing of this turn
+ *    uses it.
  */
 #ifndef BROKER_SHARD_H
 #define BROKER_SHARD_H

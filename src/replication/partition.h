@@ -55,7 +55,8 @@ struct partition {
 	struct watch_list open_watches; /* the log is open (or failed) */
 	int64_t checkpoint_recovery_point, checkpoint_log_start; /* from the checkpoint files, -1 none */
 	int64_t checkpoint_high_watermark;
-	void (*log_changed)(struct partition *partition); /* the log opened, moved, closed or failed; NULL: nobody asks */
+	/* The log opened, moved, closed or failed. NULL: nobody asks. */
+	void (*log_changed)(struct partition *partition);
 	struct list link;          /* the shard's lists */
 	struct deferred free_later; /* the shard's */
 	bool is_opening;           /* the shard counts it */
@@ -76,8 +77,8 @@ void partition_resign(struct partition *partition, int32_t leader_epoch);
 void partition_stop(struct partition *partition, enum err err);
 /* Starts to open the log unless it is open or under way. */
 void partition_open(struct partition *partition);
-/* ERR_NONE: a leader with an open log. ERR_WOULD_BLOCK: wait on open_watches (goal WATCH_ANY; opening has been started).
- * Else the error to answer. epoch -1: not checked; lower than ours ERR_FENCED_LEADER_EPOCH, higher
+/* ERR_NONE: a leader with an open log. ERR_WOULD_BLOCK: wait on open_watches (goal WATCH_ANY; opening has been
+ * started). Else the error to answer. epoch -1: not checked; lower than ours ERR_FENCED_LEADER_EPOCH, higher
  * ERR_UNKNOWN_LEADER_EPOCH. */
 enum err partition_check_leader(struct partition *partition, int32_t epoch) MUST_USE;
 

@@ -109,8 +109,8 @@ enum err fs_mkdir_all(struct fs *fs, const char *path)
 		/* A parent may exist where we could not make it: only the whole path decides. */
 		if (err && err != ERR_EXISTS && fs->ops->stat(fs, part, &stat))
 			return err;
-		/* A directory whose name a power cut takes away takes all that was synced in it along. A parent that may
-		 * be searched and written but not read cannot be synced. */
+		/* A directory whose name a power cut takes away takes all that was synced in it along. A parent that
+		 * may be searched and written but not read cannot be synced. */
 		if (!err && fs_parent(part, parent))
 			err = fs->ops->sync_dir(fs, parent);
 		else

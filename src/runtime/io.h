@@ -58,9 +58,9 @@ struct io_op {
 		struct {
 			struct io_addr addr;
 		} connect;
-		/* Give `into` (a block with room behind len) to read there; NULL reads into the reactor's receive block.
-		 * After done: `got` is what came, inside `buf`. The block is the backend's: who keeps `got` beyond done
-		 * takes a reference. With `into`, buf == into and into->len has grown. */
+		/* Give `into` (a block with room behind len) to read there; NULL reads into the reactor's receive
+		 * block. After done: `got` is what came, inside `buf`. The block is the backend's: who keeps `got`
+		 * beyond done takes a reference. With `into`, buf == into and into->len has grown. */
 		struct {
 			io_sock sock;
 			struct buf *into;

@@ -51,7 +51,8 @@ enum err signal_start(signal_fn *fn, void *ctx)
 	sigaddset(&wait->set, SIGTERM);
 	sigaddset(&wait->set, SIGINT);
 	sigaddset(&wait->set, SIGHUP);
-	if (pthread_sigmask(SIG_BLOCK, &wait->set, NULL) != 0 || pthread_create(&thread, NULL, signal_loop, wait) != 0) {
+	if (pthread_sigmask(SIG_BLOCK, &wait->set, NULL) != 0 ||
+	    pthread_create(&thread, NULL, signal_loop, wait) != 0) {
 		mem_free(wait);
 		return ERR_IO;
 	}

@@ -126,10 +126,11 @@ static enum err log_dir_check_meta(struct log_dir *dir, struct str cluster_id, i
 	}
 	if (cluster_id.p && !str_eq(cluster_id, meta->cluster_id)) {
 		*ret_refusal = LOG_DIR_OTHER_CLUSTER;
-		return err_text_set(text, ERR_INCONSISTENT_CLUSTER_ID,
-				    "ML1010 %s belongs to cluster %.*s, but this node's other directory to %.*s. Nothing "
-				    "was changed. Take the one you did not mean out of log.dirs.",
-				    dir->path, STR_ARGS(meta->cluster_id), STR_ARGS(cluster_id));
+		return err_text_set(
+			text, ERR_INCONSISTENT_CLUSTER_ID,
+			"ML1010 %s belongs to cluster %.*s, but this node's other directory to %.*s. Nothing "
+			"was changed. Take the one you did not mean out of log.dirs.",
+			dir->path, STR_ARGS(meta->cluster_id), STR_ARGS(cluster_id));
 	}
 	if (node_id >= 0 && node_id != meta->node_id) {
 		*ret_refusal = LOG_DIR_OTHER_NODE;

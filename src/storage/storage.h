@@ -26,10 +26,10 @@ enum log_dir_state { LOG_DIR_ONLINE, LOG_DIR_FULL, LOG_DIR_OFFLINE };
 
 /* How the directory was left, found once at start (log_dir.h). */
 enum log_dir_stop {
-	LOG_DIR_CLEAN,     /* .kafka_cleanshutdown was there */
-	LOG_DIR_KILLED,    /* unclean, same boot: what was written is there, only the last write may be cut */
+	LOG_DIR_CLEAN,	   /* .kafka_cleanshutdown was there */
+	LOG_DIR_KILLED,	   /* unclean, same boot: what was written is there, only the last write may be cut */
 	LOG_DIR_POWER_CUT, /* unclean, in another boot: anything after the recovery point is suspect */
-	LOG_DIR_UNKNOWN,   /* unclean, by somebody else (Kafka): the same, but a gap between segments may be a compaction's */
+	LOG_DIR_UNKNOWN,   /* unclean, left by Kafka: the same, but a gap between segments may be a compaction's */
 };
 
 struct storage;
@@ -67,9 +67,9 @@ struct storage {
 	struct list logs; /* every part_log */
 	/* A directory of this view changed its state (I/O error, full, space again). */
 	void (*dir_changed)(struct storage *storage, struct storage_dir *dir, enum err err);
-	/* More than checkpoint_bytes are unsynced in a directory, or checkpoint_ms have passed with something unsynced: the
-	 * broker runs storage_checkpoint on every reactor, then writes the checkpoint files. NULL: storage_checkpoint
-	 * starts by itself, and nobody writes the files. */
+	/* More than checkpoint_bytes are unsynced in a directory, or checkpoint_ms have passed with something
+	 * unsynced: the broker runs storage_checkpoint on every reactor, then writes the checkpoint files. NULL:
+	 * storage_checkpoint starts by itself, and nobody writes the files. */
 	void (*checkpoint_due)(struct storage *storage);
 	void *ctx;  /* the broker's */
 	void *priv; /* file cache, timers, commit */
@@ -86,9 +86,9 @@ struct storage_dir *storage_add_dir(struct storage *storage, const char *path, s
 /* Another reactor saw the change: no callback. */
 void storage_dir_set_state(struct storage_dir *dir, enum log_dir_state state);
 
-/* Syncs what the logs of this reactor have not synced, writes index entries, producer snapshots and epoch files, and moves
- * each log's recovery_point up to what was appended at the start of the call. done (not inside this call) also when a
- * directory failed or was full: its recovery points then stay. One at a time: false when one is under way. */
+/* Syncs what the logs of this reactor have not synced, writes index entries, producer snapshots and epoch files, and
+ * moves each log's recovery_point up to what was appended at the start of the call. done (not inside this call) also
+ * when a directory failed or was full: its recovery points then stay. One at a time: false when one is under way. */
 bool storage_checkpoint(struct storage *storage, void (*done)(struct storage *storage));
 /* Every log of this reactor that is open, with recovery_point and log_start as the checkpoint files want them. */
 struct part_log;

@@ -255,7 +255,8 @@ int main(int argc, char **argv)
 			posix_fadvise((int)w.file, (off_t)rng_below(&w.rng, FILE_LEN), 0, POSIX_FADV_DONTNEED);
 		for (int i = 0; i < 3; i++)
 			link_step(&w.links[rng_below(&w.rng, LINKS_N)]);
-		w.io->ops->turn(w.io, rng_chance(&w.rng, 1, 20) ? w.io->ops->clock(w.io, IO_CLOCK_MONOTONIC) + 20000 : 0);
+		w.io->ops->turn(w.io,
+				rng_chance(&w.rng, 1, 20) ? w.io->ops->clock(w.io, IO_CLOCK_MONOTONIC) + 20000 : 0);
 	}
 	printf("seed %llu: %lld MB checked, %lld cancelled, %lld closed\n", (unsigned long long)seed,
 	       (long long)(w.moved >> 20), (long long)w.cancelled, (long long)w.closed);

@@ -15,9 +15,9 @@
  * Byte limits are dealt out in request order after the answers are in: the first partition that has data gives its
  * first batch whole, whatever the limits say, so that a large batch always gets through (KIP-74).
  *
- * Same as Kafka: sessions (KIP-227), topic ids from version 13 (KIP-516), epoch fencing (KIP-320), the last batch may be
- * cut, an error on any partition answers at once. Differs: read_committed equals read_uncommitted until transactions
- * exist: no undecided data can be in the log.
+ * Same as Kafka: sessions (KIP-227), topic ids from version 13 (KIP-516), epoch fencing (KIP-320), the last batch may
+ * be cut, an error on any partition answers at once. Differs: read_committed equals read_uncommitted until
+ * transactions exist: no undecided data can be in the log.
  */
 #include "api.h"
 #include "broker.h"

@@ -118,7 +118,8 @@ static enum err metadata_missing(const struct metadata *metadata, const struct m
 	return map_get_str(&metadata->refused, in->name) ? ERR_INVALID_TOPIC_EXCEPTION : ERR_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
-static const struct topic_image *metadata_find(const struct metadata *metadata, const struct metadata_request_topics *in)
+static const struct topic_image *metadata_find(const struct metadata *metadata,
+					       const struct metadata_request_topics *in)
 {
 	const struct image *image = metadata->request->shard->image;
 

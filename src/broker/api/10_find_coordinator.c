@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FindCoordinator (key 10), versions 0-6. There are no coordinators yet: every key is refused with an error that clients
- * do not retry. It is advertised all the same, because librdkafka turns lz4 off where it is missing.
+ * FindCoordinator (key 10), versions 0-6. There are no coordinators yet: every key is refused with an error that
+ * clients do not retry. It is advertised all the same, because librdkafka turns lz4 off where it is missing.
  */
 #include "api.h"
 #include "msg/find_coordinator.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ApiVersions (key 18), versions 0-4. A newer version is answered in version 0 with error 35 and the row of ApiVersions
- * alone, as Kafka does, so that the client can ask again (KIP-511). Features: versions 0-3 leave out those whose least level is 0, because old
- * clients refuse them (KAFKA-17011); finalised ones are named only where this build honours them.
+ * ApiVersions (key 18), versions 0-4. A newer version is answered in version 0 with error 35 and the row of
+ * ApiVersions alone, as Kafka does, so that the client can ask again (KIP-511). Features: versions 0-3 leave out
+ * those whose least level is 0, because old clients refuse them (KAFKA-17011); finalised ones are named only where
+ * this build honours them.
  */
 #include <ctype.h>
 
@@ -44,8 +45,9 @@ static void api_versions_features(struct request *request, struct api_versions_r
 			continue;
 		if (request->version >= 4 || def->level_min > 0) {
 			out->supported_features[out->supported_features_n++] =
-				(struct api_versions_response_supported_features){
-					.name = def->name, .min_version = def->level_min, .max_version = def->level_max};
+				(struct api_versions_response_supported_features){.name = def->name,
+										  .min_version = def->level_min,
+										  .max_version = def->level_max};
 		}
 		if (level > 0) {
 			out->finalized_features[out->finalized_features_n++] =

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection over a socket pair: frames cut at every byte, answers in order of arrival, requests that wait, refusals,
- * foreign protocols, impossible lengths, readers and writers that stop half way. The APIs are ApiVersions, answered for
- * real, and two that the test answers when it likes: InitProducerId holds back what comes behind it, FindCoordinator does
- * not.
+ * A connection over a socket pair: frames cut at every byte, answers in order of arrival, requests that wait,
+ * refusals, foreign protocols, impossible lengths, readers and writers that stop half way. The APIs are ApiVersions,
+ * answered for real, and two that the test answers when it likes: InitProducerId holds back what comes behind it,
+ * FindCoordinator does not.
  */
 #include <errno.h>
 #include <fcntl.h>

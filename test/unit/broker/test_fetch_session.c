@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fetch sessions: ids, epochs, what a session remembers, the order of its partitions, and who gives way when it is full. */
+/* Fetch sessions: ids, epochs, what a session remembers, its order of partitions, who gives way when it is full. */
 #include "broker_rig.h"
 #include "fetch_session.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests split over two reactors, stepped by hand: each part is told once, on the reactor that owns it; the answer comes
- * home after the last; parts wait for a log that opens; rounds follow each other.
+ * Requests split over two reactors, stepped by hand: each part is told once, on the reactor that owns it; the answer
+ * comes home after the last; parts wait for a log that opens; rounds follow each other.
  */
 #include "broker_rig.h"
 #include "owner_part.h"

@@ -108,7 +108,7 @@ static void test_life(void **state)
 	dir_test_deinit(&t);
 }
 
-/* Killed while logs are still unchecked since a power cut (or since Kafka was killed): the next start sees that again. */
+/* Killed while logs are unchecked since a power cut (or since Kafka was killed): the next start sees that again. */
 static void test_unchecked(void **state)
 {
 	const enum log_dir_stop stops[] = {LOG_DIR_POWER_CUT, LOG_DIR_UNKNOWN};
@@ -257,9 +257,8 @@ static void test_offsets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_life),	   cmocka_unit_test(test_unchecked),	   cmocka_unit_test(test_refusals),
-			cmocka_unit_test(test_list),
-		cmocka_unit_test(test_long_name), cmocka_unit_test(test_offsets),
+		cmocka_unit_test(test_life), cmocka_unit_test(test_unchecked), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_list), cmocka_unit_test(test_long_name), cmocka_unit_test(test_offsets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
