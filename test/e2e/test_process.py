@@ -2,13 +2,16 @@
 """The process from outside: start, refusal to start, kill -9, signals, what it says. Only for Moldau."""
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 import unittest
 
+from lib import wire
 from lib.batch import Record, batch
 from lib.broker import binary, free_port
 from lib.case import Case, moldau_only
@@ -505,14 +508,18 @@ class Process(Case):
             self.skipTest("mount is not allowed here")
         self.addCleanup(subprocess.run, ["umount", "-l", broker.data])
         self.addCleanup(broker.kill)
+        os.mkdir(os.path.join(broker.data, "lost+found"))
+        with open(os.path.join(broker.data, "lost+found", "filler"), "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, 18 << 20)
         broker.overrides["log.segment.bytes"] = "1048576"
         broker.start()
         conn = self.conn(broker)
         name = self.name()
         conn.create(name)
+        data = batch([b"x" * 500_000])
         done, error = 0, 0
         for _ in range(60):
-            error = conn.produce(name, [b"x" * 500_000]).error
+            error = conn.produce(name, data).error
             if error:
                 break
             done += 1
@@ -521,8 +528,6 @@ class Process(Case):
         self.assertFalse(broker.dead(), broker.log())
         self.assertEqual(len(conn.read_all(name)), done)
         other = self.name()
-        filler = [n for n in os.listdir(broker.data) if n.startswith("filler")]
-        self.assertEqual(filler, [])
         subprocess.run(["mount", "-o", "remount,size=64m", broker.data], check=True)
         self.eventually(lambda: self.assertEqual(conn.produce(name, [b"after"]).error, 0), 15)
         got = conn.read_all(name)
@@ -532,6 +537,30 @@ class Process(Case):
         conn = self.conn(broker)
         conn.wait_leader(name)
         self.assertEqual(len(conn.read_all(name)), done + 1)
+
+    def test_a_read_only_file_system(self):
+        if os.getuid():
+            self.skipTest("needs root for a file system of its own")
+        broker = self.moldau()
+        os.makedirs(broker.data)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", broker.data], capture_output=True).returncode:
+            self.skipTest("mount is not allowed here")
+        self.addCleanup(subprocess.run, ["umount", "-l", broker.data])
+        self.addCleanup(broker.kill)
+        for label in ("empty", "ours"):
+            with self.subTest(label):
+                subprocess.run(["mount", "-o", "remount,ro", broker.data], check=True)
+                before = tree(broker.data)
+                code, text = self.refused(broker)
+                self.assertEqual(code, 1, text)
+                self.assertRegex(text, r"(?m)^ML10\d\d .*" + re.escape(broker.data) + ".*[Rr]ead-only")
+                self.assertEqual(tree(broker.data), before)
+                subprocess.run(["mount", "-o", "remount,rw", broker.data], check=True)
+                broker.start()
+                if label == "empty":
+                    names = self.fill(broker, 1, 10)
+                self.check(broker, names, 10)
+                self.assertEqual(broker.stop(), 0)
 
     def test_descriptors(self):
         # More partitions than descriptors.
@@ -566,6 +595,59 @@ class Process(Case):
         for s in held:
             s.close()
         self.eventually(lambda: self.alive(broker))
+
+    def test_10000_connections(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < 10_500:
+            self.skipTest(f"only {hard} descriptors are allowed")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 10_500), hard))
+        broker = self.moldau().start()
+        conn, topic = self.conn(broker), self.name()
+        conn.create(topic)
+        rss = broker.rss_kb()
+        body = wire.encode("ApiVersions", 0, 1)
+        held = [socket.create_connection(broker.address, 10) for _ in range(10_000)]
+        try:
+            for s in held:
+                s.sendall(struct.pack(">i", len(body)) + body)
+            for s in held:
+                self.assertGreater(len(s.recv(100)), 8)
+            self.assertLess(broker.rss_kb() - rss, 10_000 * 12, "KB for 10,000 idle connections")
+            cpu, began = broker.cpu_s(), time.monotonic()
+            for i in range(100):
+                self.assertEqual(conn.produce(topic, [b"x"]).error, 0)
+            self.assertLess(time.monotonic() - began, 3)
+            time.sleep(0.5)
+            self.assertLess(broker.cpu_s() - cpu, 1.0, "idle connections cost time")
+        finally:
+            for s in held:
+                s.close()
+        began = time.monotonic()
+        self.assertEqual(broker.stop(), 0)
+        self.assertLess(time.monotonic() - began, 5)
+
+    def test_slow_senders(self):
+        # What they hold is what they have sent, not what they have announced, and it goes with them.
+        broker = self.moldau().start()
+        good, topic = self.conn(broker), self.name()
+        good.create(topic)
+        rss = broker.rss_kb()
+        slow = [self.conn(broker) for _ in range(60)]
+        for conn in slow:
+            conn.send_raw(struct.pack(">i", 50 << 20) + bytes(10_000))
+        for _ in range(3):
+            for conn in slow:
+                conn.send_raw(bytes(300_000))
+            began = time.monotonic()
+            self.assertEqual(good.produce(topic, [b"x"]).error, 0)
+            self.assertLess(time.monotonic() - began, 2)
+        sent_kb = 60 * 910
+        self.eventually(lambda: self.assertGreater(broker.rss_kb() - rss, sent_kb // 2))
+        self.assertLess(broker.rss_kb() - rss, 2 * sent_kb + 8192)
+        for conn in slow:
+            conn.close()
+        self.eventually(lambda: self.assertLess(broker.rss_kb() - rss, sent_kb // 2))
+        self.assertEqual([r.value for r in good.read_all(topic)], [b"x"] * 3)
 
     def test_idle_takes_no_time(self):
         broker = self.moldau().start()
