@@ -17,6 +17,8 @@ struct segment_check {
 	struct segment *segment;
 	fs_file log, index, time_index;
 	int64_t file_size;
+	int64_t end_max; /* the next segment begins here */
+	bool is_last;
 	uint32_t kept_n, time_kept_n; /* entries that stay */
 	int64_t start;                /* position of the first batch to look at */
 	int64_t bytes_since_index;
@@ -140,6 +142,28 @@ static void segment_check_count(struct segment_check *check, const struct batch_
 	check->bytes_since_index += (int64_t)info->size;
 }
 
+/* Offsets lie outside the checksum. They ascend within the segment; where no compaction has been, behind the recovery
+ * point and in the last segment of a log that we wrote, they do so without a gap. */
+static bool segment_check_offsets(const struct segment_check *check, const struct batch_info *info, int64_t pos,
+				  int64_t next, int64_t crc_from)
+{
+	const struct segment *segment = check->segment;
+	enum log_dir_stop stop = check->load->stop;
+	bool is_first = pos == check->start && check->start > 0; /* what comes before it was not read */
+
+	if (info->last_offset < next || info->last_offset >= check->end_max ||
+	    info->last_offset - segment->base > INT32_MAX)
+		return false;
+	if (info->magic < BATCH_MAGIC_NOW)
+		return true;
+	if (info->base_offset < next)
+		return false;
+	if (!is_first && ((stop == LOG_DIR_KILLED && check->is_last) ||
+			  (stop == LOG_DIR_POWER_CUT && next >= crc_from)))
+		return info->base_offset == next;
+	return true;
+}
+
 static enum err segment_check_walk(struct segment_check *check, int64_t crc_from, bool *ret_is_bad)
 {
 	struct segment *segment = check->segment;
@@ -158,11 +182,7 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 			scan.want_crc = false;
 		if (!batch_scan_next(&scan, &info, &pos))
 			break;
-		if (info.base_offset < next && info.magic == BATCH_MAGIC_NOW) {
-			scan.is_bad = true;
-			break;
-		}
-		if (info.last_offset - segment->base > INT32_MAX || info.last_offset < next) {
+		if (!segment_check_offsets(check, &info, pos, next, crc_from)) {
 			scan.is_bad = true;
 			break;
 		}
@@ -222,22 +242,35 @@ static enum err segment_check_write(struct segment_check *check)
 	return err;
 }
 
+static enum err segment_check_run(struct segment_check *check, int64_t from_offset, int64_t crc_from,
+				  bool *ret_is_bad)
+{
+	struct segment *segment = check->segment;
+	enum err err;
+
+	segment->max_timestamp_ms = segment->max_timestamp_offset = -1;
+	segment->next_offset = segment->base;
+	check->kept_n = check->time_kept_n = 0;
+	check->start = check->bytes_since_index = 0;
+	err = segment_check_start(check, from_offset);
+	return err ? err : segment_check_walk(check, crc_from, ret_is_bad);
+}
+
 enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t from_offset, int64_t crc_from,
 		       bool *ret_is_bad)
 {
 	struct segment_check check = {.load = load, .fs = fs, .segment = &load->segments.list.v[at],
 				      .log = FS_FILE_NONE, .index = FS_FILE_NONE, .time_index = FS_FILE_NONE};
-	struct segment *segment = check.segment;
-	enum err err;
+	enum err err = segment_check_open(&check);
 
-	segment->max_timestamp_ms = segment->max_timestamp_offset = -1;
-	segment->next_offset = segment->base;
-	err = segment_check_open(&check);
+	check.is_last = at + 1 == load->segments.list.n;
+	check.end_max = check.is_last ? INT64_MAX : load->segments.list.v[at + 1].base;
 	if (!err)
-		err = segment_check_start(&check, from_offset);
-	if (!err)
-		err = segment_check_walk(&check, crc_from, ret_is_bad);
-	if (!err && at + 1 < load->segments.list.n)
+		err = segment_check_run(&check, from_offset, crc_from, ret_is_bad);
+	/* The batch of the index entry is itself bad: where the one before it ends only a walk from the start tells. */
+	if (!err && *ret_is_bad && check.start > 0 && check.segment->next_offset == check.segment->base)
+		err = segment_check_run(&check, check.segment->base, crc_from, ret_is_bad);
+	if (!err && !check.is_last)
 		segment_check_seal(&check);
 	if (!err)
 		err = segment_check_write(&check);

@@ -88,7 +88,10 @@ static enum err load_replay_segment(struct log_load *load, struct fs *fs, const 
 			   &hit);
 	if (err) {
 		fs_close(fs, file);
-		return err == ERR_NOT_FOUND ? ERR_NONE : err;
+		/* Damage below the recovery point keeps nobody from the rest of the log. */
+		if (err == ERR_CORRUPT_FILE)
+			log_warn("log.damaged", "log=%s segment=%" PRId64, load->name, segment->base);
+		return err == ERR_NOT_FOUND || err == ERR_CORRUPT_FILE ? ERR_NONE : err;
 	}
 	batch_scan_init(&scan, fs, file, hit.pos, segment->size, false);
 	while (batch_scan_next(&scan, &hit.info, &hit.pos)) {

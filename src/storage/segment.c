@@ -60,11 +60,10 @@ enum err segment_unlink(struct fs *fs, const char *dir, int64_t base)
 	return ERR_NONE;
 }
 
-/* Position from which walking headers finds the batch that holds `offset`: that of the last index entry below
- * it. */
-static enum err segment_find_start(struct fs *fs, const char *dir, const struct segment *segment,
-				   int64_t offset,
-				   int64_t limit, int64_t *ret)
+/* The last index entry below `offset`: from its batch on, walking headers finds the one that holds it. pos 0: the
+ * start of the segment. */
+static enum err segment_find_start(struct fs *fs, const char *dir, const struct segment *segment, int64_t offset,
+				   int64_t limit, struct index_entry *ret)
 {
 	fs_file file;
 	int64_t size;
@@ -72,7 +71,7 @@ static enum err segment_find_start(struct fs *fs, const char *dir, const struct 
 	struct index_entry entry = {0, 0};
 	enum err err = segment_open_file(fs, dir, segment->base, ".index", FS_READ, &file);
 
-	*ret = 0;
+	*ret = (struct index_entry){-1, 0};
 	if (err == ERR_NOT_FOUND)
 		return ERR_NONE;
 	if (err)
@@ -81,25 +80,30 @@ static enum err segment_find_start(struct fs *fs, const char *dir, const struct 
 	if (!err)
 		err = index_count_offset(fs, file, segment->base,
 					 (uint32_t)MIN((int64_t)segment->index_n, size / INDEX_ENTRY_LEN),
-						offset - 1, &n);
+					 offset - 1, &n);
 	if (!err && n)
 		err = index_read(fs, file, segment->base, n - 1, &entry);
 	fs_close(fs, file);
 	if (!err && n && entry.pos > 0 && entry.pos < limit)
-		*ret = entry.pos;
+		*ret = entry;
 	return err;
 }
 
-static enum err segment_walk(struct fs *fs, fs_file log, int64_t start, int64_t offset, int64_t limit,
+/* ERR_CORRUPT_FILE also when the entry is wrong: the batch there must end with its offset. */
+static enum err segment_walk(struct fs *fs, fs_file log, struct index_entry start, int64_t offset, int64_t limit,
 			     struct segment_hit *ret)
 {
 	struct batch_scan scan;
 	struct segment_hit hit;
 	enum err err = ERR_NOT_FOUND;
 
-	batch_scan_init(&scan, fs, log, start, limit, false);
+	batch_scan_init(&scan, fs, log, start.pos, limit, false);
 	while (batch_scan_next(&scan, &hit.info, &hit.pos)) {
 		hit.info.bytes = BYTES_NULL;
+		if (start.pos > 0 && hit.pos == start.pos && hit.info.last_offset != start.offset) {
+			err = ERR_CORRUPT_FILE;
+			break;
+		}
 		if (hit.info.last_offset < offset)
 			continue;
 		*ret = hit;
@@ -118,14 +122,14 @@ enum err segment_find(struct fs *fs, const char *dir, const struct segment *segm
 		      int64_t offset,
 		      int64_t limit, struct segment_hit *ret)
 {
-	int64_t start;
+	struct index_entry start;
 	enum err err = segment_find_start(fs, dir, segment, offset, limit, &start);
 
 	if (err)
 		return err;
 	err = segment_walk(fs, log, start, offset, limit, ret);
-	/* A wrong index entry leads into the middle of a batch: the log itself decides. */
-	if (err == ERR_CORRUPT_FILE && start > 0)
-		err = segment_walk(fs, log, 0, offset, limit, ret);
+	/* A wrong index entry leads anywhere: the log itself decides. */
+	if (err == ERR_CORRUPT_FILE && start.pos > 0)
+		err = segment_walk(fs, log, (struct index_entry){-1, 0}, offset, limit, ret);
 	return err;
 }
