@@ -237,10 +237,10 @@ void broker_open_logs_in_background(struct broker *broker)
 	}
 }
 
-bool broker_logs_are_clean(const struct broker *broker)
+bool broker_logs_are_clean(const struct broker *broker, int dir)
 {
 	for (int i = 0; i < broker->shards_n; i++) {
-		if (!shard_is_clean(&broker->shards[i]))
+		if (!shard_is_clean(&broker->shards[i], dir))
 			return false;
 	}
 	return true;

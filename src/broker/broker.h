@@ -75,7 +75,7 @@ void broker_close(struct broker *broker);
 
 /* Inside the broker, on reactor 0. */
 void broker_open_logs_in_background(struct broker *broker);
-/* After all logs were closed: none of them failed, and none was left unchecked after an unclean stop. */
-bool broker_logs_are_clean(const struct broker *broker);
+/* After all logs were closed: none of this directory failed, and none was left unchecked after an unclean stop. */
+bool broker_logs_are_clean(const struct broker *broker, int dir);
 
 #endif

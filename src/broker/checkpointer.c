@@ -39,8 +39,8 @@ struct checkpointer {
 	bool is_marked[BROKER_DIRS_MAX]; /* the running mark names this boot */
 	bool is_running;
 	bool again; /* a finish came while a round was under way */
-	enum err err;
-	void (*done)(void *ctx, enum err err);
+	bool is_saved[BROKER_DIRS_MAX]; /* the last round wrote all files there */
+	void (*done)(void *ctx);
 	void *ctx;
 };
 
@@ -94,7 +94,7 @@ static void checkpointer_end(struct checkpointer *c)
 		c->again = false;
 		checkpointer_round(c);
 	} else if (c->done) {
-		c->done(c->ctx, c->err);
+		c->done(c->ctx);
 	}
 }
 
@@ -117,12 +117,12 @@ static void checkpoint_job_done(struct io_op *op)
 	struct checkpoint_job *job = container_of(op, struct checkpoint_job, op);
 	struct checkpointer *c = job->owner;
 
+	c->is_saved[job->dir] = !op->err;
 	if (!op->err && job->mark_checked)
 		c->is_marked[job->dir] = true;
 	if (op->err) {
 		log_warn("checkpoint.failed", "code=ML1061 dir=%s error=%s text=\"recovery points could not be written; a "
 			 "start after a crash reads more\"", c->broker->dirs[job->dir].path, err_name(op->err));
-		c->err = c->err ? c->err : op->err;
 	}
 	if (--c->out == 0)
 		checkpointer_end(c);
@@ -247,7 +247,6 @@ static void checkpointer_round(struct checkpointer *c)
 		return;
 	}
 	c->is_running = true;
-	c->err = ERR_NONE;
 	c->out = c->broker->shards_n;
 	for (int i = 0; i < c->broker->shards_n; i++) {
 		c->legs[i]->msg.handle = checkpoint_leg_run;
@@ -272,7 +271,12 @@ void checkpointer_start(struct checkpointer *c)
 		      c->broker->config.log_flush_offset_checkpoint_interval_ms * NS_PER_MS, checkpointer_tick);
 }
 
-void checkpointer_finish(struct checkpointer *c, void (*done)(void *ctx, enum err err), void *ctx)
+bool checkpointer_is_saved(const struct checkpointer *c, int dir)
+{
+	return c->is_saved[dir];
+}
+
+void checkpointer_finish(struct checkpointer *c, void (*done)(void *ctx), void *ctx)
 {
 	timer_stop(&c->broker->shards[0].reactor->timers, &c->timer);
 	c->done = done;

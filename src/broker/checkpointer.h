@@ -20,7 +20,9 @@ struct checkpointer *checkpointer_new(struct broker *broker);
 void checkpointer_free(struct checkpointer *checkpointer);
 /* From RUNNING on. */
 void checkpointer_start(struct checkpointer *checkpointer);
-/* Writes once more, then calls done(ctx) on reactor 0 with the first error. Nothing is written after. */
-void checkpointer_finish(struct checkpointer *checkpointer, void (*done)(void *ctx, enum err err), void *ctx);
+/* Writes once more, then calls done(ctx) on reactor 0. Nothing is written after. */
+void checkpointer_finish(struct checkpointer *checkpointer, void (*done)(void *ctx), void *ctx);
+/* The last round wrote every file of the directory. */
+bool checkpointer_is_saved(const struct checkpointer *checkpointer, int dir);
 
 #endif

@@ -49,7 +49,7 @@ struct shard_stop {
 struct mark_job {
 	struct io_op op;
 	struct lifecycle *life;
-	bool ok;
+	bool is_clean[BROKER_DIRS_MAX];
 };
 
 struct lifecycle {
@@ -68,7 +68,6 @@ struct lifecycle {
 	struct timer close_poll;
 	struct shard_stop *stops;
 	int stops_out;
-	bool save_failed;
 	bool stop_asked;
 	struct mark_job mark;
 };
@@ -329,8 +328,10 @@ static void life_mark_run(struct io_op *op, struct fs *fs)
 	struct broker *broker = job->life->broker;
 
 	op->err = ERR_NONE;
-	for (int i = 0; i < broker->dirs_n && !op->err; i++)
-		op->err = log_dir_mark_clean(&broker->dirs[i], fs, broker->broker_epoch);
+	for (int i = 0; i < broker->dirs_n && !op->err; i++) {
+		if (job->is_clean[i])
+			op->err = log_dir_mark_clean(&broker->dirs[i], fs, broker->broker_epoch);
+	}
 }
 
 static void life_marked(struct io_op *op)
@@ -347,10 +348,13 @@ static void life_marked(struct io_op *op)
 static void life_mark(struct lifecycle *life)
 {
 	life_move(life, LIFE_MARKING);
-	if (life->save_failed || !broker_logs_are_clean(life->broker)) {
-		log_warn("broker.stop", "text=\"not every log was closed in order: the next start checks them\"");
-		life_finished(life);
-		return;
+	for (int i = 0; i < life->broker->dirs_n; i++) {
+		life->mark.is_clean[i] = checkpointer_is_saved(life->broker->checkpointer, i) &&
+					 broker_logs_are_clean(life->broker, i);
+		if (!life->mark.is_clean[i])
+			log_warn("broker.stop",
+				 "dir=%s text=\"not every log was closed in order: the next start checks them\"",
+				 life->broker->dirs[i].path);
 	}
 	life->mark.life = life;
 	life->mark.op.kind = IO_WORK;
@@ -370,13 +374,12 @@ static void life_close_poll(struct timer *timer)
 		reactor_timer(life->reactor, &life->close_poll, STOP_POLL_NS, life_close_poll);
 }
 
-static void life_saved(void *ctx, enum err err)
+static void life_saved(void *ctx)
 {
 	struct lifecycle *life = ctx;
 
 	if (!life_is(life, LIFE_SAVING))
 		return;
-	life->save_failed = err != ERR_NONE;
 	life_move(life, LIFE_CLOSING);
 	reactor_timer(life->reactor, &life->close_poll, 0, life_close_poll);
 }

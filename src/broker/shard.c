@@ -334,6 +334,9 @@ static void shard_dir_changed(struct storage *storage, struct storage_dir *dir, 
 	struct shard *shard = storage->ctx;
 
 	shard_dir_log(dir, err);
+	/* Each shard finds out by itself that there is space again: such news could be older than "full" on its way back. */
+	if (dir->state == LOG_DIR_ONLINE)
+		return;
 	for (int i = 0; i < shard->broker->shards_n; i++) {
 		struct dir_news *news;
 
@@ -449,14 +452,18 @@ static bool partition_is_clean(const struct partition *partition)
 	return partition->is_open || partition->log->dir->stop == LOG_DIR_CLEAN;
 }
 
-bool shard_is_clean(const struct shard *shard)
+bool shard_is_clean(const struct shard *shard, int dir)
 {
 	uint32_t it = 0;
 	struct shard_topic *topic;
 
+	if (shard->storage.dirs[dir].state == LOG_DIR_OFFLINE)
+		return false;
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
-			if (topic->partitions[i] && !partition_is_clean(topic->partitions[i]))
+			const struct partition *partition = topic->partitions[i];
+
+			if (partition && partition->log->dir->index == dir && !partition_is_clean(partition))
 				return false;
 		}
 	}

@@ -89,7 +89,7 @@ void shard_open_in_background(struct shard *shard);
 /* Fails all waiters and closes all logs; shard_is_closed tells when that is over. */
 void shard_stop(struct shard *shard);
 bool shard_is_closed(const struct shard *shard);
-/* When closed: every log was opened and closed in order, or needed no check. */
-bool shard_is_clean(const struct shard *shard);
+/* When closed: the directory did not fail, and every log in it was opened and closed in order, or needed no check. */
+bool shard_is_clean(const struct shard *shard, int dir);
 
 #endif

@@ -22,10 +22,8 @@ class Limits(Case):
         self.eventually(lambda: self.assertIn(("__cluster_metadata", "0"), self.checkpoint(broker)))
         self.assertEqual(broker.stop(), 0)
         first = self.checkpoint(broker)
-        self.assertGreater(first["__cluster_metadata", "0"], 5)
         self.assertIn((name, "0"), first)
         broker.start()
-        self.topic(self.conn(broker))
         self.assertEqual(broker.stop(), 0)
         self.assertGreater(self.checkpoint(broker)["__cluster_metadata", "0"], first["__cluster_metadata", "0"])
 
