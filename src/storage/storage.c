@@ -57,6 +57,7 @@ void storage_deinit(struct storage *storage)
 	storage_trash_deinit(storage);
 	for (int i = 0; i < storage->dirs_n; i++) {
 		list_remove(&dir_core_of(&storage->dirs[i])->hook.node);
+		timer_stop(&storage->reactor->timers, &dir_core_of(&storage->dirs[i])->gather);
 		mem_free(storage->dirs[i].priv);
 		mem_free(storage->dirs[i].path);
 	}

@@ -26,6 +26,9 @@ struct storage_core {
 struct dir_core {
 	struct storage_dir *dir;
 	struct flush_hook hook; /* starts a group commit */
+	struct timer gather;    /* the same, a little later, so that more join it */
+	int64_t commit_began_ns;
+	int64_t commit_took_ns; /* the last one */
 	int64_t unsynced_bytes;
 	bool probe_is_running;
 };

@@ -22,6 +22,34 @@
 
 /* Up to this many files are synced one by one; beyond it one sync of the file system costs less. */
 #define COMMIT_FILES_MAX 4
+/* How long a group commit waits for company: not worth a timer below, never longer than. */
+#define COMMIT_GATHER_MIN_NS (50 * NS_PER_US)
+#define COMMIT_GATHER_MAX_NS (500 * NS_PER_US)
+
+void storage_commit_later(struct storage_dir *dir)
+{
+	reactor_flush_later(dir->storage->reactor, &dir_core_of(dir)->hook);
+}
+
+static void dir_gather_over(struct timer *timer)
+{
+	storage_commit_start(container_of(timer, struct dir_core, gather)->dir);
+}
+
+/* A commit costs about the same for one log as for a hundred, and clients that were answered by the last one come back
+ * together: the first of them waits a little for the others, at most an eighth of what the last commit took. */
+static void storage_commit_gather(struct storage_dir *dir)
+{
+	struct dir_core *core = dir_core_of(dir);
+	int64_t delay_ns = MIN(core->commit_took_ns / 8, COMMIT_GATHER_MAX_NS);
+
+	if (dir->commit_is_running || timer_is_on(&core->gather))
+		return;
+	if (delay_ns < COMMIT_GATHER_MIN_NS)
+		storage_commit_later(dir);
+	else
+		reactor_timer(dir->storage->reactor, &core->gather, delay_ns, dir_gather_over);
+}
 
 void storage_log_dirty(struct log_impl *log, int64_t bytes)
 {
@@ -37,7 +65,7 @@ void storage_log_dirty(struct log_impl *log, int64_t bytes)
 		storage_tick_start(storage);
 	}
 	if (storage->options.durability == STORAGE_SYNCED) {
-		storage_commit_later(dir);
+		storage_commit_gather(dir);
 	} else if (pub->config.flush_messages > 0 &&
 		   pub->appended.offset - pub->durable.offset >= pub->config.flush_messages) {
 		part_log_sync(pub);
@@ -47,11 +75,6 @@ void storage_log_dirty(struct log_impl *log, int64_t bytes)
 void storage_log_clean(struct log_impl *log)
 {
 	list_remove(&log->dirty_link);
-}
-
-void storage_commit_later(struct storage_dir *dir)
-{
-	reactor_flush_later(dir->storage->reactor, &dir_core_of(dir)->hook);
 }
 
 void part_log_sync(struct part_log *pub)
@@ -210,7 +233,7 @@ static void commit_again(struct storage_dir *dir)
 {
 	list_for_each(node, tmp, &dir->commit_dirty) {
 		if (log_wants_commit(list_entry(node, struct log_impl, dirty_link))) {
-			storage_commit_later(dir);
+			storage_commit_gather(dir);
 			return;
 		}
 	}
@@ -243,6 +266,7 @@ static void commit_job_done(struct io_op *op)
 
 	core_of(dir->storage)->works--;
 	dir->commit_is_running = false;
+	dir_core_of(dir)->commit_took_ns = dir->storage->reactor->now_ns - dir_core_of(dir)->commit_began_ns;
 	sync_files_deinit(&job->files);
 	mem_free(job);
 	if (err) {
@@ -281,7 +305,9 @@ void storage_commit_start(struct storage_dir *dir)
 	}
 	if (list_is_empty(&dir->commit_dirty))
 		dir_core_of(dir)->unsynced_bytes = 0;
+	timer_stop(&dir->storage->reactor->timers, &dir_core_of(dir)->gather);
 	dir->commit_is_running = true;
+	dir_core_of(dir)->commit_began_ns = dir->storage->reactor->now_ns;
 	core_of(dir->storage)->works++;
 	job->op.kind = IO_WORK;
 	job->op.work.run = commit_job_run;
