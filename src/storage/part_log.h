@@ -121,7 +121,8 @@ struct log_read {
 	                              there is was given */
 	bool is_pinned;       /* out: log_read_release owed */
 	int64_t segment_base; /* out */
-	enum err err;         /* out: ERR_OFFSET_OUT_OF_RANGE below log_start or above the bound, ERR_CORRUPT_FILE, ... */
+	/* out: ERR_OFFSET_OUT_OF_RANGE below log_start or above the bound, ERR_CORRUPT_FILE, ... */
+	enum err err;
 	void (*done)(struct log_read *read);
 };
 
@@ -147,17 +148,17 @@ void part_log_find_time(struct part_log *log, struct log_time_query *query);
 /* Leader life: records (epoch, end) in the epoch cache. Its file follows with the next checkpoint, roll or close: until
  * then the headers of the batches carry the epoch. */
 void part_log_start_epoch(struct part_log *log, int32_t epoch);
-/* Removes the batch that holds `offset` and everything behind; `advanced` tells when done. For followers, and the metadata
- * log. No append, read or time query may be under way or be started until then. The recovery point checkpoint must be
- * written before the next append is acknowledged: the old one may lie beyond the new end. */
+/* Removes the batch that holds `offset` and everything behind; `advanced` tells when done. For followers, and the
+ * metadata log. No append, read or time query may be under way or be started until then. The recovery point checkpoint
+ * must be written before the next append is acknowledged: the old one may lie beyond the new end. */
 void part_log_truncate(struct part_log *log, int64_t offset);
 /* Moves log_start up (DeleteRecords, retention); whole segments below go away in the background. */
 void part_log_set_start(struct part_log *log, int64_t offset);
 /* Syncs everything appended so far; done through `durable` in `advanced`. For the metadata log and flush settings. */
 void part_log_sync(struct part_log *log);
 void part_log_set_config(struct part_log *log, const struct log_config *config);
-/* After close: renames the directory to "-delete" and removes it after file.delete.delay.ms, in the background; one that
- * bears another topic id is left alone. `log` is freed at once. renamed(ctx) runs, later, when the name is free for
+/* After close: renames the directory to "-delete" and removes it after file.delete.delay.ms, in the background; one
+ * that bears another topic id is left alone. `log` is freed at once. renamed(ctx) runs, later, when the name is free for
  * another log (or could not be freed); NULL: nobody asks. */
 void part_log_delete(struct part_log *log, void (*renamed)(void *ctx), void *ctx);
 

@@ -43,6 +43,8 @@ struct mem_disk {
 };
 
 void mem_disk_init(struct mem_disk *disk, uint64_t seed);
+/* Its part in mem_disk_io.c. */
+void mem_disk_init_io(struct mem_disk *disk);
 void mem_disk_deinit(struct mem_disk *disk);
 /* The process is gone: open files are closed, the disk works again. */
 void mem_disk_kill(struct mem_disk *disk);
