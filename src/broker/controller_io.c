@@ -242,15 +242,19 @@ static void controller_io_snapshot(struct controller_io *io)
 	const struct image *image = io->controller.committed;
 	int64_t interval_ns = config->metadata_log_max_snapshot_interval_ms * NS_PER_MS;
 	bool is_old = interval_ns > 0 && io->reactor->now_ns - io->snapshot_last_ns >= interval_ns;
+	enum err err;
 
 	if (io->snapshot_running || image->offset <= io->snapshot_last_offset ||
 	    (io->snapshot_bytes < config->metadata_log_max_record_bytes_between_snapshots && !is_old))
 		return;
+	err = snapshot_file_encode(image, io->load.kraft_version, io->load.has_voters ? &io->load.voters : NULL,
+				   &io->snapshot.content);
+	if (err == ERR_BUSY)
+		return; /* in the middle of a metadata transaction: the next commit asks again */
 	io->snapshot_last_offset = image->offset;
 	io->snapshot_last_ns = io->reactor->now_ns;
 	io->snapshot_bytes = 0;
-	if (snapshot_file_encode(image, io->load.kraft_version, io->load.has_voters ? &io->load.voters : NULL,
-				 &io->snapshot.content)) {
+	if (err) {
 		log_error("metadata.snapshot", "offset=%" PRId64 " text=\"the image cannot be encoded\"", image->offset);
 		return;
 	}
@@ -673,6 +677,23 @@ static void controller_io_static_voters(const struct broker *broker, struct raft
 	}
 }
 
+/* Says what the metadata holds that this build keeps without acting on it. */
+static void controller_io_say_kept(const struct image *image)
+{
+	static const struct {
+		int16_t type;
+		const char *what;
+	} kept[] = {{18, "access rules"}, {11, "SCRAM credentials"}, {10, "delegation tokens"}, {14, "client quotas"}};
+
+	for (size_t i = 0; i < ARRAY_N(kept); i++) {
+		int32_t n = image_kept_n(image, kept[i].type);
+
+		if (n > 0)
+			log_warn("metadata.kept", "code=ML1067 n=%d what=\"%s\" text=\"kept as they are, not acted on yet\"", n,
+				 kept[i].what);
+	}
+}
+
 static void controller_io_loaded(struct io_op *op)
 {
 	struct metadata_load *load = container_of(op, struct metadata_load, op);
@@ -709,6 +730,7 @@ static void controller_io_loaded(struct io_op *op)
 	io->has_raft = true;
 	log_info("metadata.loaded", "topics=%d partitions=%" PRId64 " offset=%" PRId64 " snapshot=%" PRId64,
 		 load->image->topics_n, load->image->partitions_n, load->image->offset, load->snapshot_offset);
+	controller_io_say_kept(load->image);
 	controller_io_move(io, CIO_ELECTING);
 	controller_io_run_later(io);
 }
@@ -763,6 +785,7 @@ void controller_io_start(struct broker *broker)
 		.index_bytes = 10 << 20,
 		.flush_messages = INT64_MAX,
 		.flush_ms = INT64_MAX,
+		.is_synced = true,
 	};
 	struct storage *storage = &broker->shards[0].storage;
 
