@@ -125,7 +125,12 @@ int listener_bind_hosts(const struct listener *listener, struct str ret[2])
 		ret[1] = STR("::1");
 		return 2;
 	}
-	ret[0] = listener->host.len ? listener->host : STR("::");
+	if (listener->host.len == 0 || str_eq_c(listener->host, "::")) {
+		ret[0] = STR("0.0.0.0");
+		ret[1] = STR("::");
+		return 2;
+	}
+	ret[0] = listener->host;
 	return 1;
 }
 

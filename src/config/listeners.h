@@ -27,8 +27,8 @@ enum err host_port_parse(struct str text, struct str *ret_host, int32_t *ret_por
  * them is an error. */
 bool listeners_resolve(struct broker_config *config, struct config_report *report);
 
-/* Addresses to bind for one listener: localhost stands for 127.0.0.1 and ::1, an empty host for :: with IPv4.
- * Returns how many were written, 1 or 2. */
+/* Addresses to bind for one listener, each with a socket of its own: localhost stands for 127.0.0.1 and ::1, an empty
+ * host and :: for all of IPv4 and of IPv6, as for the original. Returns how many were written, 1 or 2. */
 int listener_bind_hosts(const struct listener *listener, struct str ret[2]);
 const struct listener *listener_find(const struct listener_list *list, struct str name);
 const char *security_protocol_name(enum security_protocol protocol);

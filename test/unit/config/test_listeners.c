@@ -55,8 +55,12 @@ static void test_bind_hosts(void **state)
 	assert_str(hosts[0], "127.0.0.1");
 	assert_str(hosts[1], "::1");
 	l.host = STR("");
-	assert_int_equal(listener_bind_hosts(&l, hosts), 1);
-	assert_str(hosts[0], "::");
+	assert_int_equal(listener_bind_hosts(&l, hosts), 2);
+	assert_str(hosts[0], "0.0.0.0");
+	assert_str(hosts[1], "::");
+	l.host = STR("::");
+	assert_int_equal(listener_bind_hosts(&l, hosts), 2);
+	assert_str(hosts[0], "0.0.0.0");
 	l.host = STR("10.0.0.1");
 	assert_int_equal(listener_bind_hosts(&l, hosts), 1);
 	assert_str(hosts[0], "10.0.0.1");
