@@ -32,6 +32,8 @@ struct wl_batch {
 	struct scratch bytes;
 	bool is_out;
 	bool was_sent;
+	uint32_t gap_sequence;
+	bool is_gap; /* leaves out sequences on purpose: has to be refused */
 	int followed_start; /* the node's start in which a later batch of the partition was sent first; 0: none */
 	uint32_t era; /* of the partition when it was made */
 };
@@ -57,6 +59,7 @@ struct wl_producer {
 	int64_t producer_id;
 	int16_t producer_epoch;
 	uint32_t writers[WORKLOAD_PARTS_MAX]; /* plus 1; 0: none in this session */
+	uint32_t acked_eras[WORKLOAD_PARTS_MAX]; /* plus 1, of the newest acknowledgement; 0: none in this session */
 	struct list queue;
 	int queue_n;
 	struct wl_produce_call calls[PRODUCER_CALLS_MAX];
@@ -92,6 +95,7 @@ static void session_end(struct wl_producer *p)
 {
 	p->producer_id = NO_PRODUCER_ID;
 	memset(p->writers, 0, sizeof(p->writers));
+	memset(p->acked_eras, 0, sizeof(p->acked_eras));
 	list_for_each(link, tmp, &p->queue)
 		batch_drop(p, list_entry(link, struct wl_batch, link));
 }
@@ -161,7 +165,7 @@ static void batch_build(struct wl_producer *p, struct wl_batch *batch)
 	if (p->is_idempotent) {
 		spec.producer_id = p->producer_id;
 		spec.producer_epoch = p->producer_epoch;
-		spec.base_sequence = (int32_t)batch->first;
+		spec.base_sequence = (int32_t)(batch->is_gap ? batch->gap_sequence : batch->first);
 	}
 	err = batch_builder_init(&b, &spec, &batch->bytes, &p->ctx);
 	for (uint32_t i = 0; !err && i < batch->n; i++) {
@@ -201,6 +205,29 @@ static void producer_make_batch(struct wl_producer *p)
 	p->queue_n++;
 }
 
+/* A batch that leaves out sequences, of a writer that has no other: it has to be refused. Only where the broker knows
+ * the producer for sure, and while nothing else is open. */
+static void producer_make_gap(struct wl_producer *p)
+{
+	struct workload *wl = p->wl;
+	int part = (int)rng_below(&wl->w->rng, (uint64_t)wl->parts_n);
+	struct wl_batch *batch;
+
+	if (!p->writers[part] || p->acked_eras[part] != wl->parts[part]->era + 1)
+		return;
+	batch = MEM_NEW(struct wl_batch);
+	batch->part = part;
+	batch->is_gap = true;
+	batch->gap_sequence = (uint32_t)wl->history.writers.v[p->writers[part] - 1]->offsets.n + 1;
+	batch->writer = history_writer(&wl->history, wl->parts[part], false);
+	batch->n = 1;
+	batch->first = history_sent(&wl->history, batch->writer, 1);
+	batch->era = wl->parts[part]->era;
+	batch_build(p, batch);
+	list_push_back(&p->queue, &batch->link);
+	p->queue_n++;
+}
+
 /* --- answers --- */
 
 static bool is_first_of_part(struct wl_producer *p, const struct wl_batch *batch)
@@ -218,6 +245,7 @@ static void batch_acked(struct wl_producer *p, struct wl_batch *batch, int64_t b
 {
 	history_acked(&p->wl->history, p->conn.era, batch->writer, batch->first, batch->n, base_offset);
 	p->acked_since_calm++;
+	p->acked_eras[batch->part] = p->conn.era + 1;
 	batch_drop(p, batch);
 }
 
@@ -247,6 +275,16 @@ static void batch_answered(struct wl_producer *p, struct wl_batch *batch, int16_
 	world_trace(p->wl->w, "produce.answered", "client=%s part=%s-%d writer=%u seq=%u..%u error=%d offset=%lld", p->name,
 		    p->wl->parts[batch->part]->topic, p->wl->parts[batch->part]->index, batch->writer, batch->first,
 		    batch->first + batch->n - 1, code, (long long)base_offset);
+	if (batch->is_gap) {
+		if (code == ERR_NONE)
+			world_fail(p->wl->w, "%s-%d takes sequence %u of producer %lld, which leaves some out",
+				   p->wl->parts[batch->part]->topic, p->wl->parts[batch->part]->index,
+				   batch->gap_sequence, (long long)p->producer_id);
+		else
+			(void)workload_bad_error(p->wl, "Produce", code);
+		batch_drop(p, batch);
+		return;
+	}
 	if (code == ERR_NONE && base_offset < 0) {
 		world_fail(p->wl->w, "Produce without error answers base offset %lld", (long long)base_offset);
 	} else if (code == ERR_NONE) {
@@ -322,7 +360,7 @@ static void produce_done(struct sim_call *call)
 		if (!is_queued(p, batch))
 			continue;
 		batch->is_out = false;
-		if (!p->is_idempotent)
+		if (!p->is_idempotent || batch->is_gap)
 			batch_drop(p, batch);
 	}
 	pc->batches_n = 0;
@@ -447,6 +485,8 @@ static void producer_tick(struct sim_event *event)
 	/* Now and then a new session, when nothing is open. */
 	if (can_make && p->is_idempotent && !p->queue_n && world_chance(w, 1, 50))
 		session_end(p);
+	else if (can_make && p->is_idempotent && !p->queue_n && world_chance(w, 1, 20))
+		producer_make_gap(p);
 	else if (can_make)
 		producer_make_batch(p);
 	producer_pump(p);

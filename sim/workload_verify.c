@@ -3,13 +3,16 @@
  * The last reading: each partition from its start to its end, by a client that speaks the newest versions, partition
  * after partition. Everything that was acknowledged or ever seen has to be there.
  *
- *      connect --> [ListOffsets latest --> Fetch until the end is reached --> OffsetForLeaderEpoch] per partition
+ *      connect --> [ListOffsets latest --> Fetch until the end is reached --> Metadata --> OffsetForLeaderEpoch] per
+ *              partition
  *              --> done
  *
- * The leader epochs that stand in the batches never go down, and for each the broker knows where it ended.
+ * The leader epochs that stand in the batches never go down, and for each, and for the present one, the broker knows
+ * where it ended.
  */
 #include "msg/fetch.h"
 #include "msg/list_offsets.h"
+#include "msg/metadata.h"
 #include "msg/offset_for_leader_epoch.h"
 #include "record.h"
 #include "workload.h"
@@ -34,6 +37,7 @@ struct wl_verify {
 	int stuck_n; /* answers in a row that brought nothing */
 	VEC(struct verify_epoch) epochs; /* as they stand in the batches */
 	size_t epoch_at;                 /* the next to ask for */
+	bool has_leader_epoch;           /* the last of them is the leader's */
 	bool is_done;
 	bool is_ended;
 };
@@ -256,11 +260,59 @@ static void verify_ask_epoch(struct wl_verify *v)
 	sim_conn_call(&v->conn, &v->call, API_OFFSET_FOR_LEADER_EPOCH, &request, 20000, epoch_done);
 }
 
+static void leader_done(struct sim_call *call)
+{
+	struct wl_verify *v = container_of(call, struct wl_verify, call);
+	const struct metadata_response *response = call->response;
+	const struct metadata_response_topics *topic = response && response->topics_n == 1 ? response->topics : NULL;
+	const struct hist_part *part = verify_part(v);
+
+	if (call->err)
+		return;
+	for (int32_t i = 0; topic && i < topic->partitions_n; i++) {
+		const struct metadata_response_topics_partitions *got = &topic->partitions[i];
+		int32_t last = v->epochs.n ? v->epochs.v[v->epochs.n - 1].epoch : -1;
+
+		if (got->partition_index != part->index || got->error_code)
+			continue;
+		if (got->leader_epoch < last) {
+			world_fail(v->wl->w, "%s-%d: the leader's epoch is %d, that of its last record %d", part->topic,
+				   part->index, got->leader_epoch, last);
+			return;
+		}
+		/* It began where the log ends, if none of its records is there. */
+		if (got->leader_epoch > last)
+			vec_push(&v->epochs, ((struct verify_epoch){got->leader_epoch, v->pos}));
+		v->has_leader_epoch = true;
+		verify_next(v);
+		return;
+	}
+	verify_again(v);
+}
+
+static void verify_ask_leader(struct wl_verify *v)
+{
+	const struct hist_part *part = verify_part(v);
+	struct metadata_request_topics topic;
+	struct metadata_request request;
+
+	msg_init(&metadata_request_type, &request);
+	msg_init(&metadata_request_topics_type, &topic);
+	topic.name = str_of(part->topic);
+	request.topics = &topic;
+	request.topics_n = 1;
+	sim_conn_call(&v->conn, &v->call, API_METADATA, &request, 20000, leader_done);
+}
+
 /* The partition was read. True when nothing is left to ask. */
 static bool verify_epochs(struct wl_verify *v)
 {
 	if (sim_conn_version(&v->conn, API_OFFSET_FOR_LEADER_EPOCH) < 0)
 		return true;
+	if (!v->has_leader_epoch) {
+		verify_ask_leader(v);
+		return false;
+	}
 	if (v->epoch_at + VERIFY_EPOCHS_MAX < v->epochs.n)
 		v->epoch_at = v->epochs.n - VERIFY_EPOCHS_MAX;
 	if (v->epoch_at >= v->epochs.n)
@@ -284,6 +336,7 @@ static void verify_next(struct wl_verify *v)
 		v->end = -1;
 		v->stuck_n = 0;
 		v->epochs.n = v->epoch_at = 0;
+		v->has_leader_epoch = false;
 	}
 	if (v->at == wl->parts_n + (wl->churn && wl_churn_part(wl->churn) && !wl_churn_part(wl->churn)->is_gone)) {
 		v->is_done = true;
