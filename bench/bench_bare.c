@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-
 /*
  * The bare loop: one thread and epoll, and of a broker only what cannot be left out. A produce request is
  * received, its batch's checksum verified, the batch written with pwrite and the request answered; a fetch is
@@ -12,10 +11,8 @@
  * 1. There is one log, in one file. Every partition of every topic is another name for it, so offsets are
  *    shared, and measuring reads needs a topic of one partition.
  * 2. A connection with unsent output (`out`, the file range, or `tail`) parses no further request.
- * 3. At most one fetch waits per connection; a waiting connection parses nothing either, as Kafka keeps the
- *    order of answers by doing one request of a connection at a time.
+ * 3. At most one fetch waits per connection, which then parses nothing either: so answers keep their order.
  */
-
 #include "bench_bare_log.h"
 #include "bench_util.h"
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading one value. The order of the steps is the original's, since it decides which of two mistakes is
- * named: trim, convert to the type, then bounds. Numbers are decimal with an optional sign; a double may be
- * written in every form Java takes. A list is split at commas, its elements are trimmed; an empty text is an
- * empty list.
+ * Reading one value. The order of the steps is the original's, since it decides which of two mistakes is named: trim,
+ * convert to the type, then bounds. Numbers are decimal with an optional sign; a double may be written in every form
+ * Java takes. A list is split at commas, its elements are trimmed; an empty text is an empty list.
  */
 #include "setting.h"
 
@@ -496,7 +495,7 @@ void setting_format_double(double d, struct fmt *ret)
 		if (*p >= '0' && *p <= '9' && n + 1 < sizeof(digits))
 			digits[n++] = *p;
 	}
-	exponent = atoi(p + 1);
+	exponent = (int)strtol(p + 1, NULL, 10);
 	while (n > 1 && digits[n - 1] == '0')
 		n--;
 	digits[n] = '\0';

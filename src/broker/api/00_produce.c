@@ -21,8 +21,6 @@
 #include "owner_part.h"
 #include "shard.h"
 
-typedef struct produce_response_responses_partition_responses produce_result;
-
 struct produce;
 
 struct produce_part {
@@ -30,7 +28,7 @@ struct produce_part {
 	struct produce *produce;
 	struct leader_append append;
 	const struct produce_request_topic_data_partition_data *in;
-	produce_result *out;
+	struct produce_response_responses_partition_responses *out;
 };
 
 struct produce {
@@ -207,7 +205,7 @@ static void produce_split_topic(struct produce *produce, const struct produce_re
 					     in->partition_data_n);
 	for (int32_t i = 0; i < in->partition_data_n; i++) {
 		const struct produce_request_topic_data_partition_data *partition = &in->partition_data[i];
-		produce_result *result = &out->partition_responses[i];
+		struct produce_response_responses_partition_responses *result = &out->partition_responses[i];
 		struct produce_part *part;
 		enum err err = topic || produce->is_foreign_transaction
 				       ? produce_check(produce, topic ? topic->name : in->name, partition)

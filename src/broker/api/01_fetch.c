@@ -26,8 +26,6 @@
 #include "owner_part.h"
 #include "shard.h"
 
-typedef struct fetch_response_responses_partitions fetch_result;
-
 enum fetch_state { FETCH_ASKING, FETCH_ARMING, FETCH_WAITING, FETCH_DISARMING, FETCH_REPLY };
 
 struct fetch;
@@ -291,7 +289,8 @@ static bool fetch_must_answer(const struct fetch *fetch)
 	return false;
 }
 
-static void fetch_result_fill(const struct fetch *fetch, const struct fetch_part *part, fetch_result *out)
+static void fetch_result_fill(const struct fetch *fetch, const struct fetch_part *part,
+			      struct fetch_response_responses_partitions *out)
 {
 	out->partition_index = part->want->partition;
 	out->error_code = err_wire(part->err);
@@ -332,7 +331,8 @@ static bool fetch_same_topic(const struct fetch *fetch, const struct fetch_respo
 static void fetch_build(struct fetch *fetch)
 {
 	struct arena *arena = &fetch->request->arena;
-	fetch_result *results = MSG_NEW_N(arena, fetch_response_responses_partitions, fetch->parts_n);
+	struct fetch_response_responses_partitions *results =
+		MSG_NEW_N(arena, fetch_response_responses_partitions, fetch->parts_n);
 	struct fetch_response_responses *topic = NULL;
 
 	fetch->out.responses = MSG_NEW_N(arena, fetch_response_responses, fetch->parts_n);

@@ -12,8 +12,6 @@
 #include "shard.h"
 #include "topic_reply.h"
 
-typedef struct describe_topic_partitions_response_topics_partitions partition_reply;
-
 struct describe_partitions {
 	struct request *request;
 	const struct describe_topic_partitions_request *in;
@@ -66,7 +64,7 @@ static struct str *describe_partitions_names(const struct describe_partitions *d
 }
 
 static void describe_partition(struct describe_partitions *d, const struct partition_image *partition, int32_t index,
-			       partition_reply *out)
+			       struct describe_topic_partitions_response_topics_partitions *out)
 {
 	enum err err = partition_leader_error(d->request, partition);
 
