@@ -126,6 +126,20 @@ void conn_close(struct conn *conn, const char *why)
 	conn_kick(conn);
 }
 
+static void conn_drop_queued(struct conn *conn);
+
+void conn_drain(struct conn *conn)
+{
+	if (conn->state != CONN_OPEN)
+		return;
+	conn->state = CONN_DRAINING;
+	if (conn->is_reading)
+		io_cancel(conn->shard->reactor->io, &conn->recv);
+	conn_drop_queued(conn);
+	conn_cancel_waits(conn);
+	conn_kick(conn);
+}
+
 /* No more input: what has arrived whole is still done and answered. */
 static void conn_end_of_input(struct conn *conn)
 {
@@ -159,7 +173,7 @@ static void conn_release_requests(struct conn *conn, struct list *requests)
 	}
 }
 
-/* The connection ends with a refusal: what came behind it is never started. */
+/* What has not been started never will be. */
 static void conn_drop_queued(struct conn *conn)
 {
 	list_for_each(node, next, &conn->requests) {
@@ -382,6 +396,10 @@ static void conn_recv_done(struct io_op *op)
 	struct bytes in = op->recv.got;
 
 	conn->is_reading = false;
+	if (conn->state != CONN_OPEN) {
+		conn_progress(conn);
+		return;
+	}
 	if (op->err || op->result == 0) {
 		if (op->err)
 			conn_close_socket(conn);

@@ -49,6 +49,8 @@ struct conn {
 void conn_new(struct shard *shard, struct acceptor *acceptor, io_sock sock, const struct io_addr *peer);
 /* Stops reading; what runs is ended and answered where possible, then the connection goes. */
 void conn_close(struct conn *conn, const char *why);
+/* Stops reading and starts nothing more; ends when what runs has been answered. */
+void conn_drain(struct conn *conn);
 /* Sends bytes that are no Kafka response (may be empty) after all responses before, then ends the connection. */
 void conn_add_raw(struct conn *conn, struct bytes answer);
 /* A request of this connection changed (done, order fixed). */

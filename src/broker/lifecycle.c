@@ -37,11 +37,13 @@ static const struct sm_def life_def = {"lifecycle", life_states, ARRAY_N(life_st
 
 #define STOP_POLL_NS (1 * NS_PER_MS)
 #define LEAVE_TIMEOUT_NS (2 * NS_PER_S)
+#define DRAIN_NS (NS_PER_S * 3 / 2) /* for requests under way when the broker stops */
 
 /* Stopping one shard: its reactor answers when all is closed. */
 struct shard_stop {
 	struct msg msg;
 	struct timer poll;
+	int64_t drain_end_ns;
 	struct lifecycle *life;
 	struct shard *shard;
 };
@@ -415,6 +417,50 @@ static void shard_stop_arrives(struct reactor *reactor, struct msg *msg)
 	reactor_timer(reactor, &stop->poll, 0, shard_stop_poll);
 }
 
+static void life_send_stops(struct lifecycle *life, void (*handle)(struct reactor *, struct msg *))
+{
+	life->stops_out = life->broker->shards_n;
+	for (int i = 0; i < life->broker->shards_n; i++) {
+		struct shard_stop *stop = &life->stops[i];
+
+		stop->life = life;
+		stop->shard = &life->broker->shards[i];
+		stop->msg.handle = handle;
+		reactor_send(life->reactor, stop->shard->reactor, &stop->msg);
+	}
+}
+
+static void shard_drain_returns(struct reactor *reactor, struct msg *msg)
+{
+	struct lifecycle *life = container_of(msg, struct shard_stop, msg)->life;
+
+	/* A request may have parts on every shard: none closes its logs before all have answered. */
+	if (--life->stops_out == 0)
+		life_send_stops(life, shard_stop_arrives);
+}
+
+static void shard_drain_poll(struct timer *timer)
+{
+	struct shard_stop *stop = container_of(timer, struct shard_stop, poll);
+	struct reactor *reactor = stop->shard->reactor;
+
+	if (!shard_is_drained(stop->shard) && reactor->now_ns < stop->drain_end_ns) {
+		reactor_timer(reactor, &stop->poll, STOP_POLL_NS, shard_drain_poll);
+		return;
+	}
+	stop->msg.handle = shard_drain_returns;
+	reactor_send(reactor, stop->life->reactor, &stop->msg);
+}
+
+static void shard_drain_arrives(struct reactor *reactor, struct msg *msg)
+{
+	struct shard_stop *stop = container_of(msg, struct shard_stop, msg);
+
+	stop->drain_end_ns = reactor->now_ns + DRAIN_NS;
+	shard_drain(stop->shard);
+	reactor_timer(reactor, &stop->poll, 0, shard_drain_poll);
+}
+
 static void life_drain(struct lifecycle *life)
 {
 	if (life_is(life, LIFE_DRAINING))
@@ -422,15 +468,7 @@ static void life_drain(struct lifecycle *life)
 	timer_stop(&life->reactor->timers, &life->leave);
 	timer_stop(&life->reactor->timers, &life->beat);
 	life_move(life, LIFE_DRAINING);
-	life->stops_out = life->broker->shards_n;
-	for (int i = 0; i < life->broker->shards_n; i++) {
-		struct shard_stop *stop = &life->stops[i];
-
-		stop->life = life;
-		stop->shard = &life->broker->shards[i];
-		stop->msg.handle = shard_stop_arrives;
-		reactor_send(life->reactor, stop->shard->reactor, &stop->msg);
-	}
+	life_send_stops(life, shard_drain_arrives);
 }
 
 static void life_leave_timed_out(struct timer *timer)

@@ -400,6 +400,18 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	reactor_timer(reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
 
+void shard_drain(struct shard *shard)
+{
+	shard->is_stopping = true;
+	list_for_each(node, next, &shard->conns)
+		conn_drain(list_entry(node, struct conn, link));
+}
+
+bool shard_is_drained(const struct shard *shard)
+{
+	return shard->conns_n == 0 && shard->requests_n == 0;
+}
+
 void shard_stop(struct shard *shard)
 {
 	uint32_t it = 0;

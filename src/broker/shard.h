@@ -86,7 +86,10 @@ void shard_watch_dirs(struct shard *shard);
 void shard_apply_image(struct shard *shard, struct image *image);
 /* Opens the logs nobody has asked for, a few at a time. */
 void shard_open_in_background(struct shard *shard);
-/* Fails all waiters and closes all logs; shard_is_closed tells when that is over. */
+/* Lets what runs be answered and starts nothing more; shard_is_drained tells when that is over. */
+void shard_drain(struct shard *shard);
+bool shard_is_drained(const struct shard *shard);
+/* Ends what connections are left, fails all waiters and closes all logs; shard_is_closed tells when that is over. */
 void shard_stop(struct shard *shard);
 bool shard_is_closed(const struct shard *shard);
 /* When closed: the directory did not fail, and every log in it was opened and closed in order, or needed no check. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What nobody may exceed, and what must be on disk and in the log: bounds of memory, drained stops, checkpoint files."""
 import os
+import signal
 import unittest
 
 from lib.case import Case, moldau_only
@@ -50,6 +51,23 @@ class Limits(Case):
         broker.overrides["log.flush.offset.checkpoint.interval.ms"] = 100
         broker.start()
         self.eventually(lambda: self.assertEqual(mark(), boot))
+
+    def test_what_runs_at_the_stop_is_answered(self):
+        broker = self.moldau().start()
+        conn = self.conn(broker)
+        topic = self.topic(conn, 4)
+        waiting = [self.conn(broker) for _ in range(20)]
+        for i, c in enumerate(waiting):
+            c.send("Fetch", 12, max_wait_ms=60_000, min_bytes=1, topics=[
+                {"name": topic, "partitions": [{"index": i % 4, "offset": 0}]}])
+        self.assertTrue(waiting[-1].silent(0.2))
+        broker.signal(signal.SIGTERM)
+        for i, c in enumerate(waiting):
+            partition = c.recv("Fetch", 12).topics[0].partitions[0]
+            self.assertEqual(partition.index, i % 4)
+            self.assertIn(partition.error, (0, 6))  # leadership may have gone first
+            self.assertTrue(c.closed())
+        self.assertEqual(broker.wait_exit(), 0)
 
     def test_a_session_too_large(self):
         broker = self.moldau().start()

@@ -384,6 +384,45 @@ static void test_half_close(void **state)
 	assert_int_equal(rig.shards[0].conns_n, 0);
 }
 
+/* At the stop what runs is answered, what waits is dropped, what comes is not read; an idle connection just ends. */
+static void test_drain(void **state)
+{
+	uint8_t in[256], out[4096];
+	size_t len = 0;
+	int fd = peer_open(), idle = peer_open();
+
+	held_n = cancels_n = 0;
+	len += frame_put(in + len, API_FIND_COORDINATOR, 0, 0);
+	len += frame_put(in + len, API_INIT_PRODUCER_ID, 0, 1);
+	len += frame_put(in + len, API_FIND_COORDINATOR, 0, 2);
+	peer_send(fd, in, len);
+	rig_turn(&rig, 8);
+	assert_int_equal(held_n, 2);
+	list_for_each(node, next, &rig.shards[0].conns)
+		conn_drain(list_entry(node, struct conn, link));
+	rig_turn(&rig, 8);
+	assert_int_equal(rig.shards[0].conns_n, 1);
+	assert_int_equal(read(idle, out, 1), 0);
+	close(idle);
+	assert_int_equal(cancels_n, 1);
+	peer_send(fd, in, len);
+	rig_turn(&rig, 8);
+	answer(held[1]);
+	answer(held[0]);
+	assert_int_equal(held_n, 2);
+	len = 0;
+	for (ssize_t n = 1; n > 0; rig_turn(&rig, 2)) {
+		n = read(fd, out + len, sizeof(out) - len);
+		len += n > 0 ? (size_t)n : 0;
+		if (n < 0 && errno == EAGAIN)
+			n = 1;
+	}
+	assert_int_equal(answers_check(out, (ssize_t)len, 0), 2);
+	assert_int_equal(rig.shards[0].conns_n, 0);
+	assert_int_equal(rig.shards[0].requests_n, 0);
+	close(fd);
+}
+
 static void test_half_frame_ends(void **state)
 {
 	uint8_t in[64];
@@ -533,6 +572,7 @@ int main(void)
 		CASE(test_refusal),
 		CASE(test_refusal_behind_running),
 		CASE(test_half_close),
+		CASE(test_drain),
 		CASE(test_half_frame_ends),
 		CASE(test_lengths),
 		CASE(test_foreign),
