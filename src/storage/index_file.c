@@ -54,6 +54,22 @@ enum err index_read(struct fs *fs, fs_file file, int64_t base, uint32_t i, struc
 	return err;
 }
 
+enum err index_read_many(struct fs *fs, fs_file file, int64_t base, uint32_t first, uint32_t n, struct index_entry *ret)
+{
+	size_t len = (size_t)n * INDEX_ENTRY_LEN;
+	uint8_t *p;
+	enum err err;
+
+	if (n == 0)
+		return ERR_NONE;
+	p = mem_alloc(len);
+	err = index_read_at(fs, file, p, len, (int64_t)first * INDEX_ENTRY_LEN);
+	for (uint32_t i = 0; !err && i < n; i++)
+		ret[i] = index_entry_decode(p + (size_t)i * INDEX_ENTRY_LEN, base);
+	mem_free(p);
+	return err;
+}
+
 enum err time_index_read(struct fs *fs, fs_file file, int64_t base, uint32_t i, struct time_entry *ret)
 {
 	uint8_t p[TIME_ENTRY_LEN];

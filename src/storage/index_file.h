@@ -35,6 +35,8 @@ void time_entry_encode(const struct time_entry *entry, int64_t base, uint8_t p[T
 
 /* Reads entry number i, which must be in the file (ERR_CORRUPT_FILE if not). */
 enum err index_read(struct fs *fs, fs_file file, int64_t base, uint32_t i, struct index_entry *ret) MUST_USE;
+enum err index_read_many(struct fs *fs, fs_file file, int64_t base, uint32_t first, uint32_t n, struct index_entry *ret)
+	MUST_USE;
 enum err time_index_read(struct fs *fs, fs_file file, int64_t base, uint32_t i,
 			 struct time_entry *ret) MUST_USE;
 

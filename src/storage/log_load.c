@@ -396,7 +396,7 @@ static enum err load_open_active(struct log_load *load, struct fs *fs)
 
 static enum err load_contents(struct log_load *load, struct fs *fs, const struct log_names *names)
 {
-	bool is_new = !names->has_log_files;
+	bool is_new = !names->has_log_files, is_stale;
 	size_t epochs_read;
 	int32_t epoch_read;
 	enum err err = load_read_epochs(load, fs);
@@ -416,10 +416,14 @@ static enum err load_contents(struct log_load *load, struct fs *fs, const struct
 		err = load_producers(load, fs, names);
 	if (err)
 		return err;
-	epoch_cache_truncate_end(&load->epochs, load->end);
+	is_stale = epoch_cache_truncate_end(&load->epochs, load->end);
 	epoch_cache_truncate_start(&load->epochs, load->log_start);
-	if (load->epochs.entries.n != epochs_read || epoch_cache_latest(&load->epochs) != epoch_read)
+	load->epochs_changed = load->epochs.entries.n != epochs_read || epoch_cache_latest(&load->epochs) != epoch_read;
+	/* What the headers say besides can wait for the next checkpoint; what is wrong by now cannot. */
+	if (is_stale || (load->epochs_changed && load->truncate_to != INT64_MAX)) {
 		err = load_write_epochs(load, fs);
+		load->epochs_changed = false;
+	}
 	if (!err)
 		err = load_find_recovery(load, fs);
 	if (!err)

@@ -55,6 +55,7 @@ struct log_load {
 	int64_t snapshot_offset; /* of the newest snapshot, -1 */
 	fs_file active; /* .log of the last segment, for writing */
 	bool has_epochs;  /* the file was there and good */
+	bool epochs_changed; /* headers had more than the file, which is not written yet */
 	bool is_changed; /* something had to be mended */
 	struct err_text text;
 };

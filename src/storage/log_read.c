@@ -232,11 +232,9 @@ static void read_job_load_page(struct read_job *job, struct fs *fs)
 	page = MEM_NEW(struct log_page);
 	page->base = job->segment.base;
 	n = (uint32_t)MIN((int64_t)job->segment.index_n, size / INDEX_ENTRY_LEN);
-	if (!index_count_offset(fs, file, page->base, n, job->offset - 1, &first)) {
-		while (page->n < LOG_PAGE_N && first + page->n < n &&
-		       !index_read(fs, file, page->base, first + page->n, &page->entries[page->n]))
-			page->n++;
-	}
+	if (!index_count_offset(fs, file, page->base, n, job->offset - 1, &first) &&
+	    !index_read_many(fs, file, page->base, first, MIN(LOG_PAGE_N, n - first), page->entries))
+		page->n = MIN(LOG_PAGE_N, n - first);
 	fs_close(fs, file);
 	job->page = page;
 }

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "fault.h"
 #include "log.h"
 #include "mem.h"
 #include "storage_internal.h"
@@ -233,7 +232,7 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 	log->last_index_timestamp_ms = load->last_time_ms;
 	log->active_created_ms = log_reactor(log)->wall_ms;
 	log->snapshot_offset = load->snapshot_offset;
-	log->epochs_changed = false;
+	log->epochs_changed = load->epochs_changed;
 	active->file = file_cache_add(&core_of(pub->storage)->files, log, active->base, load->active);
 	load->active = FS_FILE_NONE;
 }
@@ -274,7 +273,7 @@ static void open_job_done(struct io_op *op)
 			  job->load.text.text);
 	} else if (log->pub.state != PART_LOG_FAILED) {
 		if (job->load.is_changed)
-			log_info("log.recovered", "log=%s end=%" PRId64 " segments=%zu", log->pub.name,
+			log_debug("log.recovered", "log=%s end=%" PRId64 " segments=%zu", log->pub.name,
 				 job->load.end,
 				 job->load.segments.list.n);
 		log_take_load(log, &job->load);
@@ -508,8 +507,6 @@ void part_log_start_epoch(struct part_log *pub, int32_t epoch)
 {
 	struct log_impl *log = impl_of(pub);
 
-	if (FAULT(forget_epoch))
-		return;
 	if (epoch_cache_assign(&pub->epochs, epoch, pub->end))
 		log->epochs_changed = true;
 }
