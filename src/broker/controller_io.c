@@ -2,33 +2,27 @@
 /*
  * Glue of the controller: see controller_io.h for the path of an operation.
  *
- *    CLOSED --start--> OPENING (log) --> LOADING (snapshot, records) --> ELECTING --> LEADING --stop--> CLOSING --> CLOSED
- *                          |                  |                             |            |
+ *    CLOSED --start--> OPENING (log) --> LOADING (snapshot, records) --> ELECTING --> LEADING --stop--> CLOSING
+ *                          |                  |                             |            |                |
+ *                          |                  |                             |            |                +--> CLOSED
  *                          +------------------+-----------------------------+------------+--> FAILED: the node stops
  *
  * The metadata log is part of shard 0's storage. A disk that is full fails the operation and leaves the log as it was;
  * any other error of the log, or a failed write of quorum-state, ends the node: without them it must not decide.
  */
-#include "controller_io.h"
+#include "controller_io_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "batch_build.h"
 #include "broker.h"
-#include "fault.h"
 #include "lifecycle.h"
 #include "log.h"
 #include "mem.h"
-#include "metadata_store.h"
-#include "part_log.h"
-#include "raft.h"
 #include "replay.h"
 #include "shard.h"
-#include "snapshot_file.h"
 #include "topic_describe.h"
-
-enum io_state { CIO_CLOSED, CIO_OPENING, CIO_LOADING, CIO_ELECTING, CIO_LEADING, CIO_CLOSING, CIO_FAILED };
 
 static const struct sm_state controller_io_states[] = {
 	[CIO_CLOSED] = {"closed", SM_TO(CIO_OPENING)},
@@ -42,312 +36,25 @@ static const struct sm_state controller_io_states[] = {
 
 static const struct sm_def controller_io_def = {"controller_io", controller_io_states, ARRAY_N(controller_io_states)};
 
-/* One image on its way to one shard. */
-struct image_update {
-	struct msg msg;
-	struct controller_io *io;
-	struct image *image;
-};
-
-/* One batch on its way into the log. */
-struct metadata_append {
-	struct log_append append;
-	struct controller_io *io;
-	struct scratch batch;
-};
-
-/* The first operation of a leader. Part of the whole, so that a stop may leave it unanswered. */
-struct bootstrap_op {
-	struct controller_op op;
-	struct controller_records records;
-	struct arena arena;
-};
-
-struct controller_io {
-	struct broker *broker;
-	struct reactor *reactor;
-	struct sm state;
-	struct part_log *log;
-	struct metadata_load load;
-	bool load_running;
-	struct raft raft;
-	bool has_raft;
-	struct quorum_save quorum_save;
-	struct arena quorum_arena;
-	struct controller controller;
-	bool has_controller;
-	bool bootstrap_again;    /* it failed, as on a full disk: the tick tries once more */
-	struct bootstrap_op bootstrap;
-	struct deferred run;     /* raft actions and queued operations */
-	struct list queued;      /* struct controller_op, not decided yet */
-	struct list pending;     /* decided, not answered */
-	struct image *published; /* every shard has this one, or gets it now */
-	struct image *replaced;  /* the one before, until all have the new one */
-	struct image_update *updates; /* per shard */
-	int updates_out;
-	int64_t applied_offset;  /* every shard has an image of at least this */
-	int64_t decided_end;     /* log end after all decided operations */
-	int64_t barrier_offset;  /* nothing is decided until this is applied */
-	struct snapshot_save snapshot;
-	bool snapshot_running;
-	int64_t snapshot_last_offset, snapshot_last_ns, snapshot_bytes;
-	struct timer tick;
-};
-
 #define CONTROLLER_TICK_NS (500 * NS_PER_MS)
-#define METADATA_APPENDS_MAX 1024
 
-static void controller_io_run_later(struct controller_io *io);
-
-static void controller_io_move(struct controller_io *io, int state)
+void controller_io_move(struct controller_io *io, int state)
 {
 	sm_move(&io->state, state, METADATA_LOG_NAME);
 }
 
-static bool controller_io_is(const struct controller_io *io, enum io_state state)
+bool controller_io_is(const struct controller_io *io, enum controller_io_state state)
 {
 	return io->state.state == (int)state;
 }
 
-static void controller_io_fail(struct controller_io *io, enum err err, const char *what)
+void controller_io_fail(struct controller_io *io, enum err err, const char *what)
 {
 	if (controller_io_is(io, CIO_FAILED) || controller_io_is(io, CIO_CLOSED))
 		return;
 	controller_io_move(io, CIO_FAILED);
 	log_error("controller.failed", "code=ML1065 error=%s text=\"%s\"", err_name(err), what);
 	broker_fail(io->broker, err, what);
-}
-
-/* ---- answering ---- */
-
-static void controller_op_returns(struct reactor *reactor, struct msg *msg)
-{
-	struct controller_op *op = container_of(msg, struct controller_op, msg);
-
-	op->done(op);
-}
-
-static void controller_op_end(struct controller_io *io, struct controller_op *op)
-{
-	if (op->home == io->reactor) {
-		op->done(op);
-		return;
-	}
-	op->msg.handle = controller_op_returns;
-	reactor_send(io->reactor, op->home, &op->msg);
-}
-
-/* Invariant 3: in order, and only what every shard has seen. */
-static void controller_io_answer(struct controller_io *io)
-{
-	while (!list_is_empty(&io->pending)) {
-		struct controller_op *op = list_entry(io->pending.next, struct controller_op, link);
-
-		if (op->end_offset > io->applied_offset)
-			return;
-		list_remove(&op->link);
-		controller_op_end(io, op);
-	}
-}
-
-/* ---- publishing ---- */
-
-static void controller_io_publish(struct controller_io *io);
-
-static void image_update_returned(struct controller_io *io)
-{
-	if (--io->updates_out > 0)
-		return;
-	if (io->replaced)
-		image_unref(io->replaced);
-	io->replaced = NULL;
-	io->applied_offset = io->published->offset;
-	controller_io_answer(io);
-	lifecycle_image_applied(io->broker);
-	controller_io_publish(io);
-	if (!list_is_empty(&io->queued))
-		controller_io_run_later(io);
-}
-
-static void image_update_comes_back(struct reactor *reactor, struct msg *msg)
-{
-	image_update_returned(container_of(msg, struct image_update, msg)->io);
-}
-
-/* The shard has the image, and what it removed is out of the way. */
-static void image_update_settled(struct shard *shard)
-{
-	struct image_update *update = shard->settled_ctx;
-
-	shard->settled = NULL;
-	update->msg.handle = image_update_comes_back;
-	reactor_send(shard->reactor, update->io->reactor, &update->msg);
-}
-
-static void image_update_arrives(struct reactor *reactor, struct msg *msg)
-{
-	struct image_update *update = container_of(msg, struct image_update, msg);
-	struct shard *shard = reactor->shard;
-
-	shard_apply_image(shard, update->image);
-	shard->settled_ctx = update;
-	shard->settled = image_update_settled;
-	if (shard->removing_n == 0)
-		image_update_settled(shard);
-}
-
-/* Sends the newest committed image to every shard, unless one is on its way. */
-static void controller_io_publish(struct controller_io *io)
-{
-	struct image *image = io->controller.committed;
-
-	if (io->updates_out > 0 || !io->has_controller || image == io->published || controller_io_is(io, CIO_CLOSING))
-		return;
-	io->replaced = io->published;
-	io->published = image_ref(image);
-	io->updates_out = io->broker->shards_n;
-	for (int i = 0; i < io->broker->shards_n; i++) {
-		struct image_update *update = &io->updates[i];
-
-		update->io = io;
-		update->image = image;
-		update->msg.handle = image_update_arrives;
-		reactor_send(io->reactor, io->broker->shards[i].reactor, &update->msg);
-	}
-}
-
-/* ---- snapshots ---- */
-
-static void snapshot_saved(struct io_op *op)
-{
-	struct snapshot_save *save = container_of(op, struct snapshot_save, op);
-	struct controller_io *io = container_of(save, struct controller_io, snapshot);
-
-	mem_free((void *)save->content.p);
-	io->snapshot_running = false;
-	if (op->err) {
-		log_warn("metadata.snapshot", "code=ML1066 offset=%" PRId64 " error=%s text=\"the snapshot could not be "
-			 "written; the log is kept whole and the next one is tried later\"", save->end_offset,
-			 err_name(op->err));
-	} else {
-		log_info("metadata.snapshot", "offset=%" PRId64 " bytes=%zu", save->end_offset, save->content.len);
-	}
-	controller_io_run_later(io);
-}
-
-/* After metadata.log.max.record.bytes.between.snapshots, or metadata.log.max.snapshot.interval.ms with any change. */
-static void controller_io_snapshot(struct controller_io *io)
-{
-	const struct broker_config *config = &io->broker->config;
-	const struct image *image = io->controller.committed;
-	int64_t interval_ns = config->metadata_log_max_snapshot_interval_ms * NS_PER_MS;
-	bool is_old = interval_ns > 0 && io->reactor->now_ns - io->snapshot_last_ns >= interval_ns;
-	enum err err;
-
-	if (io->snapshot_running || image->offset <= io->snapshot_last_offset ||
-	    (io->snapshot_bytes < config->metadata_log_max_record_bytes_between_snapshots && !is_old))
-		return;
-	err = snapshot_file_encode(image, io->load.kraft_version, io->load.has_voters ? &io->load.voters : NULL,
-				   &io->snapshot.content);
-	if (err == ERR_BUSY)
-		return; /* in the middle of a metadata transaction: the next commit asks again */
-	io->snapshot_last_offset = image->offset;
-	io->snapshot_last_ns = io->reactor->now_ns;
-	io->snapshot_bytes = 0;
-	if (err) {
-		log_error("metadata.snapshot", "offset=%" PRId64 " text=\"the image cannot be encoded\"", image->offset);
-		return;
-	}
-	io->snapshot_running = true;
-	io->snapshot.dir = io->broker->dirs[io->broker->metadata_dir].path;
-	io->snapshot.end_offset = image->offset;
-	io->snapshot.epoch = image->epoch;
-	io->snapshot.op.kind = IO_WORK;
-	io->snapshot.op.work.run = snapshot_save_run;
-	io->snapshot.op.done = snapshot_saved;
-	io_submit(io->reactor->io, &io->snapshot.op);
-}
-
-/* ---- the log ---- */
-
-/* Everything from end_offset on is gone from the log: who waits for it is told. */
-static void controller_io_append_failed(struct controller_io *io, enum err err)
-{
-	int64_t end_offset = io->log->end;
-
-	controller_failed(&io->controller, end_offset);
-	raft_append_failed(&io->raft, end_offset);
-	io->decided_end = end_offset;
-	io->barrier_offset = MIN(io->barrier_offset, end_offset);
-	list_for_each(node, next, &io->pending) {
-		struct controller_op *op = list_entry(node, struct controller_op, link);
-
-		if (op->end_offset <= end_offset)
-			continue;
-		op->err = err;
-		op->end_offset = end_offset;
-	}
-	controller_io_answer(io);
-}
-
-static void metadata_appended(struct log_append *append)
-{
-	struct metadata_append *ma = container_of(append, struct metadata_append, append);
-	struct controller_io *io = ma->io;
-	enum err err = append->err;
-
-	scratch_deinit(&ma->batch);
-	mem_free(ma);
-	if (err == ERR_DISK_FULL) {
-		log_warn("controller.disk_full", "code=ML1051 text=\"the metadata log cannot grow: topics cannot be created "
-			 "or deleted until there is space\"");
-		if (io->has_controller)
-			controller_io_append_failed(io, err);
-	} else if (err) {
-		controller_io_fail(io, err, "the metadata log cannot be written");
-	} else {
-		part_log_sync(io->log);
-		if (FAULT(meta_commit_early))
-			raft_durable(&io->raft, io->log->appended.offset);
-		controller_io_run_later(io);
-	}
-}
-
-/* Takes over the batch's memory. */
-static enum err metadata_append(struct controller_io *io, struct scratch *take_batch, int32_t epoch)
-{
-	struct metadata_append *ma = MEM_NEW(struct metadata_append);
-	enum err err;
-
-	ma->io = io;
-	ma->batch = *take_batch;
-	*take_batch = (struct scratch){0};
-	ma->append.batch = ma->batch.p;
-	ma->append.len = ma->batch.len;
-	ma->append.done = metadata_appended;
-	err = batch_parse(scratch_bytes(&ma->batch), &ma->append.info);
-	CHECK_OP(err, ==, ERR_NONE);
-	err = part_log_append(io->log, &ma->append, epoch);
-	if (err) {
-		scratch_deinit(&ma->batch);
-		mem_free(ma);
-		return err;
-	}
-	io->snapshot_bytes += (int64_t)ma->append.len;
-	return ERR_NONE;
-}
-
-static void metadata_log_advanced(struct part_log *log)
-{
-	struct controller_io *io = log->ctx;
-
-	if (log->state == PART_LOG_FAILED) {
-		controller_io_fail(io, log->failure, "the metadata log failed");
-		return;
-	}
-	if (io->has_raft && log->durable.offset > io->raft.durable_offset)
-		raft_durable(&io->raft, log->durable.offset);
-	controller_io_run_later(io);
 }
 
 /* ---- raft's actions ---- */
@@ -384,7 +91,7 @@ static void raft_action_append(struct controller_io *io, const struct raft_actio
 	enum err err = scratch_append(&batch, action->batch.p, action->batch.len);
 
 	CHECK_OP(err, ==, ERR_NONE);
-	err = metadata_append(io, &batch, action->epoch);
+	err = controller_log_append(io, &batch, action->epoch);
 	if (err) {
 		controller_io_fail(io, err, "the metadata log cannot be written");
 		return;
@@ -392,8 +99,6 @@ static void raft_action_append(struct controller_io *io, const struct raft_actio
 	raft_appended(&io->raft, io->log->end);
 	io->decided_end = io->log->end;
 }
-
-static void controller_io_lead(struct controller_io *io);
 
 static void raft_action_commit(struct controller_io *io, int64_t offset)
 {
@@ -466,7 +171,7 @@ static enum err controller_io_log(struct controller_io *io, struct controller_op
 	op->first_offset = io->log->end;
 	err = controller_io_batch(io, records, &batch);
 	if (!err)
-		err = metadata_append(io, &batch, io->raft.epoch);
+		err = controller_log_append(io, &batch, io->raft.epoch);
 	scratch_deinit(&batch);
 	if (err)
 		return err;
@@ -501,7 +206,7 @@ static void controller_io_refuse_queued(struct controller_io *io, enum err err)
 		struct controller_op *op = list_entry(list_pop_front(&io->queued), struct controller_op, link);
 
 		op->err = err;
-		controller_op_end(io, op);
+		controller_io_answer_op(io, op);
 	}
 }
 
@@ -523,7 +228,7 @@ static void controller_io_run(struct deferred *deferred)
 	controller_io_answer(io);
 }
 
-static void controller_io_run_later(struct controller_io *io)
+void controller_io_run_later(struct controller_io *io)
 {
 	reactor_defer(io->reactor, &io->run, controller_io_run);
 }
@@ -550,76 +255,7 @@ void controller_submit(struct broker *broker, struct controller_op *op)
 	reactor_send(op->home, broker->shards[0].reactor, &op->msg);
 }
 
-/* ---- leading ---- */
-
-static enum err controller_io_check_configs(void *ctx, const struct controller_config *configs, size_t n,
-					    struct err_text *text)
-{
-	struct controller_io *io = ctx;
-	struct config_entry *entries = mem_calloc(n + 1, sizeof(*entries));
-	struct topic_config base;
-	enum err err;
-
-	for (size_t i = 0; i < n; i++)
-		entries[i] = (struct config_entry){configs[i].name, configs[i].value};
-	topic_settings_base(io->broker, io->controller.latest, &base);
-	err = topic_config_check(&base, (struct config_layer){entries, n}, text);
-	mem_free(entries);
-	return err;
-}
-
-static void controller_io_effective_configs(void *ctx, const struct controller_config *configs, size_t n,
-					    struct arena *arena, struct create_topics_response_topics_configs **ret,
-					    int32_t *ret_n)
-{
-	struct controller_io *io = ctx;
-	struct config_entry *entries = ARENA_NEW_N(arena, struct config_entry, n);
-
-	for (size_t i = 0; i < n; i++)
-		entries[i] = (struct config_entry){configs[i].name, configs[i].value};
-	topic_describe_new(io->broker, io->controller.latest, (struct config_layer){entries, n}, arena, ret, ret_n);
-}
-
-static enum err bootstrap_decide(struct controller *controller, struct controller_op *op,
-				 struct controller_records *records)
-{
-	struct bootstrap_op *bootstrap = container_of(op, struct bootstrap_op, op);
-
-	return controller_bootstrap(controller, &bootstrap->records, records, op->arena);
-}
-
-static void bootstrap_deinit(struct bootstrap_op *bootstrap)
-{
-	arena_reset(&bootstrap->arena);
-	vec_deinit(&bootstrap->records.values);
-}
-
-static void bootstrap_done(struct controller_op *op)
-{
-	struct controller_io *io = op->ctx;
-
-	if (op->err && op->err != ERR_SHUTTING_DOWN) {
-		log_warn("controller.bootstrap", "error=%s text=\"the features could not be written; tried again\"",
-			 err_name(op->err));
-		io->bootstrap_again = true;
-	}
-	bootstrap_deinit(&io->bootstrap);
-}
-
-/* Brings a fresh log to its features, ends what a crash left half done. */
-static void controller_io_bootstrap(struct controller_io *io)
-{
-	struct bootstrap_op *bootstrap = &io->bootstrap;
-
-	for (size_t i = 0; i < io->load.bootstrap.n; i++)
-		vec_push(&bootstrap->records.values, io->load.bootstrap.v[i]);
-	bootstrap->op.home = io->reactor;
-	bootstrap->op.arena = &bootstrap->arena;
-	bootstrap->op.decide = bootstrap_decide;
-	bootstrap->op.done = bootstrap_done;
-	bootstrap->op.ctx = io;
-	list_push_front(&io->queued, &bootstrap->op.link);
-}
+/* ---- start and stop ---- */
 
 static void controller_io_tick(struct timer *timer)
 {
@@ -636,34 +272,6 @@ static void controller_io_tick(struct timer *timer)
 	controller_io_run_later(io);
 	reactor_timer(io->reactor, &io->tick, CONTROLLER_TICK_NS, controller_io_tick);
 }
-
-static void controller_io_lead(struct controller_io *io)
-{
-	const struct broker_config *config = &io->broker->config;
-	struct controller_defaults defaults = {
-		.num_partitions = config->num_partitions,
-		.default_replication_factor = (int16_t)config->default_replication_factor,
-		.broker_session_timeout_ms = config->broker_session_timeout_ms,
-		.min_insync_replicas = config->min_insync_replicas,
-		.delete_topic_enable = config->delete_topic_enable,
-		.check_configs = controller_io_check_configs,
-		.effective_configs = controller_io_effective_configs,
-		.config_ctx = io,
-	};
-
-	log_info("controller.leader", "epoch=%d offset=%" PRId64, io->raft.epoch, io->log->end);
-	controller_init(&io->controller, &defaults, &io->reactor->rng, image_ref(io->load.image));
-	io->has_controller = true;
-	io->decided_end = io->log->end;
-	io->snapshot_last_offset = MAX(io->load.snapshot_offset, 0);
-	io->snapshot_last_ns = io->reactor->now_ns;
-	controller_io_move(io, CIO_LEADING);
-	controller_io_bootstrap(io);
-	lifecycle_controller_leads(io->broker);
-	controller_io_run_later(io);
-}
-
-/* ---- start and stop ---- */
 
 /* Voters of controller.quorum.voters, for a log whose quorum is static (kraft.version 0). */
 static void controller_io_static_voters(const struct broker *broker, struct raft_voters *ret)
@@ -689,7 +297,8 @@ static void controller_io_say_kept(const struct image *image)
 		int32_t n = image_kept_n(image, kept[i].type);
 
 		if (n > 0)
-			log_warn("metadata.kept", "code=ML1067 n=%d what=\"%s\" text=\"kept as they are, not acted on yet\"", n,
+			log_warn("metadata.kept",
+				 "code=ML1067 n=%d what=\"%s\" text=\"kept as they are, not acted on yet\"", n,
 				 kept[i].what);
 	}
 }
@@ -745,7 +354,7 @@ static void metadata_log_opened(struct part_log *log)
 	}
 	if (log->state != PART_LOG_OPEN || !controller_io_is(io, CIO_OPENING))
 		return;
-	log->advanced = metadata_log_advanced;
+	log->advanced = controller_log_advanced;
 	controller_io_move(io, CIO_LOADING);
 	io->load_running = true;
 	io->load.dir = io->broker->dirs[io->broker->metadata_dir].path;
@@ -840,7 +449,7 @@ void controller_io_close(struct broker *broker)
 		raft_deinit(&io->raft);
 	metadata_load_deinit(&io->load);
 	arena_reset(&io->quorum_arena);
-	bootstrap_deinit(&io->bootstrap);
+	controller_bootstrap_deinit(&io->bootstrap);
 	mem_free(io->updates);
 	mem_free(io);
 	broker->controller = NULL;
