@@ -393,6 +393,35 @@ static void test_synced(void **state)
 	storage_test_deinit(&t);
 }
 
+/* A log that asks to be synced while a commit of another is under way is not forgotten. */
+static void test_sync_during_a_commit(void **state)
+{
+	struct storage_test t;
+	struct part_log *first, *second;
+	struct test_batch spec = PLAIN_BATCH(1, 1000);
+	int met = 0;
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	first = log_open(&t, "s-0", -1);
+	second = log_open(&t, "s-1", -1);
+	for (int round = 0; round < 30; round++) {
+		assert_int_equal(log_put(&t, first, &spec, 1), ERR_NONE);
+		assert_int_equal(log_put(&t, second, &spec, 1), ERR_NONE);
+		part_log_sync(first);
+		for (int k = 0; k < 10 && first->durable.offset < first->end && !t.dir->commit_is_running; k++)
+			turn(&t);
+		met += t.dir->commit_is_running;
+		part_log_sync(second);
+		for (int k = 0; k < 2000 && second->durable.offset < second->end; k++)
+			turn(&t);
+		assert_int_equal(second->durable.offset, second->end);
+	}
+	assert_true(met > 0);
+	log_close(&t, first);
+	log_close(&t, second);
+	storage_test_deinit(&t);
+}
+
 /* Few descriptors, many logs: files are closed and opened again. */
 static void test_descriptors(void **state)
 {
@@ -479,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_set_start),
 		cmocka_unit_test(test_delete_and_recreate),
 		cmocka_unit_test(test_synced),
+		cmocka_unit_test(test_sync_during_a_commit),
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_producers_survive),
 	};
