@@ -38,6 +38,12 @@ def binary():
     return os.environ.get("MOLDAU") or os.path.join(ROOT, "build", "moldau")
 
 
+def is_sanitized():
+    """A build whose freed memory stays with the process for a while."""
+    with open(binary(), "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def _is_free(port):
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
