@@ -294,6 +294,16 @@ void history_final(struct history *h, struct hist_part *part, int64_t offset)
 		part->entries.v[offset].is_final = true;
 }
 
+void history_read_again(struct history *h)
+{
+	for (size_t i = 0; i < h->parts.n; i++) {
+		struct hist_part *part = h->parts.v[i];
+
+		for (size_t k = 0; k < part->entries.n; k++)
+			part->entries.v[k].is_final = false;
+	}
+}
+
 void history_lossy_cut(struct history *h)
 {
 	h->w->era++;

@@ -41,6 +41,8 @@ struct hist_part {
 	char topic[64];
 	struct uuid topic_id; /* zero where not known */
 	int32_t index;
+	int32_t leader_epoch; /* that the last reading was told in that start of the node; 0: none yet */
+	int leader_start;
 	bool is_gone; /* the topic is being deleted: nothing is demanded any more */
 	uint32_t era;
 	VEC(struct hist_bound) kept;
@@ -86,6 +88,8 @@ void history_read(struct history *h, uint32_t era, struct hist_part *part, const
 		  struct bytes value, int64_t high_watermark);
 /* During the last reading: remembers that the record is there. */
 void history_final(struct history *h, struct hist_part *part, int64_t offset);
+/* Everything has to be read once more. */
+void history_read_again(struct history *h);
 /* A suffix of every partition may be gone. */
 void history_lossy_cut(struct history *h);
 /* After the last reading of a partition, which ended at end_offset at asked_ns: what became known later is not asked

@@ -129,6 +129,29 @@ static int run_seeds(const struct main_options *o)
 	return bad_n ? 1 : 0;
 }
 
+/* What a fault needs to show itself and few seeds draw by themselves. */
+static const struct fault_pins {
+	enum fault fault;
+	const char *swarm[4];
+} fault_pins[] = {
+	/* A batch but the newest is sent again, which was stored. */
+	{FAULT_dup_window_short, {"f_reset=1", "idem_pct=100", "in_flight=5"}},
+	/* An answer leaves before the sync, then the power goes. */
+	{FAULT_meta_commit_early, {"f_power=1", "f_slow_disk=1", "churn=1", "fault_gap_ms=300"}},
+	{FAULT_ack_early, {"f_full=1"}},
+	{FAULT_delete_no_id_check, {"churn=1"}},
+};
+
+static void pin_swarm(struct main_options *o, enum fault fault)
+{
+	for (size_t i = 0; i < ARRAY_N(fault_pins); i++) {
+		for (size_t k = 0; fault_pins[i].fault == fault && k < ARRAY_N(fault_pins[i].swarm); k++) {
+			if (fault_pins[i].swarm[k] && o->run.swarm_n < MAIN_SWARM_MAX)
+				o->swarm[o->run.swarm_n++] = fault_pins[i].swarm[k];
+		}
+	}
+}
+
 /* A seed that fails without the fault too proves nothing about it. */
 static bool seed_bites(struct main_options *o, uint64_t seed)
 {
@@ -148,7 +171,7 @@ static bool seed_bites(struct main_options *o, uint64_t seed)
 /* Every deliberate fault has to be found within the limit. */
 static int prove_bites(struct main_options *o)
 {
-	int missed_n = 0;
+	int missed_n = 0, swarm_n = o->run.swarm_n;
 
 	for (int fault = 1; fault < FAULT_N; fault++) {
 		uint64_t seed = o->seed_first;
@@ -156,6 +179,8 @@ static int prove_bites(struct main_options *o)
 		if (o->faults_named && !(o->faults_named >> fault & 1))
 			continue;
 		o->fault = (enum fault)fault;
+		o->run.swarm_n = swarm_n;
+		pin_swarm(o, o->fault);
 		while (seed < o->seed_first + o->limit && !seed_bites(o, seed))
 			seed++;
 		if (seed < o->seed_first + o->limit) {

@@ -142,6 +142,24 @@ static bool run_stop(struct run *r)
 	return run_until_cond(r, is_off, RUN_STOP_MS, "a clean stop");
 }
 
+/* Started again, everything is there as before. */
+static void run_once_more(struct run *r)
+{
+	world_log(r->w, "run.once_more", "faults=0");
+	if (!world_node_start(r->w, 1)) {
+		world_fail(r->w, "the start after a clean stop fails with error %d",
+			   (int)world_node(r->w, 1)->start_err);
+		return;
+	}
+	if (!run_until_cond(r, is_ready, RUN_START_MS, "ready after a clean stop"))
+		return;
+	workload_verify_again(r->wl);
+	if (!run_until_cond(r, is_verified, RUN_VERIFY_MS, "the reading after a clean stop"))
+		return;
+	if (run_stop(r))
+		run_look_at_files(r);
+}
+
 static void run_phases(struct run *r)
 {
 	struct world *w = r->w;
@@ -173,8 +191,11 @@ static void run_phases(struct run *r)
 	if (!run_until_cond(r, is_verified, RUN_VERIFY_MS, "the last reading"))
 		return;
 	world_check(w);
-	if (run_stop(r))
-		run_look_at_files(r);
+	if (!run_stop(r))
+		return;
+	run_look_at_files(r);
+	if (!w->has_failed && world_chance(w, 1, 3))
+		run_once_more(r);
 }
 
 struct sim_run_result sim_run(const struct sim_run_options *options)

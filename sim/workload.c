@@ -318,6 +318,12 @@ void workload_verify(struct workload *wl)
 	wl->verify = wl_verify_new(wl);
 }
 
+void workload_verify_again(struct workload *wl)
+{
+	history_read_again(&wl->history);
+	workload_verify(wl);
+}
+
 bool workload_is_verified(const struct workload *wl)
 {
 	return wl->verify && wl_verify_is_done(wl->verify);

@@ -68,6 +68,8 @@ void workload_stop_producers(struct workload *wl);
 bool workload_is_drained(const struct workload *wl);
 /* The last reading, through the front door. */
 void workload_verify(struct workload *wl);
+/* After a restart: nothing is missing, and the leader epochs are greater. */
+void workload_verify_again(struct workload *wl);
 bool workload_is_verified(const struct workload *wl);
 /* Ends all connections, so that the node can stop. */
 void workload_stop(struct workload *wl);

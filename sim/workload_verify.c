@@ -265,7 +265,8 @@ static void leader_done(struct sim_call *call)
 	struct wl_verify *v = container_of(call, struct wl_verify, call);
 	const struct metadata_response *response = call->response;
 	const struct metadata_response_topics *topic = response && response->topics_n == 1 ? response->topics : NULL;
-	const struct hist_part *part = verify_part(v);
+	struct hist_part *part = verify_part(v);
+	int starts_n = world_node(v->wl->w, v->wl->node)->starts_n;
 
 	if (call->err)
 		return;
@@ -283,6 +284,13 @@ static void leader_done(struct sim_call *call)
 		/* It began where the log ends, if none of its records is there. */
 		if (got->leader_epoch > last)
 			vec_push(&v->epochs, ((struct verify_epoch){got->leader_epoch, v->pos}));
+		if (part->leader_start && part->leader_start < starts_n && got->leader_epoch <= part->leader_epoch) {
+			world_fail(v->wl->w, "%s-%d: the leader's epoch is %d after a restart, and was %d before",
+				   part->topic, part->index, got->leader_epoch, part->leader_epoch);
+			return;
+		}
+		part->leader_epoch = got->leader_epoch;
+		part->leader_start = starts_n;
 		v->has_leader_epoch = true;
 		verify_next(v);
 		return;

@@ -14,7 +14,7 @@
 	X(ack_early, "produce with acks=all answers before the high watermark gets there")  \
 	X(recover_off_by_one, "recovery keeps one batch too few")                           \
 	X(recover_no_crc, "recovery does not check the last batches")                       \
-	X(forget_epoch, "a restart does not raise the leader epoch cache")                  \
+	X(forget_epoch, "a restart does not raise the leader epochs")                       \
 	X(lose_wakeup, "a watch that is satisfied is sometimes not called")                 \
 	X(dup_window_short, "an idempotent producer's window remembers one batch")          \
 	X(seq_unchecked, "sequence gaps are accepted")                                      \

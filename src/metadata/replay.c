@@ -11,6 +11,7 @@
 #include "replay.h"
 
 #include "check.h"
+#include "fault.h"
 #include "feature_table.h"
 #include "image_state.h"
 #include "mem.h"
@@ -180,7 +181,7 @@ static void replay_merge(struct partition_image *p, const struct partition_chang
 	}
 	if (record->leader != LEADER_SAME) {
 		p->leader = record->leader;
-		p->leader_epoch++;
+		p->leader_epoch += !FAULT(forget_epoch);
 	}
 	if (record->leader_recovery_state != RECOVERY_STATE_SAME)
 		p->leader_recovery_state = record->leader_recovery_state;

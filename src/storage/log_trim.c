@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "checkpoint.h"
+#include "fault.h"
 #include "log.h"
 #include "log_dir.h"
 #include "mem.h"
@@ -185,7 +186,7 @@ static void delete_job_run(struct io_op *op, struct fs *fs)
 {
 	struct delete_job *job = container_of(op, struct delete_job, op);
 
-	if (!delete_job_owns(job, fs))
+	if (FAULT(delete_no_id_check) || !delete_job_owns(job, fs))
 		op->err = ERR_NOT_FOUND;
 	else
 		op->err = log_dir_rename_away(fs, job->dir, str_of(job->name), "-delete", job->unique);
