@@ -121,8 +121,10 @@ static void checkpoint_job_done(struct io_op *op)
 	if (!op->err && job->mark_checked)
 		c->is_marked[job->dir] = true;
 	if (op->err) {
-		log_warn("checkpoint.failed", "code=ML1061 dir=%s error=%s text=\"recovery points could not be written; a "
-			 "start after a crash reads more\"", c->broker->dirs[job->dir].path, err_name(op->err));
+		log_warn("checkpoint.failed",
+			 "code=ML1061 dir=%s error=%s text=\"recovery points could not be written; a "
+			 "start after a crash reads more\"",
+			 c->broker->dirs[job->dir].path, err_name(op->err));
 	}
 	if (--c->out == 0)
 		checkpointer_end(c);

@@ -334,7 +334,8 @@ static void shard_dir_changed(struct storage *storage, struct storage_dir *dir, 
 	struct shard *shard = storage->ctx;
 
 	shard_dir_log(dir, err);
-	/* Each shard finds out by itself that there is space again: such news could be older than "full" on its way back. */
+	/* Each shard finds out by itself that there is space again: such news could be older than "full" on its way
+	 * back. */
 	if (dir->state == LOG_DIR_ONLINE)
 		return;
 	for (int i = 0; i < shard->broker->shards_n; i++) {
