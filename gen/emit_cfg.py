@@ -50,7 +50,8 @@ def emit_struct(family, rows):
 
 
 def emit_header(model):
-    out = ["/* SPDX-License-Identifier: Apache-2.0 */", "/* Generated from schema/broker.cfg, topic.cfg and group.cfg. */",
+    out = ["/* SPDX-License-Identifier: Apache-2.0 */",
+           "/* Generated from schema/broker.cfg, topic.cfg and group.cfg. */",
            "#ifndef CONFIG_SETTINGS_H", "#define CONFIG_SETTINGS_H", "", "#include \"config_types.h\"", "",
            "/* Every key; each family is one run of numbers. */", "enum setting_id {"]
     first = 0
@@ -112,7 +113,8 @@ def emit_def(s, broker):
 def emit_source(model):
     rows = [s for family in cfg_schema.FAMILIES for s in model[family]]
     broker = {s.name: s for s in model["broker"]}
-    out = ["/* SPDX-License-Identifier: Apache-2.0 */", "/* Generated from schema/broker.cfg, topic.cfg and group.cfg. */",
+    out = ["/* SPDX-License-Identifier: Apache-2.0 */",
+           "/* Generated from schema/broker.cfg, topic.cfg and group.cfg. */",
            "#include \"settings.h\"", ""]
     for s in rows:
         if s.valid.kind == "one_of":

@@ -119,7 +119,8 @@ class Java(Program):
     """The newest Java client, by a small program: newer than the newest broker there is."""
 
     name, needs = "java-4.4", (os.path.join(JAVA, "JavaClient.class"),)
-    command = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx256m", "-cp", f"{JAVA}:{JAVA}/jars/*",
+    command = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx256m", "-cp",
+               f"{JAVA}:{JAVA}/jars/*",
                "JavaClient")
 
     def missing(self):
@@ -142,7 +143,8 @@ class Platformatic(Program):
 
     def missing(self):
         if not super().missing():
-            probe = subprocess.run(["node", "-p", "typeof require('zlib').zstdCompressSync"], capture_output=True, text=True)
+            probe = subprocess.run(["node", "-p", "typeof require('zlib').zstdCompressSync"], capture_output=True,
+                                   text=True)
             self.codecs = ALL_CODECS if probe.stdout.strip() == "function" else Platformatic.codecs
         return super().missing()
 
@@ -205,7 +207,8 @@ class JavaConsole(Client):
     def produce(self, address, topic, codec, records):
         lines = "".join(",".join(f"{k}:{text_of(v)}" for k, v in r["h"]) + f"\t{text_of(r['k'])}\t{text_of(r['v'])}\n"
                         for r in records)
-        out = run([*self.tool, "console-producer", "--bootstrap-server", address, "--topic", topic, "--compression-codec",
+        out = run([*self.tool, "console-producer", "--bootstrap-server", address, "--topic", topic,
+                   "--compression-codec",
                    codec, "--reader-property", "parse.key=true", "--reader-property", "parse.headers=true"], lines)
         if b"ERROR" in out:
             raise Failed(out.decode(errors="replace")[-2000:])
@@ -213,11 +216,14 @@ class JavaConsole(Client):
     def read(self, address, wanted):
         out = {}
         for topic, count in wanted.items():
-            data = run([*self.tool, "console-consumer", "--bootstrap-server", address, "--topic", topic, "--partition", "0",
-                        "--offset", "earliest", "--max-messages", str(count), "--timeout-ms", "20000", "--formatter-property",
+            data = run([*self.tool, "console-consumer", "--bootstrap-server", address, "--topic", topic,
+                        "--partition", "0",
+                        "--offset", "earliest", "--max-messages", str(count), "--timeout-ms", "20000",
+                        "--formatter-property",
                         "print.key=true", "--formatter-property", "print.headers=true", "--formatter-property",
                         "print.timestamp=true", "--formatter-property", "print.offset=true"])
-            out[topic] = [self.parse(line, topic) for line in data.decode().splitlines() if line.startswith("CreateTime:")]
+            out[topic] = [self.parse(line, topic) for line in data.decode().splitlines()
+                          if line.startswith("CreateTime:")]
         return out
 
     def parse(self, line, topic):

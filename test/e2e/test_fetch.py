@@ -127,14 +127,16 @@ class Limits(Filled):
 
     def test_only_the_first_partition_may_go_beyond(self):
         self.c.produce(self.t, [b"y" * 500], index=1)
-        answer = self.c.call("Fetch", 12, max_wait_ms=0, min_bytes=1, max_bytes=1, topics=[{"name": self.t, "partitions": [
+        answer = self.c.call("Fetch", 12, max_wait_ms=0, min_bytes=1, max_bytes=1,
+                             topics=[{"name": self.t, "partitions": [
             {"index": 1, "offset": 0}, {"index": 0, "offset": 0}]}])
         got = {p.index: p for t in answer.topics for p in t.partitions}
         self.assertEqual((len(batches(got[1].records)), got[0].records), (1, b""))
         self.assertEqual((got[0].error, got[0].high_watermark), (0, 5))
 
     def test_an_empty_partition_leaves_the_room_to_the_next(self):
-        answer = self.c.call("Fetch", 12, max_wait_ms=0, min_bytes=1, max_bytes=1, topics=[{"name": self.t, "partitions": [
+        answer = self.c.call("Fetch", 12, max_wait_ms=0, min_bytes=1, max_bytes=1,
+                             topics=[{"name": self.t, "partitions": [
             {"index": 1, "offset": 0}, {"index": 0, "offset": 0}]}])
         got = {p.index: p for t in answer.topics for p in t.partitions}
         self.assertEqual(len(batches(got[0].records)), 1)
@@ -181,7 +183,8 @@ class Waiting(Filled):
         self.conn().produce(self.t, [b"new"])
         answer, took = elapsed(lambda: self.c.recv("Fetch", 12, sent))
         self.assertLess(took, 1)
-        self.assertEqual([r.value for b in batches(answer.topics[0].partitions[0].records) for r in b.records], [b"new"])
+        self.assertEqual([r.value for b in batches(answer.topics[0].partitions[0].records) for r in b.records],
+                         [b"new"])
 
     def test_min_bytes_counts_what_arrives(self):
         sent = self.c.send("Fetch", 12, max_wait_ms=10_000, min_bytes=5000, topics=[
@@ -288,7 +291,8 @@ class Sessions(Filled):
             "Fetch", version, max_wait_ms=max_wait_ms, min_bytes=1, session_id=session, session_epoch=epoch,
             topics=[dict(names, partitions=[{"index": i, "offset": o} for i, o in parts])] if parts else [],
             forgotten=[dict(names, partitions=list(forgotten))] if forgotten else [])
-        news = [(p.index, p.error, p.high_watermark, len(batches(p.records))) for t in answer.topics for p in t.partitions]
+        news = [(p.index, p.error, p.high_watermark, len(batches(p.records))) for t in answer.topics
+                for p in t.partitions]
         return answer.error, answer.session_id, news
 
     def test_life_of_a_session(self):

@@ -171,7 +171,8 @@ class Refused(Case):
                 self.closes(wire.header(key, 0, False, 1) + bytes(40))
 
     def test_unknown_versions(self):
-        for key, version in ((3, 99), (3, 14), (3, -1), (1, 3), (1, 19), (2, 0), (2, 12), (19, 1), (19, 8), (20, 0), (20, 7),
+        for key, version in ((3, 99), (3, 14), (3, -1), (1, 3), (1, 19), (2, 0), (2, 12), (19, 1), (19, 8), (20, 0),
+                             (20, 7),
                              (22, 6), (23, 1), (23, 5), (60, 3), (75, 1), (10, 7), (0, 14)):
             with self.subTest(key=key, version=version):
                 self.closes(wire.header(key, version, version > 8, 1) + bytes(60))
@@ -202,7 +203,8 @@ class Refused(Case):
         head = wire.header(3, 1, False, 1)
         flex = wire.header(3, 12, True, 1)
         for body in (head + b"\x7f\xff\xff\xff", head + b"\0\0\0\1\x7f\xff", head + b"\0\0\0\1\xff\xf0",
-                     flex + b"\xff\xff\xff\xff\x0f", flex + b"\xff" * 12, flex + b"\x02" + bytes(16) + b"\xff\xff\xff\xff\x0f"):
+                     flex + b"\xff\xff\xff\xff\x0f", flex + b"\xff" * 12, flex + b"\x02" + bytes(16)
+                     + b"\xff\xff\xff\xff\x0f"):
             with self.subTest(body=body[12:].hex()):
                 self.closes(body)
 
@@ -234,7 +236,8 @@ class Strangers(Case):
 
     @moldau_only
     def test_http_is_told_so(self):
-        for data in (b"GET /metrics HTTP/1.1\r\nHost: x\r\nUser-Agent: Prometheus/3.1\r\n\r\n", b"POST / HTTP/1.0\r\n\r\n",
+        for data in (b"GET /metrics HTTP/1.1\r\nHost: x\r\nUser-Agent: Prometheus/3.1\r\n\r\n",
+                     b"POST / HTTP/1.0\r\n\r\n",
                      b"HEAD / HTTP/1.1\r\n\r\n", b"PUT /x HTTP/1.1\r\n\r\n"):
             with self.subTest(data=data[:6]):
                 answer = self.reply(data)

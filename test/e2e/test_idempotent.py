@@ -48,7 +48,8 @@ class Sequences(Case):
 
     def send(self, sequence, count=1, pid=None, epoch=None, index=0, **values):
         data = batch([b"s%d" % (sequence + i) for i in range(count)], values.pop("codec", 0), sequence=sequence,
-                     producer_id=self.pid if pid is None else pid, producer_epoch=self.epoch if epoch is None else epoch)
+                     producer_id=self.pid if pid is None else pid, producer_epoch=self.epoch if epoch is None
+                     else epoch)
         return self.c.produce(self.t, data, index=index, **values)
 
     def ok(self, base_offset, *args, **values):

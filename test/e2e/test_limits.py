@@ -31,7 +31,8 @@ class Limits(Case):
     def test_empty_checkpoint_files(self):
         broker = self.moldau().start()
         self.assertEqual(broker.stop(), 0)
-        for name in ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "replication-offset-checkpoint"):
+        for name in ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint",
+                     "replication-offset-checkpoint"):
             open(os.path.join(broker.data, name), "w").close()
         broker.start()
         self.assertNotIn("ML1062", broker.log())

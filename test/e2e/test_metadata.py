@@ -22,7 +22,8 @@ class Topics(Case):
             with self.subTest(version=version):
                 answer = conn.call("Metadata", version, topics=[{"name": topic}])
                 self.assertEqual([(b.host, b.port) for b in answer.brokers],
-                                 [("127.0.0.1" if target() == "kafka" else answer.brokers[0].host, self.broker.address[1])])
+                                 [("127.0.0.1" if target() == "kafka" else answer.brokers[0].host,
+                                   self.broker.address[1])])
                 node = answer.brokers[0].node_id
                 if version >= 1:
                     self.assertEqual((answer.controller_id, answer.brokers[0].rack), (node, None))
@@ -36,9 +37,11 @@ class Topics(Case):
                     self.assertEqual(answer.topics[0].topic_id, topic_id)
                 if version >= 13:
                     self.assertEqual(answer.error, 0)
-                self.assertEqual([(t.error, t.name, t.get("internal", False)) for t in answer.topics], [(0, topic, False)])
+                self.assertEqual([(t.error, t.name, t.get("internal", False)) for t in answer.topics],
+                                 [(0, topic, False)])
                 partitions = sorted(answer.topics[0].partitions, key=lambda p: p.index)
-                self.assertEqual([(p.error, p.index, p.leader, p.replicas, p.isr, p.get("offline", []), p.get("leader_epoch", 0))
+                self.assertEqual([(p.error, p.index, p.leader, p.replicas, p.isr, p.get("offline", []),
+                                   p.get("leader_epoch", 0))
                                   for p in partitions], [(0, i, node, [node], [node], [], 0) for i in range(3)])
 
     def test_empty_list_means_all_in_v0_and_none_later(self):
@@ -82,7 +85,8 @@ class Topics(Case):
         conn = self.conn()
         topic = self.topic(conn)
         for version in (8, 9, 10):
-            answer = conn.call("Metadata", version, topics=[{"name": topic}], include_cluster_ops=True, include_topic_ops=True)
+            answer = conn.call("Metadata", version, topics=[{"name": topic}], include_cluster_ops=True,
+                               include_topic_ops=True)
             self.assertEqual((answer.topics[0].topic_ops, answer.cluster_ops), (TOPIC_OPS, CLUSTER_OPS))
         for version in (11, 12, 13):
             answer = conn.call("Metadata", version, topics=[{"name": topic}], include_topic_ops=True)
@@ -163,7 +167,8 @@ class Cluster(Case):
         metadata = conn.call("Metadata", 12, topics=[])
         for version in range(3):
             answer = conn.call("DescribeCluster", version)
-            self.assertEqual((answer.error, answer.message, answer.cluster_id, answer.controller_id, answer.cluster_ops),
+            self.assertEqual((answer.error, answer.message, answer.cluster_id, answer.controller_id,
+                              answer.cluster_ops),
                              (0, None, metadata.cluster_id, metadata.controller_id, NOT_ASKED))
             self.assertEqual([(b.node_id, b.host, b.port, b.rack) for b in answer.brokers],
                              [(b.node_id, b.host, b.port, b.rack) for b in metadata.brokers])
@@ -223,7 +228,8 @@ class TopicPartitions(Case):
         self.assertLessEqual({self.a, self.b}, set(names))
 
     def test_pages(self):
-        self.assertEqual(self.brief(self.ask([self.a, self.b], 4)), ([(self.a, 0, [0, 1, 2]), (self.b, 0, [0])], (self.b, 1)))
+        self.assertEqual(self.brief(self.ask([self.a, self.b], 4)),
+                         ([(self.a, 0, [0, 1, 2]), (self.b, 0, [0])], (self.b, 1)))
         self.assertEqual(self.brief(self.ask([self.a, self.b], 4, (self.b, 1))), ([(self.b, 0, [1])], None))
         self.assertEqual(self.brief(self.ask([self.a], 1)), ([(self.a, 0, [0])], (self.a, 1)))
         self.assertEqual(self.brief(self.ask([self.a], 1, (self.a, 1))), ([(self.a, 0, [1])], (self.a, 2)))

@@ -50,7 +50,8 @@ class Times(Case):
                     self.assertEqual(self.ask(sentinel, version), found if version >= since else (35, -1, -1))
 
     def test_an_empty_partition(self):
-        for timestamp, found in ((-1, (0, -1, 0)), (-2, (0, -1, 0)), (-3, NONE), (-4, (0, -1, 0)), (-5, NONE), (-6, NONE),
+        for timestamp, found in ((-1, (0, -1, 0)), (-2, (0, -1, 0)), (-3, NONE), (-4, (0, -1, 0)), (-5, NONE),
+                                 (-6, NONE),
                                  (0, NONE), (1000, NONE)):
             answer = self.c.list_offset(self.t, timestamp, 1, version=11)
             self.assertEqual((answer.error, answer.timestamp, answer.offset), found)

@@ -42,7 +42,8 @@ class Process(Case):
         for name in names:
             conn.create(name, 2)
             for i in range(count):
-                self.assertEqual(conn.produce(name, [Record(b"%d" % i, b"k", [("h", b"v")], 10**12 + i)], index=i % 2).error, 0)
+                self.assertEqual(conn.produce(name, [Record(b"%d" % i, b"k", [("h", b"v")], 10**12 + i)],
+                                              index=i % 2).error, 0)
         return names
 
     def check(self, broker, names, count=50):
@@ -99,7 +100,8 @@ class Process(Case):
             self.assertEqual(broker.wait_exit(), 0, broker.log())
             with self.assertRaises((Closed, OSError)):
                 idle.call("ApiVersions", 0)
-            self.assertTrue(any(f.endswith(".kafka_cleanshutdown") for f in tree(broker.data)), "no clean-shutdown file")
+            self.assertTrue(any(f.endswith(".kafka_cleanshutdown") for f in tree(broker.data)),
+                            "no clean-shutdown file")
             broker.start()
             self.check(broker, names, 10)
 
@@ -199,7 +201,8 @@ class Process(Case):
         got = {t.name: t.error for t in self.conn(broker).metadata(*kept, *gone).topics}
         self.assertEqual(got, {**{n: 0 for n in kept}, **{n: 3 for n in gone}})
         self.eventually(lambda: self.assertFalse(
-            [f for f in tree(broker.data) for n in gone if f.startswith(n + "-") and not f.split("/")[0].endswith("-delete")
+            [f for f in tree(broker.data) for n in gone if f.startswith(n + "-")
+             and not f.split("/")[0].endswith("-delete")
              and "." not in f.split("/")[0]]))
 
     def test_no_leader_is_named_before_it_serves(self):
@@ -235,7 +238,8 @@ class Process(Case):
     def test_port_0_advertises_the_bound_port(self):
         broker = self.moldau(port=0)
         broker.spawn()
-        line = self.eventually(lambda: self.assertRegex(broker.log(), r"(?:localhost|127\.0\.0\.1):[1-9]\d+") or broker.log())
+        line = self.eventually(lambda: self.assertRegex(broker.log(), r"(?:localhost|127\.0\.0\.1):[1-9]\d+")
+                               or broker.log())
         port = int(re.search(r"(?:localhost|127\.0\.0\.1):([1-9]\d+)", line).group(1))
         broker.address = "127.0.0.1", port
         broker.wait_ready()
@@ -377,7 +381,8 @@ class Process(Case):
     def test_the_controller_listener(self):
         broker = self.server().start()
         with Conn(broker.controller) as conn:
-            keys = {a.key: (a.min, a.max) for a in conn.call("ApiVersions", 3, software_name="e", software_version="1").apis}
+            keys = {a.key: (a.min, a.max) for a in conn.call("ApiVersions", 3, software_name="e",
+                                                             software_version="1").apis}
             self.assertEqual((keys[18], keys[60], keys[55]), ((0, 4), (0, 2), (0, 2)))
             self.assertNotIn(0, keys)
             self.assertNotIn(3, keys)
@@ -385,7 +390,8 @@ class Process(Case):
             self.assertEqual((answer.error, answer.endpoint_type, [(b.node_id, b.port) for b in answer.brokers]),
                              (0, 2, [(1, broker.controller[1])]))
             self.assertEqual(conn.call("DescribeCluster", 1).error, 114)
-            quorum = conn.call("DescribeQuorum", 2, topics=[{"name": "__cluster_metadata", "partitions": [{"index": 0}]}])
+            quorum = conn.call("DescribeQuorum", 2, topics=[{"name": "__cluster_metadata",
+                                                             "partitions": [{"index": 0}]}])
             part = quorum.topics[0].partitions[0]
             self.assertEqual((quorum.error, part.error, part.leader, [v.id for v in part.voters]), (0, 0, 1, [1]))
             self.assertGreater(part.high_watermark, 0)
@@ -397,7 +403,8 @@ class Process(Case):
         self.assertEqual(self.partitions(broker), 7)
 
     def partitions(self, broker):
-        return self.conn(broker).call("CreateTopics", 7, topics=[{"name": "p"}], validate_only=True).topics[0].partition_n
+        return self.conn(broker).call("CreateTopics", 7, topics=[{"name": "p"}],
+                                      validate_only=True).topics[0].partition_n
 
     def test_no_auto_create(self):
         broker = self.moldau({"auto.create.topics.enable": "false"}).start()
@@ -446,7 +453,8 @@ class Process(Case):
 
     def test_bad_values_are_refused(self):
         for key, value in (("num.partitions", "abc"), ("num.partitions", "0"), ("message.max.bytes", "-1"),
-                           ("log.segment.bytes", "1"), ("auto.create.topics.enable", "maybe"), ("process.roles", "wizard"),
+                           ("log.segment.bytes", "1"), ("auto.create.topics.enable", "maybe"),
+                           ("process.roles", "wizard"),
                            ("compression.type", "brotli"), ("log.message.timestamp.type", "Now")):
             with self.subTest(key=key, value=value):
                 broker = self.server(f"{key}={value}\n")
@@ -458,7 +466,8 @@ class Process(Case):
 
     def test_never_open_where_security_was_asked_for(self):
         for extra, word in (
-                ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n", "authorizer.class.name"),
+                ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n",
+                 "authorizer.class.name"),
                 ("listeners=SSL://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d\n" % (free_port(), free_port()), "SSL"),
                 ("listeners=SASL_PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d\nsasl.enabled.mechanisms=PLAIN\n"
                  % (free_port(), free_port()), "SASL"),
@@ -504,7 +513,8 @@ class Process(Case):
             self.skipTest("needs root for a small file system")
         broker = self.moldau()
         os.makedirs(broker.data)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", broker.data], capture_output=True).returncode:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", broker.data],
+                          capture_output=True).returncode:
             self.skipTest("mount is not allowed here")
         self.addCleanup(subprocess.run, ["umount", "-l", broker.data])
         self.addCleanup(broker.kill)
@@ -543,7 +553,8 @@ class Process(Case):
             self.skipTest("needs root for a file system of its own")
         broker = self.moldau()
         os.makedirs(broker.data)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", broker.data], capture_output=True).returncode:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", broker.data],
+                          capture_output=True).returncode:
             self.skipTest("mount is not allowed here")
         self.addCleanup(subprocess.run, ["umount", "-l", broker.data])
         self.addCleanup(broker.kill)

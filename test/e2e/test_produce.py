@@ -196,7 +196,8 @@ class Refused(Case):
                     ("attributes", good[:22] + b"\1" + good[23:], 2)))
 
     def test_magic(self):
-        self.check((("0", batch([b"a"], magic=0), 87), ("1", batch([b"a"], magic=1), 87), ("3", batch([b"a"], magic=3), 2),
+        self.check((("0", batch([b"a"], magic=0), 87), ("1", batch([b"a"], magic=1), 87),
+                    ("3", batch([b"a"], magic=3), 2),
                     ("-1", batch([b"a"], magic=-1), 2)))
 
     def test_counts_and_deltas(self):
@@ -204,7 +205,8 @@ class Refused(Case):
         self.check((
             ("count 0", batch([], raw=b"", last_offset_delta=-1, base_timestamp=1, max_timestamp=1), 87),
             ("count 0, delta 0", batch([], raw=b"", last_offset_delta=0), 87),
-            ("delta too small", batch(two, last_offset_delta=0), 87), ("delta too big", batch(two, last_offset_delta=2), 87),
+            ("delta too small", batch(two, last_offset_delta=0), 87),
+            ("delta too big", batch(two, last_offset_delta=2), 87),
             ("fewer than there", batch(two, count=1, last_offset_delta=0), 87),
             ("more than there", batch(two, count=3, last_offset_delta=2), 87),
             ("negative", batch(two, count=-1, last_offset_delta=-2), 87),
@@ -239,12 +241,14 @@ class Refused(Case):
         raw = record_bytes(Record(b"a", timestamp=0), 0, 0)
         anything = (-1, 2, 87)
         self.check((
-            ("bytes after the last", batch([b"a"], raw=raw + b"zz"), 87), ("ones", batch([b"a"], raw=b"\xff" * 7), anything),
+            ("bytes after the last", batch([b"a"], raw=raw + b"zz"), 87),
+            ("ones", batch([b"a"], raw=b"\xff" * 7), anything),
             ("nothing", batch([b"a"], raw=b""), anything), ("cut", batch([b"a"], raw=raw[:-2]), anything),
             ("huge length", batch([b"a"], raw=varint(1 << 40) + raw), anything),
             ("huge key", batch([b"a"], raw=varint(12) + b"\0\0\0" + varint(1 << 30) + bytes(20)), anything),
             ("negative header count", batch([b"a"], raw=varint(6) + b"\0\0\0" + varint(-1) * 2 + varint(-1)), anything),
-            ("header without a key", batch([b"a"], raw=varint(8) + b"\0\0\0" + varint(-1) * 2 + varint(1) + varint(-1) * 2),
+            ("header without a key", batch([b"a"], raw=varint(8) + b"\0\0\0" + varint(-1) * 2 + varint(1)
+                                           + varint(-1) * 2),
              87)))
 
     def test_bad_compression(self):
@@ -338,7 +342,8 @@ class Refused(Case):
     def test_unknown_places(self):
         conn = self.conn()
         topic = self.topic(conn)
-        for name, index in (("absent-" + topic, 0), (topic, 9), (topic, -1), ("a b", 0), ("", 0), ("__cluster_metadata", 0),
+        for name, index in (("absent-" + topic, 0), (topic, 9), (topic, -1), ("a b", 0), ("", 0),
+                            ("__cluster_metadata", 0),
                             ("..", 0), ("../../etc", 0)):
             with self.subTest(name=name, index=index):
                 answer = conn.produce(name, [b"x"], index=index)

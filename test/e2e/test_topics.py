@@ -41,7 +41,8 @@ class Create(Case):
 
     def test_answer_names_every_setting(self):
         configs = {c.name: c.value for c in self.ask(self.conn()).configs}
-        for name, value in (("compression.type", "producer"), ("max.message.bytes", "1048588"), ("min.insync.replicas", "1"),
+        for name, value in (("compression.type", "producer"), ("max.message.bytes", "1048588"),
+                            ("min.insync.replicas", "1"),
                             ("segment.bytes", "1073741824"), ("message.timestamp.type", "CreateTime"),
                             ("message.timestamp.after.max.ms", "3600000"), ("flush.ms", "9223372036854775807"),
                             ("retention.bytes", "-1"), ("segment.ms", "604800000"), ("index.interval.bytes", "4096"),
@@ -66,7 +67,8 @@ class Create(Case):
     def test_numbers(self):
         conn = self.conn()
         for values, error in (({"partition_n": 0}, 37), ({"partition_n": -2}, 37), ({"replication_factor": 0}, 38),
-                              ({"replication_factor": -2}, 38), ({"replication_factor": 3}, 38), ({"partition_n": 10001}, 44),
+                              ({"replication_factor": -2}, 38), ({"replication_factor": 3}, 38),
+                              ({"partition_n": 10001}, 44),
                               ({"partition_n": 2147483647}, 44)):
             for validate_only in (True, False):
                 with self.subTest(values, validate_only=validate_only):
@@ -86,7 +88,8 @@ class Create(Case):
         conn = self.conn()
         for name, value, error in (
                 ("nope", "1", 40), ("retention.ms", "abc", 40), ("segment.bytes", "1", 40), ("retention.ms", None, 40),
-                ("cleanup.policy", "zap", 40), ("compression.type", "brotli", 40), ("remote.storage.enable", "true", 40),
+                ("cleanup.policy", "zap", 40), ("compression.type", "brotli", 40),
+                ("remote.storage.enable", "true", 40),
                 ("max.message.bytes", "-1", 40), ("preallocate", "maybe", 40), ("message.timestamp.type", "Now", 40),
                 ("cleanup.policy", "compact, delete", 0), ("cleanup.policy", "", 0), ("retention.ms", " 77 ", 0),
                 ("min.insync.replicas", "3", 0), ("retention.ms", "-1", 0), ("min.cleanable.dirty.ratio", "0.25", 0)):
@@ -101,8 +104,10 @@ class Create(Case):
     def test_assignments(self):
         conn = self.conn()
         node = self.node(conn)
-        for pairs, error in ((((0, [node]), (1, [node])), 0), (((1, [node]), (0, [node])), 0), (((0, [node]), (2, [node])), 39),
-                             (((1, [node]),), 39), (((0, [node + 8]),), 39), (((0, [node, node]),), 39), (((0, []),), 39),
+        for pairs, error in ((((0, [node]), (1, [node])), 0), (((1, [node]), (0, [node])), 0),
+                             (((0, [node]), (2, [node])), 39),
+                             (((1, [node]),), 39), (((0, [node + 8]),), 39), (((0, [node, node]),), 39),
+                             (((0, []),), 39),
                              (((0, [-1]),), 39), (((0, [node]), (0, [node])), 39)):
             with self.subTest(pairs=pairs):
                 answer = self.ask(conn, assignments=assign(*pairs))
@@ -112,7 +117,8 @@ class Create(Case):
         for values in ({"partition_n": 1}, {"replication_factor": 1}, {"partition_n": 1, "replication_factor": 1}):
             self.assertEqual(self.ask(conn, assignments=assign((0, [node])), **values).error, 42)
         name = self.name()
-        self.assertEqual(self.ask(conn, validate_only=False, name=name, assignments=assign((0, [node]), (1, [node]))).error, 0)
+        self.assertEqual(self.ask(conn, validate_only=False, name=name,
+                                  assignments=assign((0, [node]), (1, [node]))).error, 0)
         conn.wait_leader(name, 2)
 
     def test_existing(self):

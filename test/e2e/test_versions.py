@@ -61,7 +61,8 @@ class EveryVersion(Case):
         now, old = batch([b"x"]), batch([Record(b"x", b"k", timestamp=10**17)])
         pid = self.c.init_producer()[0]
         self.each("Produce", (
-            ("fine", case(now), error, 0), ("acks 1", case(now, acks=1), error, 0), ("acks 5", case(now, acks=5), error, 21),
+            ("fine", case(now), error, 0), ("acks 1", case(now, acks=1), error, 0),
+            ("acks 5", case(now, acks=5), error, 21),
             ("unknown topic", case(now, "absent"), error, lambda v: 100 if v >= 13 else 3),
             ("unknown partition", case(now, index=9), error, 3), ("damaged", case(batch([b"x"], crc=1)), error, 2),
             ("two batches", case(now * 2), error, 87), ("no key", case(batch([b"x"] * 3), self.keyed), error, 87),
@@ -138,14 +139,16 @@ class EveryVersion(Case):
             return answer.topics[0].partitions[0].error
 
         self.each("OffsetForLeaderEpoch", (
-            ("ours", case(0), error, 0), ("unknown epoch", case(9), error, 0), ("unknown topic", case(0, "absent"), error, 3),
+            ("ours", case(0), error, 0), ("unknown epoch", case(9), error, 0),
+            ("unknown topic", case(0, "absent"), error, 3),
             ("unknown partition", case(0, index=9), error, 3),
             ("a newer epoch", case(0, current_leader_epoch=9), error, 75)), 2)
 
     def test_init_producer_id(self):
         self.assertEqual(self.c.settled("InitProducerId", 4).error, 0)
         self.each("InitProducerId", (
-            ("fresh", {}, lambda a: a.error in (0, 14), True), ("empty name", {"transactional_id": ""}, lambda a: a.error, 42),
+            ("fresh", {}, lambda a: a.error in (0, 14), True),
+            ("empty name", {"transactional_id": ""}, lambda a: a.error, 42),
             ("half an id", {"producer_id": 5}, lambda a: a.error, 42, 3)), 5)
 
     def test_create_topics(self):
@@ -156,7 +159,8 @@ class EveryVersion(Case):
             return answer.topics[0].error
 
         self.each("CreateTopics", (
-            ("fresh", case(), error, 0), ("there", case(name=self.t), error, 36), ("invalid", case(name="a b"), error, 17),
+            ("fresh", case(), error, 0), ("there", case(name=self.t), error, 36),
+            ("invalid", case(name="a b"), error, 17),
             ("tried", lambda _: {"topics": [{"name": self.name(), "configs": [{"name": "retention.ms", "value": "1"}]}],
                                  "validate_only": True}, error, 0),
             ("factor", case(replication_factor=9), error, 38), ("partitions", case(partition_n=0), error, 37),
@@ -178,7 +182,8 @@ class EveryVersion(Case):
         self.each("DeleteTopics", (
             ("there", fresh, error, 0), ("absent", lambda v: case(v, "absent"), error, 3),
             ("twice", lambda v: case(v, "absent", "absent"), error, 42),
-            ("by id", lambda _: {"topics": [{"name": None, "topic_id": self.c.topic_id(self.topic(self.c))}]}, error, 0, 6),
+            ("by id", lambda _: {"topics": [{"name": None, "topic_id": self.c.topic_id(self.topic(self.c))}]},
+             error, 0, 6),
             ("unknown id", {"topics": [{"name": None, "topic_id": NOWHERE}]}, error, 100, 6),
             ("both", {"topics": [{"name": self.t, "topic_id": self.ids[self.t]}]}, error, 42, 6),
             ("neither", {"topics": [{"name": None, "topic_id": UUID_ZERO}]}, error, 42, 6)), 5)

@@ -49,7 +49,8 @@ def next_message(consumer, seconds=15):
 
 
 def emit(topic, m):
-    print(json.dumps({"topic": topic, "k": tohex(m.key()), "v": tohex(m.value()), "t": m.timestamp()[1], "o": m.offset(),
+    print(json.dumps({"topic": topic, "k": tohex(m.key()), "v": tohex(m.value()), "t": m.timestamp()[1],
+                      "o": m.offset(),
                       "h": [[k, tohex(v)] for k, v in m.headers() or []]}), flush=True)
 
 
