@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "broker.h"
+#include "metadata_store.h"
 #include "sim_bodies.h"
+#include "sim_disk_internal.h"
 
 struct broker_body {
 	struct broker broker;
@@ -112,6 +114,39 @@ static bool broker_body_is_ready(struct node *node)
 	return broker_body_of(node)->broker.phase == BROKER_RUNNING;
 }
 
+/* The image that every shard has is what snapshot and log say, read anew. */
+static void broker_body_compare_image(const struct broker *broker, struct sim_disk *disk, struct world *w)
+{
+	const struct image *image = broker->shards[0].image;
+	struct metadata_load load = {.dir = broker->dirs[broker->metadata_dir].path};
+	struct err_text difference = {{0}};
+
+	metadata_load_run(&load.op, disk_fs(disk));
+	/* More in the log than published: it was not committed yet. A log that cannot be read while records are
+	 * written to it says nothing; at rest it can. */
+	if (!load.op.err && load.image->offset < image->offset)
+		world_fail(w, "the metadata log ends at %lld, the published image is of %lld",
+			   (long long)load.image->offset, (long long)image->offset);
+	else if (!load.op.err && load.image->offset == image->offset && !image_equal(load.image, image, &difference))
+		world_fail(w, "the published image differs from a replay of the metadata log: %s", difference.text);
+	metadata_load_deinit(&load);
+}
+
+static void broker_body_check(struct node *node, struct world *w)
+{
+	struct broker_body *body = broker_body_of(node);
+	struct sim_disk *disk = world_node(w, body->broker.node_id)->disk;
+	struct disk_fault faults[DISK_OP_N];
+
+	if (body->broker.phase != BROKER_RUNNING)
+		return;
+	/* The faults are meant for the node, not for who looks. */
+	memcpy(faults, disk->faults, sizeof(faults));
+	memset(disk->faults, 0, sizeof(faults));
+	broker_body_compare_image(&body->broker, disk, w);
+	memcpy(disk->faults, faults, sizeof(faults));
+}
+
 static void broker_body_free(struct node *node)
 {
 	struct broker_body *body = broker_body_of(node);
@@ -128,4 +163,5 @@ const struct sim_body broker_body = {
 	.has_failed = broker_body_has_failed,
 	.is_ready = broker_body_is_ready,
 	.free = broker_body_free,
+	.check = broker_body_check,
 };

@@ -108,8 +108,9 @@ static void check_index(struct files_ctx *c, const struct segment *s)
 		const struct seen_batch *batch = batch_at(s, pos);
 
 		if (!batch || batch->last != offset)
-			world_fail(c->w, "%s.index: entry %zu says that offset %lld is at %zu, where %s", s->path, at / 8,
-				   (long long)offset, pos, batch ? "another batch begins" : "no batch begins");
+			world_fail(c->w, "%s.index: entry %zu says that offset %lld is at %zu, where %s", s->path,
+				   at / 8, (long long)offset, pos,
+				   batch ? "another batch begins" : "no batch begins");
 		if (offset <= before)
 			world_fail(c->w, "%s.index: offset %lld after %lld", s->path, (long long)offset,
 				   (long long)before);

@@ -84,8 +84,8 @@ uint32_t history_sent(struct history *h, uint32_t writer, uint32_t n);
  * what was on its way when the power went. */
 void history_acked(struct history *h, uint32_t era, uint32_t writer, uint32_t counter, uint32_t n, int64_t base_offset);
 /* A record as a reader got it. `expected`: the reader's position, which the record must have. */
-void history_read(struct history *h, uint32_t era, struct hist_part *part, const char *reader, int64_t offset, int64_t expected,
-		  struct bytes value, int64_t high_watermark);
+void history_read(struct history *h, uint32_t era, struct hist_part *part, const char *reader, int64_t offset,
+		  int64_t expected, struct bytes value, int64_t high_watermark);
 /* During the last reading: remembers that the record is there. */
 void history_final(struct history *h, struct hist_part *part, int64_t offset);
 /* Everything has to be read once more. */

@@ -272,9 +272,9 @@ static void batch_out_of_order(struct wl_producer *p, struct wl_batch *batch, in
 static void batch_answered(struct wl_producer *p, struct wl_batch *batch, int16_t code, int64_t base_offset)
 {
 	batch->is_out = false;
-	world_trace(p->wl->w, "produce.answered", "client=%s part=%s-%d writer=%u seq=%u..%u error=%d offset=%lld", p->name,
-		    p->wl->parts[batch->part]->topic, p->wl->parts[batch->part]->index, batch->writer, batch->first,
-		    batch->first + batch->n - 1, code, (long long)base_offset);
+	world_trace(p->wl->w, "produce.answered", "client=%s part=%s-%d writer=%u seq=%u..%u error=%d offset=%lld",
+		    p->name, p->wl->parts[batch->part]->topic, p->wl->parts[batch->part]->index, batch->writer,
+		    batch->first, batch->first + batch->n - 1, code, (long long)base_offset);
 	if (batch->is_gap) {
 		if (code == ERR_NONE)
 			world_fail(p->wl->w, "%s-%d takes sequence %u of producer %lld, which leaves some out",
@@ -324,8 +324,8 @@ static void call_answered(struct wl_produce_call *pc)
 		for (int32_t i = 0; i < topic->partition_responses_n && !wl->w->has_failed; i++) {
 			const struct produce_response_responses_partition_responses *part =
 				&topic->partition_responses[i];
-			const struct hist_part *hp = workload_find_part(wl, pc->call.version < 13 ? topic->name : STR_NULL,
-									topic->topic_id, part->index);
+			const struct hist_part *hp = workload_find_part(
+				wl, pc->call.version < 13 ? topic->name : STR_NULL, topic->topic_id, part->index);
 
 			answers_n++;
 			for (int k = 0; k < pc->batches_n; k++) {
