@@ -60,7 +60,8 @@ def source(rows, codes):
         text = text.replace("\\", "\\\\").replace('"', '\\"')
         out.append(f"\t{{{code}, {value}, {str(retriable).lower()}, {str(stale).lower()}, \"{name}\", \"{text}\"}},")
     out += ["};", "",
-            "static const struct err_row err_unknown = {-1, -1, false, false, \"UNKNOWN\", \"no error of this number\"};",
+            "static const struct err_row err_unknown = {-1, -1, false, false, \"UNKNOWN\", "
+            "\"no error of this number\"};",
             "",
             "static const struct err_row *err_row(enum err err)", "{",
             "\tfor (size_t i = 0; i < ARRAY_N(err_rows); i++) {",

@@ -158,8 +158,8 @@ void part_log_set_start(struct part_log *log, int64_t offset);
 void part_log_sync(struct part_log *log);
 void part_log_set_config(struct part_log *log, const struct log_config *config);
 /* After close: renames the directory to "-delete" and removes it after file.delete.delay.ms, in the background; one
- * that bears another topic id is left alone. `log` is freed at once. renamed(ctx) runs, later, when the name is free for
- * another log (or could not be freed); NULL: nobody asks. */
+ * that bears another topic id is left alone. `log` is freed at once. renamed(ctx) runs, later, when the name is free
+ * for another log (or could not be freed); NULL: nobody asks. */
 void part_log_delete(struct part_log *log, void (*renamed)(void *ctx), void *ctx);
 
 /* Sequential reader over a log directory's segments, for helpers and offline tools (the metadata log's replay, checks):

@@ -32,8 +32,8 @@ def run(command, text="", timeout=TIMEOUT_S):
         done = subprocess.run(command, input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"{command[0]} did not end in {timeout} s: {(error.stderr or b'')[-1500:].decode(errors='replace')}") \
-            from None
+        said = (error.stderr or b"")[-1500:].decode(errors="replace")
+        raise Failed(f"{command[0]} did not end in {timeout} s: {said}") from None
     if done.returncode:
         raise Failed(f"{os.path.basename(command[0])} ended with {done.returncode}: "
                      f"{done.stderr[-2000:].decode(errors='replace')}")

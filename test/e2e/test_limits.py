@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nobody may exceed, and what must be on disk and in the log: bounds of memory, drained stops, checkpoint files."""
+"""What nobody may exceed, and what must be on disk and in the log: bounds of memory, drained stops, checkpoints."""
 import os
 import signal
 import unittest

@@ -352,7 +352,8 @@ class Process(Case):
                 f"listeners=PLAINTEXT://127.0.0.1:{broker.port},CONTROLLER://127.0.0.1:{free_port()}\n"
                 f"advertised.listeners=PLAINTEXT://127.0.0.1:{broker.port}\ncontroller.listener.names=CONTROLLER\n"
                 "controller.quorum.voters=1@127.0.0.1:0\n"
-                "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT\n")
+                "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,"
+                "SASL_PLAINTEXT:SASL_PLAINTEXT\n")
 
     def server(self, extra="", drop=None, args=(), env=None):
         broker = self.moldau(env=env)

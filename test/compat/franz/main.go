@@ -86,12 +86,13 @@ func emit(r *kgo.Record) {
 }
 
 func produce(bootstrap, topic, codec string) {
-	c := client(bootstrap, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(codecs[codec]),
-		kgo.AllowAutoTopicCreation(), kgo.ProducerLinger(20*time.Millisecond))
+	c := client(bootstrap, kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(codecs[codec]), kgo.AllowAutoTopicCreation(), kgo.ProducerLinger(20*time.Millisecond))
 	for in := lines(); in.Scan(); {
 		var r record
 		check(json.Unmarshal(in.Bytes(), &r))
-		out := &kgo.Record{Topic: topic, Key: unhex(r.Key), Value: unhex(r.Value), Timestamp: time.UnixMilli(r.Timestamp)}
+		out := &kgo.Record{Topic: topic, Key: unhex(r.Key), Value: unhex(r.Value),
+			Timestamp: time.UnixMilli(r.Timestamp)}
 		for _, h := range r.Headers {
 			out.Headers = append(out.Headers, kgo.RecordHeader{Key: *h[0], Value: unhex(h[1])})
 		}
@@ -102,7 +103,8 @@ func produce(bootstrap, topic, codec string) {
 }
 
 func consumer(bootstrap, topic string) *kgo.Client {
-	return client(bootstrap, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
+	start := kgo.NewOffset().AtStart()
+	return client(bootstrap, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: start}}))
 }
 
 func take(c *kgo.Client, count int) {
@@ -132,7 +134,8 @@ func read(bootstrap string, wanted []string) {
 }
 
 func ride(bootstrap, topic string) {
-	p := client(bootstrap, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordDeliveryTimeout(60*time.Second))
+	p := client(bootstrap, kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RecordDeliveryTimeout(60*time.Second))
 	c := consumer(bootstrap, topic)
 	serial := 0
 	for in := lines(); in.Scan(); {
@@ -149,7 +152,8 @@ func ride(bootstrap, topic string) {
 			if errors.Is(err, kerr.UnknownTopicID) {
 				// franz-go keeps to the id it knows; a program that wants the new topic says so.
 				p.PurgeTopicsFromClient(topic)
-				err = p.ProduceSync(context.Background(), &kgo.Record{Topic: topic, Value: r.Value}).FirstErr()
+				again := &kgo.Record{Topic: topic, Value: r.Value}
+				err = p.ProduceSync(context.Background(), again).FirstErr()
 			}
 			check(err)
 			serial++
