@@ -87,7 +87,8 @@ func emit(r *kgo.Record) {
 
 func produce(bootstrap, topic, codec string) {
 	c := client(bootstrap, kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(codecs[codec]), kgo.AllowAutoTopicCreation(), kgo.ProducerLinger(20*time.Millisecond))
+		kgo.ProducerBatchCompression(codecs[codec]), kgo.AllowAutoTopicCreation(),
+		kgo.ProducerLinger(20*time.Millisecond))
 	for in := lines(); in.Scan(); {
 		var r record
 		check(json.Unmarshal(in.Bytes(), &r))
