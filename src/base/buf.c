@@ -44,6 +44,7 @@ struct buf *buf_new(struct buf_pool *pool, size_t min_len)
 	}
 	buf->next = NULL;
 	buf->refs = 1;
+	buf->pins = 0;
 	buf->len = 0;
 	pool->bytes += (int64_t)buf->cap;
 	return buf;

@@ -24,6 +24,7 @@ struct buf {
 	struct buf_pool *pool;
 	struct buf *next;
 	uint32_t refs;
+	uint32_t pins; /* the user's: how many of the references it accounts for */
 	size_t cap;  /* bytes in data */
 	size_t len;  /* filled part, kept by the writer */
 	uint8_t data[];

@@ -21,6 +21,7 @@
 
 #define FRAME_PREFIX_LEN 4
 #define PARTIAL_START_LEN ((size_t)16 * 1024)
+#define PARTIAL_PREFIX_LEN ((size_t)1024) /* while the length of a frame is not known */
 #define INFLIGHT_BYTES_MAX ((int64_t)128 << 20)
 
 static void conn_progress(struct conn *conn);
@@ -52,9 +53,40 @@ static bool conn_is_full(const struct conn *conn)
 	return conn->requests_n >= CONN_INFLIGHT_MAX || conn->inflight_bytes >= INFLIGHT_BYTES_MAX;
 }
 
+static void conn_wait(struct conn *conn)
+{
+	if (!list_is_linked(&conn->waiting))
+		list_push_back(&conn->shard->budget.waiting, &conn->waiting);
+}
+
+/* Is there memory for more bytes? Who has begun a frame may be the one to end it. */
+static bool conn_may_grow(struct conn *conn)
+{
+	struct budget *budget = &conn->shard->budget;
+
+	if (budget->grower == conn || !budget_is_short_of_frames(budget, &conn->shard->request_bufs))
+		return true;
+	if (conn->partial && !budget->grower && conn->requests_n == 0) {
+		budget->grower = conn;
+		return true;
+	}
+	conn_wait(conn);
+	return false;
+}
+
+static void conn_grown(struct conn *conn)
+{
+	if (conn->shard->budget.grower != conn)
+		return;
+	conn->shard->budget.grower = NULL;
+	budget_wake(&conn->shard->budget, 1);
+}
+
 static void conn_read(struct conn *conn)
 {
 	if (conn->is_reading || conn->state != CONN_OPEN || conn->sock == IO_SOCK_NONE || conn_is_full(conn))
+		return;
+	if (!conn_may_grow(conn))
 		return;
 	conn->is_reading = true;
 	conn->recv.kind = IO_RECV;
@@ -94,6 +126,8 @@ static void conn_free(struct conn *conn)
 	conn_close_socket(conn);
 	if (conn->partial)
 		buf_unref(conn->partial);
+	conn_grown(conn);
+	list_remove(&conn->waiting);
 	list_remove(&conn->kick.node);
 	list_remove(&conn->link);
 	conn->shard->conns_n--;
@@ -264,6 +298,10 @@ static void conn_start_requests(struct conn *conn)
 	list_for_each(node, next, &conn->requests) {
 		struct request *request = list_entry(node, struct request, link);
 
+		if (request->state == REQUEST_QUEUED && budget_is_short_of_work(&conn->shard->budget)) {
+			conn_wait(conn);
+			break;
+		}
 		if (request->state == REQUEST_QUEUED)
 			dispatch_start(request);
 		if (request->state != REQUEST_DONE && !request->order_fixed)
@@ -289,9 +327,9 @@ static void conn_progress(struct conn *conn)
 }
 
 /* Takes one whole frame (without its prefix) that lies in `buf`. */
-static void conn_take_frame(struct conn *conn, struct buf *buf, struct bytes frame)
+static void conn_take_frame(struct conn *conn, struct buf *buf, struct bytes frame, size_t copy_max)
 {
-	struct request *request = request_new(conn, buf, frame);
+	struct request *request = request_new(conn, frame.len <= copy_max ? NULL : buf, frame);
 
 	conn->requests_n++;
 	conn->inflight_bytes += (int64_t)frame.len;
@@ -330,7 +368,7 @@ static bool conn_prefix_is_good(struct conn *conn, struct bytes in)
  * of the connection's own. */
 static void conn_keep_partial(struct conn *conn, struct buf *buf, struct bytes in)
 {
-	size_t whole = in.len >= FRAME_PREFIX_LEN ? FRAME_PREFIX_LEN + (size_t)load_be32(in.p) : PARTIAL_START_LEN;
+	size_t whole = in.len >= FRAME_PREFIX_LEN ? FRAME_PREFIX_LEN + (size_t)load_be32(in.p) : PARTIAL_PREFIX_LEN;
 	size_t cap = MIN(MAX(whole, in.len + 64), MAX(in.len * 2, PARTIAL_START_LEN));
 	struct buf *own;
 
@@ -347,9 +385,21 @@ static void conn_keep_partial(struct conn *conn, struct buf *buf, struct bytes i
 	conn->partial_at = 0;
 }
 
+/* A frame keeps the receive block it lies in, unless that block holds little else, or memory is short. */
+static size_t conn_copy_max(const struct conn *conn, const struct buf *buf, struct bytes in)
+{
+	if (buf == conn->partial)
+		return FRAME_COPY_MAX;
+	if (budget_is_short_of_frames(&conn->shard->budget, &conn->shard->request_bufs))
+		return SIZE_MAX;
+	return in.len < FRAME_COPY_SPARSE_MAX ? FRAME_COPY_SPARSE_MAX : FRAME_COPY_MAX;
+}
+
 /* Cuts `in` into frames while there is room for them. */
 static void conn_cut(struct conn *conn, struct buf *buf, struct bytes in)
 {
+	size_t copy_max = conn_copy_max(conn, buf, in);
+
 	while (in.len >= FRAME_PREFIX_LEN && !conn_is_full(conn)) {
 		size_t len;
 
@@ -358,7 +408,8 @@ static void conn_cut(struct conn *conn, struct buf *buf, struct bytes in)
 		len = load_be32(in.p);
 		if (in.len < FRAME_PREFIX_LEN + len)
 			break;
-		conn_take_frame(conn, buf, (struct bytes){in.p + FRAME_PREFIX_LEN, len});
+		conn_take_frame(conn, buf, (struct bytes){in.p + FRAME_PREFIX_LEN, len}, copy_max);
+		conn_grown(conn);
 		in.p += FRAME_PREFIX_LEN + len;
 		in.len -= FRAME_PREFIX_LEN + len;
 		if (buf == conn->partial)

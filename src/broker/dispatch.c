@@ -24,10 +24,15 @@ static enum err dispatch_decode(struct request *request, size_t head_len, struct
 {
 	const struct api *api = api_find(request->head.api_key);
 	struct bytes body = {request->frame.p + head_len, request->frame.len - head_len};
+	size_t before = request->arena.used;
+	enum err err;
 
 	/* Bytes behind the message are ignored, as Kafka does. */
 	request->body = arena_alloc(&request->arena, api->request->size);
-	return codec_decode(api->request, request->version, body, &request->arena, request->body, NULL, text);
+	err = codec_decode(api->request, request->version, body, &request->arena, request->body, NULL, text);
+	request->work_charge = (int64_t)((request->arena.used - before) * REQUEST_WORK_FACTOR);
+	request->shard->budget.work += request->work_charge;
+	return err;
 }
 
 void dispatch_start(struct request *request)

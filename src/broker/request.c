@@ -9,8 +9,6 @@
 #include "mem.h"
 #include "shard.h"
 
-/* Frames up to this long are copied into the request, so that a parked small request pins no receive block. */
-#define FRAME_COPY_MAX ((size_t)4096)
 #define REQUEST_ARENA_LEN ((size_t)4096)
 #define FREE_REQUESTS_MAX 256
 
@@ -26,7 +24,25 @@ static struct request *request_alloc(struct shard *shard)
 	}
 	memset(request, 0, sizeof(*request));
 	arena_init(&request->arena, request->arena_block, REQUEST_ARENA_LEN);
+	request->arena.limit = REQUEST_ARENA_LIMIT;
 	return request;
+}
+
+/* A block of the connection's own is counted as long as it is in use; one of the reactor's, while any frame holds it. */
+static void request_pin(struct request *request, struct buf *buf)
+{
+	request->frame_buf = buf_ref(buf);
+	if (buf->pool != &request->shard->request_bufs && buf->pins++ == 0)
+		request->shard->budget.frames += (int64_t)buf->cap;
+}
+
+static void request_unpin(struct request *request)
+{
+	struct buf *buf = request->frame_buf;
+
+	if (buf->pool != &request->shard->request_bufs && --buf->pins == 0)
+		request->shard->budget.frames -= (int64_t)buf->cap;
+	buf_unref(buf);
 }
 
 struct request *request_new(struct conn *conn, struct buf *buf, struct bytes frame)
@@ -37,12 +53,15 @@ struct request *request_new(struct conn *conn, struct buf *buf, struct bytes fra
 	request->shard = conn->shard;
 	request->received_ns = conn->shard->reactor->now_ns;
 	request->state = REQUEST_QUEUED;
-	if (frame.len <= FRAME_COPY_MAX) {
+	request->frame_charge = (int64_t)(sizeof(*request) + REQUEST_ARENA_LEN);
+	if (!buf) {
 		request->frame = arena_bytes(&request->arena, frame);
+		request->frame_charge += (int64_t)frame.len;
 	} else {
 		request->frame = frame;
-		request->frame_buf = buf_ref(buf);
+		request_pin(request, buf);
 	}
+	conn->shard->budget.frames += request->frame_charge;
 	conn->shard->requests_n++;
 	return request;
 }
@@ -108,9 +127,12 @@ void request_released(struct request *request)
 
 	CHECK(request->state == REQUEST_DONE);
 	if (request->frame_buf)
-		buf_unref(request->frame_buf);
+		request_unpin(request);
 	arena_reset(&request->arena);
 	shard->requests_n--;
+	shard->budget.frames -= request->frame_charge;
+	shard->budget.work -= request->work_charge;
+	budget_wake(&shard->budget, 2);
 	if (shard->free_requests_n < FREE_REQUESTS_MAX) {
 		list_init(&request->link);
 		list_push_front(&shard->free_requests, &request->link);

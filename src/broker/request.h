@@ -54,8 +54,15 @@ struct request {
 	 * NULL. */
 	void (*cancel)(struct request *request);
 	void *op; /* the handler's */
+	int64_t frame_charge, work_charge; /* in the shard's budget */
 	uint8_t arena_block[];
 };
+
+/* What a request makes takes at most this many times its decoded form (codec.h), and that form at most a 32nd of its
+ * arena's limit: REQUEST_WORK_MAX in all. */
+#define REQUEST_WORK_FACTOR 16
+#define REQUEST_ARENA_LIMIT ((size_t)512 << 20)
+#define REQUEST_WORK_MAX (REQUEST_WORK_FACTOR * (REQUEST_ARENA_LIMIT / 32))
 
 /* Encodes `response` (struct x_response of the request's api and version) into pieces and queues it. */
 void request_reply(struct request *request, const void *response);

@@ -15,7 +15,7 @@
 #include "topic_settings.h"
 
 #define SHARD_OPENING_MAX 32
-#define SHARD_RECV_BLOCK ((size_t)128 * 1024)
+#define SHARD_PARTIAL_BLOCK ((size_t)4096)
 
 int shard_of_partition(int reactors_n, struct uuid topic_id, int32_t partition)
 {
@@ -366,6 +366,7 @@ static void shard_check_idle(struct timer *timer)
 {
 	struct shard *shard = container_of(timer, struct shard, idle_timer);
 	int64_t limit_ns = shard->broker->config.connections_max_idle_ms * NS_PER_MS;
+	bool is_short = budget_is_short_of_frames(&shard->budget, &shard->request_bufs);
 
 	list_for_each(node, next, &shard->conns) {
 		struct conn *conn = list_entry(node, struct conn, link);
@@ -376,6 +377,7 @@ static void shard_check_idle(struct timer *timer)
 		if (list_is_empty(&conn->requests) && conn->state == CONN_OPEN)
 			conn_close(conn, "idle for longer than connections.max.idle.ms");
 	}
+	budget_wake(&shard->budget, is_short ? 16 : INT32_MAX);
 	reactor_timer(shard->reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
 
@@ -394,7 +396,8 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	list_init(&shard->unopened);
 	list_init(&shard->opened);
 	list_init(&shard->closing);
-	buf_pool_init(&shard->request_bufs, SHARD_RECV_BLOCK, 16);
+	buf_pool_init(&shard->request_bufs, SHARD_PARTIAL_BLOCK, 256);
+	budget_init(&shard->budget, broker->config.queued_max_request_bytes, broker->shards_n);
 	shard->compress = MEM_NEW(struct compress_ctx);
 	shard->sessions = fetch_sessions_new(shard);
 	shard->producer_ids = producer_ids_new(shard);

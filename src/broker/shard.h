@@ -13,6 +13,7 @@
 #ifndef BROKER_SHARD_H
 #define BROKER_SHARD_H
 
+#include "budget.h"
 #include "compress.h"
 #include "conn.h"
 #include "image.h"
@@ -37,6 +38,7 @@ struct shard {
 	struct fetch_sessions *sessions;
 	struct producer_ids *producer_ids;
 	struct buf_pool request_bufs; /* frames under construction */
+	struct budget budget;
 	struct list free_requests;
 	int free_requests_n;
 	int requests_n; /* under way or unsent */

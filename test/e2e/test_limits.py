@@ -2,9 +2,11 @@
 """What nobody may exceed, and what must be on disk and in the log: bounds of memory, drained stops, checkpoints."""
 import os
 import signal
+import struct
 import unittest
 
 from lib.case import Case, moldau_only
+from lib.client import Closed
 
 
 @moldau_only
@@ -69,6 +71,35 @@ class Limits(Case):
             self.assertIn(partition.error, (0, 6))  # leadership may have gone first
             self.assertTrue(c.closed())
         self.assertEqual(broker.wait_exit(), 0)
+
+    def test_small_requests_that_ask_for_much(self):
+        # Tiny partitions without end: each request is refused or takes at most 256 MiB, all together 512 MiB more.
+        broker = self.moldau().start()
+        topic = self.topic(self.conn(broker))
+        hostile = [self.conn(broker) for _ in range(12)]
+        name = struct.pack(">h", len(topic)) + topic.encode()
+        for n in (250_000, 520_000):
+            produce = struct.pack(">hhihhhii", 0, 3, 1, -1, -1, 1, 1000, 1) + name + struct.pack(">i", n)
+            produce += struct.pack(">ii", 0, 0) * n
+            fetch = struct.pack(">hhihiiiibi", 1, 4, 1, -1, -1, 0, 0, 1 << 20, 0, 1) + name + struct.pack(">i", n)
+            fetch += struct.pack(">iqi", 0, 0, 1) * n
+            offsets = struct.pack(">hhihiBi", 2, 2, 1, -1, -1, 0, 1) + name + struct.pack(">i", n)
+            offsets += struct.pack(">iq", 0, -1) * n
+            for conn, frame in zip(hostile, (produce, fetch, offsets) * 4):
+                try:
+                    conn.send_frame(frame)
+                except (Closed, OSError):
+                    pass
+            for i, conn in enumerate(hostile):
+                try:
+                    conn.sock.settimeout(60)
+                    conn.recv_frame()
+                except (Closed, OSError):
+                    hostile[i] = self.conn(broker)
+        self.assertEqual(self.conn(broker).produce(topic, [b"x"]).error, 0)
+        with open(f"/proc/{broker.process.pid}/status") as f:
+            most = next(int(line.split()[1]) << 10 for line in f if line.startswith("VmHWM"))
+        self.assertLess(most, 1200 << 20)
 
     def test_a_session_too_large(self):
         broker = self.moldau().start()

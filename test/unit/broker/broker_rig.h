@@ -51,7 +51,8 @@ UNUSED static void rig_open(struct rig *rig, int reactors_n)
 		shard->index = i;
 		list_init(&shard->conns);
 		list_init(&shard->free_requests);
-		buf_pool_init(&shard->request_bufs, (size_t)128 * 1024, 16);
+		buf_pool_init(&shard->request_bufs, 4096, 16);
+		list_init(&shard->budget.waiting);
 	}
 }
 

@@ -423,6 +423,98 @@ static void test_drain(void **state)
 	close(fd);
 }
 
+/* ---- memory ---- */
+
+#define CROWD 1000
+
+static int64_t memory(void)
+{
+	return rig.shards[0].budget.frames + rig.shards[0].request_bufs.bytes;
+}
+
+/* Ten thousand that sent half a header would take 4 KiB each, and as many parked fetches of 5000 bytes 10 KiB. */
+static void test_crowds(void **state)
+{
+	static uint8_t in[5004];
+	static int fds[CROWD];
+
+	budget_init(&rig.shards[0].budget, -1, 1);
+	frame_put(in, API_FIND_COORDINATOR, 0, 1);
+	store_be32(in, 5000);
+	for (int i = 0; i < CROWD; i++) {
+		fds[i] = peer_open();
+		peer_send(fds[i], in, 7);
+		rig_turn(&rig, 2);
+	}
+	assert_in_range(memory(), CROWD, CROWD * 16384);
+	for (int i = 0; i < CROWD; i++)
+		close(fds[i]);
+	rig_turn(&rig, 100);
+	assert_int_equal(rig.shards[0].conns_n, 0);
+	assert_int_equal(memory(), 0);
+	held_n = 0;
+	for (int i = 0; i < 250; i++) {
+		fds[i] = peer_open();
+		peer_send(fds[i], in, sizeof(in));
+		for (int turns = 0; held_n <= i && turns < 100; turns++)
+			rig_turn(&rig, 1);
+		assert_int_equal(held_n, i + 1);
+		assert_null(held[i]->frame_buf);
+	}
+	assert_in_range(memory(), 250 * 5000, 250 * 10240);
+	for (int i = 0; i < 250; i++) {
+		uint8_t out[64];
+
+		answer(held[i]);
+		assert_int_equal(answers_check(out, peer_read(fds[i], out, sizeof(out)), 1), 1);
+		close(fds[i]);
+	}
+	rig_turn(&rig, 8);
+	assert_int_equal(memory(), 0);
+	assert_int_equal(rig.shards[0].budget.work, 0);
+}
+
+/* With no memory left frames wait unread; one at a time gets to its end, and all are answered. */
+static void test_budget(void **state)
+{
+	static uint8_t in[60000];
+	uint8_t out[64];
+	int fds[20];
+	int answered = 0;
+
+	budget_init(&rig.shards[0].budget, 200000, 1);
+	rig.shards[0].budget.work_max = 1;
+	frame_put(in, API_FIND_COORDINATOR, 0, 0);
+	store_be32(in, sizeof(in) - 4);
+	held_n = 0;
+	for (int i = 0; i < 20; i++) {
+		fds[i] = peer_open();
+		peer_send(fds[i], in, 30000);
+		rig_turn(&rig, 4);
+	}
+	for (int i = 0; i < 20; i++)
+		peer_send(fds[i], in + 30000, 30000);
+	for (int round = 0; round < 200 && answered < 20; round++) {
+		rig_turn(&rig, 4);
+		assert_in_range(memory(), 0, 200000 + 3 * 65000);
+		assert_in_range(held_n, 0, 1); /* work for one at a time */
+		if (held_n) {
+			answer(held[0]);
+			held_n = 0;
+			answered++;
+		}
+		budget_wake(&rig.shards[0].budget, 1);
+	}
+	assert_int_equal(answered, 20);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(answers_check(out, peer_read(fds[i], out, sizeof(out)), 0), 1);
+		close(fds[i]);
+	}
+	rig_turn(&rig, 8);
+	assert_int_equal(memory(), 0);
+	assert_int_equal(rig.shards[0].budget.work, 0);
+}
+
 static void test_half_frame_ends(void **state)
 {
 	uint8_t in[64];
@@ -573,6 +665,8 @@ int main(void)
 		CASE(test_refusal_behind_running),
 		CASE(test_half_close),
 		CASE(test_drain),
+		CASE(test_crowds),
+		CASE(test_budget),
 		CASE(test_half_frame_ends),
 		CASE(test_lengths),
 		CASE(test_foreign),
