@@ -14,6 +14,7 @@
 #include "controller_io.h"
 #include "internal_topics.h"
 #include "map.h"
+#include "mem.h"
 #include "msg/create_topics.h"
 #include "msg/metadata.h"
 #include "shard.h"
@@ -25,10 +26,19 @@ struct metadata {
 	struct request *request;
 	const struct metadata_request *in;
 	struct metadata_response out;
+	struct creation *creation; /* NULL: none is waited for */
+	struct timer hold;
+	struct map refused; /* names that the controller called invalid */
+};
+
+/* A creation under way, in memory of its own: the controller may take longer than the client is kept waiting. */
+struct creation {
 	struct controller_op op;
 	struct create_topics_request create;
 	struct create_topics_response created;
-	struct map refused; /* names that the controller called invalid */
+	struct metadata *metadata; /* NULL: has been answered without it */
+	struct shard *shard;
+	struct arena arena;
 };
 
 static void metadata_brokers(struct metadata *metadata)
@@ -182,32 +192,64 @@ static enum err metadata_create_decide(struct controller *controller, struct con
 	return controller_create_topics(controller, op->version, op->request, op->response, records, op->arena);
 }
 
+static void creation_free(struct creation *creation)
+{
+	arena_reset(&creation->arena);
+	mem_free(creation);
+}
+
 static void metadata_created(struct controller_op *op)
 {
-	struct metadata *metadata = op->ctx;
+	struct creation *creation = op->ctx;
+	struct metadata *metadata = creation->metadata;
+	struct shard *shard = creation->shard;
 
-	for (int32_t i = 0; !op->err && i < metadata->created.topics_n; i++) {
-		struct create_topics_response_topics *created = &metadata->created.topics[i];
+	for (int32_t i = 0; metadata && !op->err && i < creation->created.topics_n; i++) {
+		struct create_topics_response_topics *created = &creation->created.topics[i];
 
 		if (created->error_code == ERR_INVALID_TOPIC_EXCEPTION)
 			map_put_str(&metadata->refused, created->name, created);
 	}
+	if (metadata) {
+		metadata->creation = NULL;
+		timer_stop(&shard->reactor->timers, &metadata->hold);
+		metadata_reply(metadata);
+	}
+	creation_free(creation);
+	shard->requests_n--;
+}
+
+/* Answers as things are; the creation goes on. */
+static void metadata_hold_ends(struct metadata *metadata)
+{
+	if (!metadata->creation)
+		return;
+	metadata->creation->metadata = NULL;
+	metadata->creation = NULL;
+	timer_stop(&metadata->request->shard->reactor->timers, &metadata->hold);
 	metadata_reply(metadata);
 }
 
-/* Collects the missing topics into a CreateTopics; false when there is nothing to create. */
-static bool metadata_create(struct metadata *metadata)
+static void metadata_hold_timed_out(struct timer *timer)
 {
-	struct request *request = metadata->request;
-	const struct metadata_request *in = metadata->in;
+	metadata_hold_ends(container_of(timer, struct metadata, hold));
+}
 
-	if (!request->shard->broker->config.auto_create_topics_enable || metadata_wants_all(metadata) ||
-	    (request->version >= 4 && !in->allow_auto_topic_creation))
-		return false;
-	msg_init(&create_topics_request_type, &metadata->create);
-	msg_init(&create_topics_response_type, &metadata->created);
-	metadata->create.timeout_ms = METADATA_HOLD_MS;
-	metadata->create.topics = MSG_NEW_N(&request->arena, create_topics_request_topics, in->topics_n);
+static void metadata_cancel(struct request *request)
+{
+	metadata_hold_ends(request->op);
+}
+
+/* Collects the missing topics into a CreateTopics; NULL when there is nothing to create. */
+static struct creation *creation_new(const struct metadata *metadata)
+{
+	const struct metadata_request *in = metadata->in;
+	struct creation *creation = MEM_NEW(struct creation);
+
+	msg_init(&create_topics_request_type, &creation->create);
+	msg_init(&create_topics_response_type, &creation->created);
+	creation->create.timeout_ms = METADATA_HOLD_MS;
+	creation->create.topics = MSG_NEW_N(&creation->arena, create_topics_request_topics, in->topics_n);
 	for (int32_t i = 0; i < in->topics_n; i++) {
 		const struct metadata_request_topics *topic = &in->topics[i];
 		struct create_topics_request_topics *create;
@@ -215,24 +257,48 @@ static bool metadata_create(struct metadata *metadata)
 		if (metadata_asks_id(topic) || metadata_find(metadata, topic) || !topic_name_is_valid(topic->name) ||
 		    internal_topic_is(topic->name))
 			continue;
-		create = &metadata->create.topics[metadata->create.topics_n++];
-		create->name = topic->name;
+		create = &creation->create.topics[creation->create.topics_n++];
+		create->name = arena_str(&creation->arena, topic->name);
 		create->num_partitions = -1;
 		create->replication_factor = -1;
 	}
-	if (metadata->create.topics_n == 0)
+	if (creation->create.topics_n > 0)
+		return creation;
+	creation_free(creation);
+	return NULL;
+}
+
+/* Has the controller create what is missing; false when there is nothing to create. */
+static bool metadata_create(struct metadata *metadata)
+{
+	struct request *request = metadata->request;
+	struct shard *shard = request->shard;
+	struct creation *creation;
+
+	if (!shard->broker->config.auto_create_topics_enable || metadata_wants_all(metadata) ||
+	    (request->version >= 4 && !metadata->in->allow_auto_topic_creation))
 		return false;
-	metadata->op = (struct controller_op){
-		.home = request->shard->reactor,
-		.arena = &request->arena,
-		.request = &metadata->create,
-		.response = &metadata->created,
+	creation = creation_new(metadata);
+	if (!creation)
+		return false;
+	creation->metadata = metadata;
+	creation->shard = shard;
+	creation->op = (struct controller_op){
+		.home = shard->reactor,
+		.arena = &creation->arena,
+		.request = &creation->create,
+		.response = &creation->created,
 		.version = 7,
 		.decide = metadata_create_decide,
 		.done = metadata_created,
-		.ctx = metadata,
+		.ctx = creation,
 	};
-	controller_submit(request->shard->broker, &metadata->op);
+	metadata->creation = creation;
+	request->op = metadata;
+	request->cancel = metadata_cancel;
+	shard->requests_n++; /* the stop waits for it */
+	reactor_timer(shard->reactor, &metadata->hold, METADATA_HOLD_MS * NS_PER_MS, metadata_hold_timed_out);
+	controller_submit(shard->broker, &creation->op);
 	return true;
 }
 
