@@ -19,6 +19,7 @@ struct checkpoint_leg {
 	struct shard *shard;
 	struct arena arena; /* texts of this round */
 	struct offset_checkpoint files[BROKER_DIRS_MAX][FILES_N];
+	bool has_image; /* it knows which partitions there are */
 	bool has_unopened[BROKER_DIRS_MAX]; /* a log that was not opened since the start */
 };
 
@@ -144,10 +145,26 @@ static bool checkpoint_is_newly_checked(const struct checkpointer *c, int dir)
 	return true;
 }
 
+/* A stop before the metadata was read: what the last life wrote still holds, and what it left unchecked still is. */
+static bool checkpointer_knows_nothing(const struct checkpointer *c)
+{
+	for (int i = 0; i < c->broker->shards_n; i++) {
+		if (!c->legs[i]->has_image)
+			return true;
+	}
+	return false;
+}
+
 static void checkpointer_write(struct checkpointer *c)
 {
 	struct broker *broker = c->broker;
 
+	if (checkpointer_knows_nothing(c)) {
+		for (int d = 0; d < broker->dirs_n; d++)
+			c->is_saved[d] = broker->dirs[d].stop == LOG_DIR_CLEAN;
+		checkpointer_end(c);
+		return;
+	}
 	c->out = broker->dirs_n;
 	for (int d = 0; d < broker->dirs_n; d++) {
 		struct checkpoint_job *job = &c->jobs[d];
@@ -230,6 +247,7 @@ static void checkpoint_leg_run(struct reactor *reactor, struct msg *msg)
 	struct shard_topic *topic;
 	uint32_t it = 0;
 
+	leg->has_image = shard->image->offset > 0;
 	memset(leg->has_unopened, 0, sizeof(leg->has_unopened));
 	checkpoint_collect_metadata(leg);
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
