@@ -111,26 +111,25 @@ static enum err broker_format(struct broker *broker, struct fs *fs, struct err_t
 	}
 	for (int i = 0; i < broker->dirs_n; i++) {
 		struct log_dir *dir = &broker->dirs[i];
-		struct uuid id = uuid_random(&reactor->rng);
 		enum err err;
 
 		if (dir->is_formatted)
 			continue;
-		if (i == broker->metadata_dir) {
-			struct raft_voters voters = {0};
-
-			/* meta.properties comes last: without it the directory counts as not formatted. */
-			dir->meta.directory_id = id;
-			broker_fresh_voters(broker, &voters);
-			err = metadata_store_format(fs, dir->path, &voters, reactor->wall_ms, METADATA_VERSION_NEWEST,
-						    text);
-			raft_voters_deinit(&voters);
-			if (err)
-				return err;
-		}
-		err = log_dir_format(dir, fs, broker->cluster_id, broker->node_id, id, reactor->wall_ms);
+		err = log_dir_format(dir, fs, broker->cluster_id, broker->node_id, uuid_random(&reactor->rng),
+				     reactor->wall_ms);
 		if (err)
 			return err_text_set(text, err, "ML1013 %s cannot be formatted: %s", dir->path, err_text(err));
+	}
+	if (metadata_store_is_blank(fs, broker->dirs[broker->metadata_dir].path)) {
+		struct raft_voters voters = {0};
+		enum err err;
+
+		broker_fresh_voters(broker, &voters);
+		err = metadata_store_format(fs, broker->dirs[broker->metadata_dir].path, &voters, reactor->wall_ms,
+					    METADATA_VERSION_NEWEST, text);
+		raft_voters_deinit(&voters);
+		if (err)
+			return err;
 	}
 	if (fresh)
 		log_info("log_dir.format", "cluster=%.*s node=%d", STR_ARGS(broker->cluster_id), broker->node_id);

@@ -44,15 +44,8 @@ enum err metadata_store_format(struct fs *fs, const char *dir, const struct raft
 	char path[FS_PATH_MAX], name[64];
 	enum err err;
 
-	format_bootstrap_records(metadata_version, &arena, &records);
-	err = snapshot_file_encode_records(records.values.v, records.values.n, wall_ms, 0, 0, 0, NULL, &content);
-	CHECK_OP(err, ==, ERR_NONE);
-	snprintf(path, sizeof(path), "%s/bootstrap.checkpoint", dir);
-	err = metadata_write(fs, path, content);
-	if (!err) {
-		metadata_path(path, sizeof(path), dir, "");
-		err = fs_mkdir_all(fs, path);
-	}
+	metadata_path(path, sizeof(path), dir, "");
+	err = fs_mkdir_all(fs, path);
 	if (!err) {
 		err = snapshot_file_encode_records(NULL, 0, wall_ms, wall_ms, 0, 1, voters, &content);
 		CHECK_OP(err, ==, ERR_NONE);
@@ -62,12 +55,83 @@ enum err metadata_store_format(struct fs *fs, const char *dir, const struct raft
 	}
 	if (!err)
 		err = fs->ops->sync_dir(fs, dir);
+	if (!err) {
+		format_bootstrap_records(metadata_version, &arena, &records);
+		err = snapshot_file_encode_records(records.values.v, records.values.n, wall_ms, 0, 0, 0, NULL, &content);
+		CHECK_OP(err, ==, ERR_NONE);
+		snprintf(path, sizeof(path), "%s/bootstrap.checkpoint", dir);
+		err = metadata_write(fs, path, content);
+	}
 	vec_deinit(&records.values);
 	arena_reset(&arena);
 	if (err)
 		return err_text_set(text, err, "ML1063 %s cannot be formatted: %s. Nothing was started", dir,
 				    err_text(err));
 	return ERR_NONE;
+}
+
+struct blank_look {
+	bool has_log;      /* or a snapshot of one */
+	bool has_first;    /* the 0-0 checkpoint */
+};
+
+static bool blank_look_at(void *ctx, const char *name, enum fs_kind kind)
+{
+	struct blank_look *look = ctx;
+	size_t len = strlen(name);
+	int64_t offset;
+	int32_t epoch;
+
+	if (kind != FS_KIND_FILE)
+		return true;
+	if (len > 4 && strcmp(name + len - 4, ".log") == 0)
+		look->has_log = true;
+	if (snapshot_file_parse_name(name, &offset, &epoch)) {
+		look->has_log |= offset > 0;
+		look->has_first |= offset == 0;
+	}
+	return true;
+}
+
+static enum err blank_no_record(void *ctx UNUSED, struct bytes record UNUSED)
+{
+	return ERR_EXISTS;
+}
+
+/* A 0-0 checkpoint with voters alone; Kafka 4.4 keeps what was bootstrap.checkpoint in it, which must stay. */
+static bool blank_first_is_empty(struct fs *fs, const char *dir)
+{
+	struct snapshot_info info = {0};
+	struct err_text text;
+	char path[FS_PATH_MAX], name[64], *content;
+	size_t len;
+	enum err err;
+
+	snapshot_file_name(0, 0, name);
+	metadata_path(path, sizeof(path), dir, name);
+	if (fs_read_all(fs, path, SNAPSHOT_BYTES_MAX, &content, &len))
+		return false;
+	err = snapshot_file_decode((struct bytes){(const uint8_t *)content, len}, blank_no_record, NULL, &info, &text);
+	raft_voters_deinit(&info.voters);
+	mem_free(content);
+	return !err;
+}
+
+bool metadata_store_is_blank(struct fs *fs, const char *dir)
+{
+	struct blank_look look = {0};
+	struct fs_stat stat;
+	char path[FS_PATH_MAX];
+	enum err err;
+
+	snprintf(path, sizeof(path), "%s/bootstrap.checkpoint", dir);
+	if (fs->ops->stat(fs, path, &stat) != ERR_NOT_FOUND)
+		return false;
+	metadata_path(path, sizeof(path), dir, "");
+	err = fs->ops->list(fs, path, blank_look_at, &look);
+	if (err)
+		return err == ERR_NOT_FOUND;
+	return !look.has_log && (!look.has_first || blank_first_is_empty(fs, dir));
 }
 
 /* ---- loading ---- */

@@ -24,6 +24,10 @@
 #define METADATA_TOPIC_NAME "__cluster_metadata"
 #define METADATA_LOG_NAME METADATA_TOPIC_NAME "-0"
 
+/* Has the directory no metadata at all: never formatted, or a format that was cut short? The order of a format is
+ * meta.properties, 0-0 checkpoint, bootstrap.checkpoint, so the last one tells that it was whole. */
+bool metadata_store_is_blank(struct fs *fs, const char *dir);
+
 /* Formats `dir` (a log directory that has none yet). voters: this node, as the 0-0 checkpoint names it. */
 enum err metadata_store_format(struct fs *fs, const char *dir, const struct raft_voters *voters, int64_t wall_ms,
 			       int16_t metadata_version, struct err_text *text) MUST_USE;
