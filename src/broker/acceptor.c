@@ -13,6 +13,7 @@
 #include "shard.h"
 
 #define ACCEPTORS_MAX 128
+#define PORT_TRIES 16
 #define ACCEPT_BACKOFF_NS (100 * NS_PER_MS)
 
 struct ip_count {
@@ -276,6 +277,39 @@ static enum err acceptor_bind(struct broker *broker, const struct listener *list
 	return ERR_NONE;
 }
 
+static void acceptor_unbind(struct broker *broker, int first)
+{
+	struct acceptor_set *set = &broker->acceptors;
+	struct io *io = broker->shards[0].reactor->io;
+
+	while (set->acceptors_n > first) {
+		struct acceptor *acceptor = &set->acceptors[--set->acceptors_n];
+
+		io->ops->sock_close(io, acceptor->sock);
+		*acceptor = (struct acceptor){.sock = IO_SOCK_NONE};
+	}
+}
+
+static enum err acceptor_bind_hosts(struct broker *broker, const struct listener *listener, struct err_text *text)
+{
+	struct str hosts[2];
+	int hosts_n = listener_bind_hosts(listener, hosts);
+	uint16_t port = (uint16_t)listener->port;
+
+	for (int h = 0; h < hosts_n; h++) {
+		enum err err = acceptor_bind(broker, listener, hosts[h], port, text);
+
+		/* A machine without IPv6 still has a localhost. */
+		if (err && h > 0 && err != ERR_ADDRESS_IN_USE)
+			continue;
+		if (err)
+			return err;
+		/* The second address of a listener with port 0 gets the port of the first. */
+		port = broker->acceptors.acceptors[broker->acceptors.acceptors_n - 1].addr.port;
+	}
+	return ERR_NONE;
+}
+
 enum err acceptor_bind_all(struct broker *broker, struct err_text *text)
 {
 	const struct listener_list *listeners = &broker->config.eff.listeners;
@@ -283,21 +317,16 @@ enum err acceptor_bind_all(struct broker *broker, struct err_text *text)
 	broker->acceptors.acceptors = mem_calloc(ACCEPTORS_MAX, sizeof(struct acceptor));
 	map_init(&broker->acceptors.per_ip, MAP_U64, broker->node->hash_seed);
 	for (size_t i = 0; i < listeners->n; i++) {
-		struct str hosts[2];
-		int hosts_n = listener_bind_hosts(&listeners->v[i], hosts);
-		uint16_t port = (uint16_t)listeners->v[i].port;
+		int first = broker->acceptors.acceptors_n;
+		enum err err = acceptor_bind_hosts(broker, &listeners->v[i], text);
 
-		for (int h = 0; h < hosts_n; h++) {
-			enum err err = acceptor_bind(broker, &listeners->v[i], hosts[h], port, text);
-
-			/* A machine without IPv6 still has a localhost. */
-			if (err && h > 0 && err != ERR_ADDRESS_IN_USE)
-				continue;
-			if (err)
-				return err;
-			/* The second address of a listener with port 0 gets the port of the first. */
-			port = broker->acceptors.acceptors[broker->acceptors.acceptors_n - 1].addr.port;
+		/* The port that one family was given may be taken in the other: then another one may do. */
+		for (int tries = 1; err == ERR_ADDRESS_IN_USE && listeners->v[i].port == 0 && tries < PORT_TRIES; tries++) {
+			acceptor_unbind(broker, first);
+			err = acceptor_bind_hosts(broker, &listeners->v[i], text);
 		}
+		if (err)
+			return err;
 	}
 	return ERR_NONE;
 }
