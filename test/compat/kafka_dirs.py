@@ -31,7 +31,7 @@ from lib.batch import GZIP, Record, batch  # noqa: E402
 
 TOOL = os.path.join(brokers.ROOT, "dev", "kafka")
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-COMPLAINT = re.compile(r"(?i)exception|mismatch|not valid|isvalid: false|corrupt|non-?consecutive|out of order|error:|could not|"
+COMPLAINT = re.compile(r"(?i)exception|mismatch|not valid|isvalid: false|corrupt|invalid|non-?consecutive|out of order|error:|could not|"
                        r"not found|trailing|failed|skipping|unknown record|no (?:decoder|such)")
 # What the original says of every directory that it did not write itself just before.
 KAFKA_WARNS = re.compile(r"(?i)rebuil|corrupt|truncat|stray|\bERROR\b|\bFATAL\b|invalid|mismatch|inconsisten|missing|not found")
@@ -75,7 +75,7 @@ def missing():
 class Node(brokers.Broker):
     """One directory with its server.properties."""
 
-    def __init__(self, quorum="bootstrap", extra=""):
+    def __init__(self, quorum="bootstrap"):
         self.dir = tempfile.mkdtemp(prefix="kafka-dirs-")
         self.data, self.file = os.path.join(self.dir, "data"), os.path.join(self.dir, "server.properties")
         self.port, self.controller_port = brokers.free_port(), brokers.free_port()
@@ -98,7 +98,8 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-{extra}""")
+metadata.log.max.record.bytes.between.snapshots=3000
+""")
         for name, value in (("port", self.port), ("heap", "384m")):
             with open(os.path.join(self.dir, name), "w") as f:
                 f.write(f"{value}\n")
@@ -248,7 +249,7 @@ def state(conn, names):
         for p in sorted(topic.partitions, key=lambda p: p.index):
             i = p.index
             start, end = conn.list_offset(name, -2, i).offset, conn.list_offset(name, -1, i).offset
-            digest, offset, size = hashlib.sha256(), start, 0
+            digest, offset, size, first = hashlib.sha256(), start, 0, True
             while offset < end:
                 answer = conn.fetch(name, offset, i, max_wait_ms=0, partition_max_bytes=1 << 24)
                 if answer.error or not answer.records:
@@ -259,7 +260,9 @@ def state(conn, names):
                     if at + length > len(data):
                         break
                     base = int.from_bytes(data[at:at + 8], "big")
-                    expect(f"{name}-{i}: next batch", base, offset)
+                    if not (first and base <= offset):
+                        expect(f"{name}-{i}: next batch", base, offset)
+                    first = False
                     digest.update(data[at:at + length])
                     offset, at = base + int.from_bytes(data[at + 23:at + 27], "big") + 1, at + length
                 size += at
@@ -275,8 +278,8 @@ def state(conn, names):
 
 
 def difference(got, wanted):
-    return "\n".join(f"{key}: {got.get(key)}, not {wanted.get(key)}" for key in sorted({*got, *wanted}, key=str)
-                     if got.get(key) != wanted.get(key))
+    """Of what is wanted."""
+    return "\n".join(f"{key}: {got.get(key)}, not {value}" for key, value in wanted.items() if got.get(key) != value)
 
 
 # ---- the original's reader of files
@@ -344,11 +347,15 @@ class Exchange:
         if bad and clean is not False:
             raise Wrong("Kafka complains:\n" + "\n".join(bad))
 
-    def check(self):
+    def check(self, clean):
         with self.node.conn() as conn:
             got = state(conn, self.writer.names())
-        if self.seen is not None and got != self.seen:
-            raise Wrong(difference(got, self.seen))
+        mended = [line for line in self.node.log().splitlines() if "log.recovered" in line]
+        if clean and mended:
+            raise Wrong("Moldau mends a directory that was left in order:\n" + "\n".join(mended))
+        text = difference(got, self.seen or {})
+        if text:
+            raise Wrong(text)
 
     def more(self, big):
         with self.node.conn() as conn:
@@ -358,19 +365,54 @@ class Exchange:
     def dump(self):
         dump_all(self.node.data)
 
-    def run(self, turns):
-        """turns: (who, how it ends)."""
+    # What only the original's tools can ask or do, while it runs.
+
+    def tool(self, name, *args):
+        code, text = kafka_tool("tool", name, "--bootstrap-server", "%s:%d" % self.node.address, *args)
+        if code:
+            raise Wrong(f"{name} {' '.join(args)}: {text[-600:]}")
+        return text
+
+    def sees(self, wanted, name, *args):
+        text = self.tool(name, *args)
+        for words in wanted:
+            if words not in text:
+                raise Wrong(f"{name} {' '.join(args)} does not tell {words}:\n{text}")
+
+    def delete_records(self):
+        """The start offset then lies inside a segment and inside a batch."""
+        path = os.path.join(self.node.dir, "delete.json")
+        with open(path, "w") as f:
+            f.write('{"version": 1, "partitions": [{"topic": "segments", "partition": 0, "offset": 26},'
+                    ' {"topic": "plain", "partition": 0, "offset": 3}]}')
+        self.tool("delete-records", "--offset-json-file", path)
+        with self.node.conn() as conn:
+            expect("start offset", conn.list_offset("segments", -2, 0).offset, 26)
+            self.seen = state(conn, self.writer.names())
+        # Until it removes the segment below, its searches by time look there too: they find nothing, or what is deleted.
+        for key in [key for key in self.seen if key[:2] == ("segments", 0) and len(key) == 3]:
+            del self.seen[key]
+
+    def snapshots(self):
+        found = glob.glob(f"{self.node.data}/__cluster_metadata-0/*.checkpoint")
+        if len(found) < 3:
+            raise Wrong(f"few snapshots of the metadata were made: {found}")
+
+    def run(self, turns, extra=()):
+        """turns: (who, how it ends). extra: {turn: [(text, call, argument...)...]}, before its end."""
         clean = None
         for n, (who, how) in enumerate(turns):
             other = who.capitalize()
             number = f"turn {n + 1}"
             if not self.step(f"{number}: {other} starts", self.start, who, clean):
                 return
-            if not self.step(f"{number}: {other} shows what was there", self.check):
+            if not self.step(f"{number}: {other} shows what was there", self.check, clean):
                 return
             if not self.step(f"{number}: {other} takes more", self.more, 14 if n == 0 else 4):
                 return
             self.last = who
+            for text, call, *args in dict(extra).get(n + 1, ()):
+                self.step(f"{number}: {text}", call, *args)
             if not self.step(f"{number}: {other} ends ({how})", self.node.end, how):
                 return
             clean = how == "clean"
@@ -392,13 +434,18 @@ ROUNDS = [("moldau", "clean"), ("kafka", "clean"), ("moldau", "kill"), ("kafka",
 
 
 def scenario_moldau_first(name, node):
-    Exchange(name, node).run(ROUNDS)
+    exchange = Exchange(name, node)
+    exchange.run(ROUNDS, {2: [
+        ("Kafka knows the topics' settings", exchange.sees, ["segment.bytes=1048576", "index.interval.bytes=4096"],
+         "topics", "--describe", "--topic", "segments"),
+        ("Kafka deletes records", exchange.delete_records)], 7: [("snapshots of the metadata", exchange.snapshots)]})
 
 
 def scenario_kafka_standalone(name, node):
     exchange = Exchange(name, node)
     if exchange.step("kafka-storage formats", format_with, node, "--standalone"):
-        exchange.run(ROUNDS[1:])
+        exchange.run(ROUNDS[1:], {1: [("Kafka deletes records", exchange.delete_records)],
+                                  6: [("snapshots of the metadata", exchange.snapshots)]})
 
 
 def scenario_kafka_static(name, node):
@@ -412,7 +459,45 @@ def scenario_kafka_scram(name, node):
     exchange = Exchange(name, node)
     if exchange.step("kafka-storage formats", format_with, node, "--standalone", "--add-scram",
                      "SCRAM-SHA-256=[name=alice,password=wonder]", "--release-version", "4.0-IV3"):
-        exchange.run([("moldau", "clean"), ("kafka", "clean"), ("moldau", "kill"), ("kafka", "clean")])
+        exchange.run([("moldau", "clean"), ("kafka", "clean"), ("moldau", "kill"), ("kafka", "clean")], {4: [
+            ("Kafka knows the user", exchange.sees, ["user-principal 'alice'"], "configs", "--describe", "--entity-type", "users"),
+            ("Kafka knows the release", exchange.sees, ["FinalizedVersionLevel: 4.0-IV3"], "features", "describe")]})
+
+
+# The file that comes with the original, without its comments.
+STOCK = """process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=localhost:9093
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+inter.broker.listener.name=PLAINTEXT
+advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
+log.dirs=/tmp/kraft-combined-logs
+num.partitions=1
+num.recovery.threads.per.data.dir=1
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.hours=168
+log.segment.bytes=1073741824
+log.retention.check.interval.ms=300000
+"""
+
+
+def scenario_stock_file(name, node):
+    """Only ports and folder are others."""
+    with open(node.file, "w") as f:
+        f.write(STOCK.replace(":9092", f":{node.port}").replace(":9093", f":{node.controller_port}")
+                .replace("/tmp/kraft-combined-logs", node.data))
+    Exchange(name, node).run([("moldau", "clean"), ("kafka", "clean"), ("moldau", "clean")])
 
 
 def scenario_kafka_old_release(name, node):
@@ -426,6 +511,7 @@ SCENARIOS = {
     "kafka-standalone": (scenario_kafka_standalone, "bootstrap"),
     "kafka-static": (scenario_kafka_static, "voters"),
     "kafka-scram": (scenario_kafka_scram, "bootstrap"),
+    "stock-file": (scenario_stock_file, "bootstrap"),
     "kafka-old-release": (scenario_kafka_old_release, "voters"),
 }
 
