@@ -624,7 +624,8 @@ class Process(Case):
                 s.sendall(struct.pack(">i", len(body)) + body)
             for s in held:
                 self.assertGreater(len(s.recv(100)), 8)
-            self.assertLess(broker.rss_kb() - rss, 10_000 * 12, "KB for 10,000 idle connections")
+            if not is_sanitized():
+                self.assertLess(broker.rss_kb() - rss, 10_000 * 12, "KB for 10,000 idle connections")
             cpu, began = broker.cpu_s(), time.monotonic()
             for i in range(100):
                 self.assertEqual(conn.produce(topic, [b"x"]).error, 0)
