@@ -10,6 +10,7 @@
 #include "log.h"
 #include "mem.h"
 #include "metadata_store.h"
+#include "stray.h"
 
 #define METADATA_VERSION_NEWEST 30
 
@@ -259,6 +260,7 @@ void broker_close(struct broker *broker)
 	controller_io_close(broker);
 	lifecycle_free(broker->lifecycle);
 	checkpointer_free(broker->checkpointer);
+	stray_free(broker);
 	for (int i = 0; i < broker->shards_n; i++)
 		shard_deinit(&broker->shards[i]);
 	mem_free(broker->shards);

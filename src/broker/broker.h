@@ -25,6 +25,7 @@
 struct controller_io;
 struct lifecycle;
 struct checkpointer;
+struct stray_removal;
 
 enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STOPPED, BROKER_FAILED };
 
@@ -50,6 +51,7 @@ struct broker {
 	struct controller_io *controller;
 	struct lifecycle *lifecycle;
 	struct checkpointer *checkpointer;
+	struct stray_removal *removal; /* of what deletions left, from the start on */
 	int64_t broker_epoch; /* of the running registration, -1 before */
 	int64_t started_ns;
 	const char *host_name; /* this machine's, for listeners that name no host */

@@ -370,7 +370,7 @@ static void life_close_poll(struct timer *timer)
 	struct lifecycle *life = container_of(timer, struct lifecycle, close_poll);
 
 	controller_io_stop(life->broker);
-	if (controller_io_is_closed(life->broker))
+	if (controller_io_is_closed(life->broker) && stray_is_idle(life->broker))
 		life_mark(life);
 	else
 		reactor_timer(life->reactor, &life->close_poll, STOP_POLL_NS, life_close_poll);

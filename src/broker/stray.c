@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See stray.h. One job for all directories, on a helper. */
+/* See stray.h. One job renames what is stray; then one job after the other removes what is left of deletions. */
 #include "stray.h"
 
 #include <stdio.h>
@@ -19,8 +19,7 @@ struct stray_job {
 	struct io_op op;
 	struct broker *broker;
 	VEC(struct stray_dir) strays;
-	VEC(struct stray_dir) deletable;
-	int renamed_n, removed_n, failed_n;
+	int renamed_n, failed_n;
 	void (*done)(void *ctx);
 	void *ctx;
 };
@@ -37,30 +36,82 @@ static void stray_run(struct io_op *op, struct fs *fs)
 		else
 			job->renamed_n++;
 	}
-	for (size_t i = 0; i < job->deletable.n; i++) {
-		char path[FS_PATH_MAX];
-
-		snprintf(path, sizeof(path), "%s/%.*s", job->deletable.v[i].path, STR_ARGS(job->deletable.v[i].name));
-		if (fs_remove_tree(fs, path))
-			job->failed_n++;
-		else
-			job->removed_n++;
-	}
 	op->err = ERR_NONE;
 }
+
+/* ---- what deletions left ---- */
+
+struct stray_removal {
+	struct io_op op;
+	struct broker *broker;
+	int dir;
+	size_t next; /* in found.deletable[dir] */
+	char path[FS_PATH_MAX];
+};
+
+static void stray_removal_run(struct io_op *op, struct fs *fs)
+{
+	op->err = fs_remove_tree(fs, container_of(op, struct stray_removal, op)->path);
+}
+
+static void stray_removal_next(struct stray_removal *removal);
+
+static void stray_removal_done(struct io_op *op)
+{
+	struct stray_removal *removal = container_of(op, struct stray_removal, op);
+
+	if (op->err)
+		log_warn("log_dir.remove_failed", "path=%s error=%s", removal->path, err_name(op->err));
+	stray_removal_next(removal);
+}
+
+static void stray_removal_next(struct stray_removal *removal)
+{
+	struct broker *broker = removal->broker;
+
+	while (removal->dir < broker->dirs_n && removal->next >= broker->found.deletable[removal->dir].n) {
+		removal->dir++;
+		removal->next = 0;
+	}
+	if (removal->dir >= broker->dirs_n || broker->phase == BROKER_STOPPING)
+		return;
+	snprintf(removal->path, sizeof(removal->path), "%s/%.*s", broker->dirs[removal->dir].path,
+		 STR_ARGS(broker->found.deletable[removal->dir].v[removal->next]));
+	removal->next++;
+	removal->op.kind = IO_WORK;
+	removal->op.work.run = stray_removal_run;
+	removal->op.done = stray_removal_done;
+	io_submit(broker->shards[0].reactor->io, &removal->op);
+}
+
+bool stray_is_idle(const struct broker *broker)
+{
+	return !broker->removal || !broker->removal->op.is_under_way;
+}
+
+void stray_free(struct broker *broker)
+{
+	mem_free(broker->removal);
+	broker->removal = NULL;
+}
+
+/* ---- what the metadata does not know ---- */
 
 static void stray_done(struct io_op *op)
 {
 	struct stray_job *job = container_of(op, struct stray_job, op);
+	struct broker *broker = job->broker;
 
 	if (job->renamed_n || job->failed_n)
 		log_warn("log_dir.stray", "code=ML1019 renamed=%d failed=%d text=\"directories of partitions that the "
 			 "metadata does not know were renamed -stray and kept; remove them when you are sure\"",
 			 job->renamed_n, job->failed_n);
 	vec_deinit(&job->strays);
-	vec_deinit(&job->deletable);
 	job->done(job->ctx);
 	mem_free(job);
+	broker->removal = MEM_NEW(struct stray_removal);
+	broker->removal->broker = broker;
+	stray_removal_next(broker->removal);
 }
 
 /* Does the image know this partition, with this topic id? */
@@ -95,13 +146,6 @@ void stray_rename_all(struct broker *broker, void (*done)(void *ctx), void *ctx)
 
 		if (!stray_is_known(broker, found))
 			vec_push(&job->strays, stray);
-	}
-	for (int d = 0; d < broker->dirs_n; d++) {
-		for (size_t i = 0; i < broker->found.deletable[d].n; i++) {
-			struct stray_dir gone = {.path = broker->dirs[d].path, .name = broker->found.deletable[d].v[i]};
-
-			vec_push(&job->deletable, gone);
-		}
 	}
 	job->op.kind = IO_WORK;
 	job->op.work.run = stray_run;
