@@ -10,6 +10,7 @@ E2E_REACTORS is passed on as --reactors. E2E_PORTS is the range of ports, 22000-
 """
 import atexit
 import os
+import re
 import random
 import shlex
 import shutil
@@ -41,7 +42,7 @@ def binary():
 def is_sanitized():
     """A build whose freed memory stays with the process for a while."""
     with open(binary(), "rb") as f:
-        return b"__asan_init" in f.read()
+        return re.search(b"__[at]san_init", f.read()) is not None
 
 
 def _is_free(port):
