@@ -10,8 +10,8 @@ E2E_REACTORS is passed on as --reactors. E2E_PORTS is the range of ports, 22000-
 """
 import atexit
 import os
-import re
 import random
+import re
 import shlex
 import shutil
 import signal
