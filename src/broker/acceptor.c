@@ -151,10 +151,14 @@ static void acceptor_accepted(struct io_op *op)
 	}
 	refusal = acceptor_refusal(acceptor, &op->accept.peer);
 	if (refusal) {
+		struct said *said = &acceptor->broker->shards[0].said;
 		char peer[IO_ADDR_TEXT_MAX];
+		int64_t left_out_n;
 
 		io_addr_format(&op->accept.peer, peer);
-		log_warn("conn.refused", "peer=%s listener=%.*s limit=\"%s\"", peer, STR_ARGS(acceptor->name), refusal);
+		if (said_is_due(said, reactor->now_ns, SAID_CLOSED_AT_ACCEPT, &op->accept.peer, &left_out_n))
+			log_warn("conn.refused", "peer=%s listener=%.*s limit=\"%s\" left_out=%lld", peer,
+				 STR_ARGS(acceptor->name), refusal, (long long)left_out_n);
 		reactor->io->ops->sock_close(reactor->io, (io_sock)op->result);
 	} else {
 		acceptor_deal(acceptor, (io_sock)op->result, &op->accept.peer);

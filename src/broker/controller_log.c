@@ -8,6 +8,7 @@
 #include "fault.h"
 #include "log.h"
 #include "mem.h"
+#include "shard.h"
 
 /* Everything from end_offset on is gone from the log: who waits for it is told. */
 static void controller_io_append_failed(struct controller_io *io, enum err err)
@@ -38,9 +39,13 @@ static void controller_log_appended(struct log_append *append)
 	scratch_deinit(&ma->batch);
 	mem_free(ma);
 	if (err == ERR_DISK_FULL) {
-		log_warn("controller.disk_full",
-			 "code=ML1051 text=\"the metadata log cannot grow: topics cannot be created "
-			 "or deleted until there is space\"");
+		int64_t left_out_n;
+
+		if (said_is_due(&io->reactor->shard->said, io->reactor->now_ns, SAID_DISK_FULL, NULL, &left_out_n))
+			log_warn("controller.disk_full",
+				 "code=ML1051 left_out=%lld text=\"the metadata log cannot grow: topics cannot be created "
+				 "or deleted until there is space\"",
+				 (long long)left_out_n);
 		if (io->has_controller)
 			controller_io_append_failed(io, err);
 	} else if (err) {

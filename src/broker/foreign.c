@@ -91,10 +91,16 @@ void foreign_answer(struct conn *conn, struct bytes in)
 	static const char http[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
 				   "Content-Length: 38\r\n\r\nThis is a Kafka port, not a web page.\n";
 	static const uint8_t tls_alert[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46}; /* fatal, protocol version */
+	struct shard *shard = conn->shard;
+	int64_t left_out_n;
 	enum foreign_kind kind = conn->has_any_frame ? FOREIGN_NONE : foreign_kind_of(in);
 	struct bytes answer = BYTES_NULL;
 
-	foreign_log(conn, kind, in);
+	if (said_is_due(&shard->said, shard->reactor->now_ns, SAID_FOREIGN + (int)kind, &conn->peer, &left_out_n)) {
+		foreign_log(conn, kind, in);
+		if (left_out_n > 0)
+			log_info("conn.foreign_again", "times=%lld", (long long)left_out_n);
+	}
 	if (kind == FOREIGN_HTTP)
 		answer = (struct bytes){(const uint8_t *)http, sizeof(http) - 1};
 	else if (kind == FOREIGN_TLS)

@@ -105,11 +105,14 @@ void request_reply_none(struct request *request)
 
 void request_close(struct request *request, const char *why)
 {
+	struct shard *shard = request->shard;
 	char peer[IO_ADDR_TEXT_MAX];
+	int64_t left_out_n;
 
 	io_addr_format(&request->conn->peer, peer);
-	log_info("conn.refuse", "peer=%s:%u api=%d version=%d why=\"%s\"", peer, request->conn->peer.port,
-		 request->head.api_key, request->version, why);
+	if (said_is_due(&shard->said, shard->reactor->now_ns, SAID_REFUSED, &request->conn->peer, &left_out_n))
+		log_info("conn.refuse", "peer=%s:%u api=%d version=%d left_out=%lld why=\"%s\"", peer,
+			 request->conn->peer.port, request->head.api_key, request->version, (long long)left_out_n, why);
 	request->no_response = true;
 	request->close_after = true;
 	request_done(request);

@@ -19,6 +19,7 @@
 #include "image.h"
 #include "map.h"
 #include "partition.h"
+#include "said.h"
 #include "storage.h"
 
 struct broker;
@@ -39,6 +40,7 @@ struct shard {
 	struct producer_ids *producer_ids;
 	struct buf_pool request_bufs; /* frames under construction */
 	struct budget budget;
+	struct said said;
 	struct list free_requests;
 	int free_requests_n;
 	int requests_n; /* under way or unsent */

@@ -101,6 +101,19 @@ class Limits(Case):
             most = next(int(line.split()[1]) << 10 for line in f if line.startswith("VmHWM"))
         self.assertLess(most, 1200 << 20)
 
+    def test_a_stranger_is_named_once_a_minute(self):
+        broker = self.moldau().start()
+        for hello in (b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", struct.pack(">ihhih", 10, 9999, 0, 1, -1)) * 30:
+            conn = self.conn(broker)
+            conn.send_raw(hello)
+            try:
+                conn.recv_exact(1 << 20)
+            except Closed:
+                pass
+        broker.stop()
+        log = broker.log()
+        self.assertEqual([log.count(word) for word in ("ML1030", "ML1034", "conn.refuse ")], [1, 1, 1], log)
+
     def test_a_session_too_large(self):
         broker = self.moldau().start()
         conn = self.conn(broker)
