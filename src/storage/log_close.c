@@ -80,9 +80,10 @@ static bool log_has_base(const struct log_impl *log, int64_t offset)
 	return log->segments.list.n && log->segments.list.v[log_segment_at(log, offset)].base == offset;
 }
 
+/* Where the log was rolled right at the recovery point, the indexes of the segment before it were written since. */
 size_t log_first_unsynced(const struct log_impl *log)
 {
-	return log_segment_at(log, log->pub.recovery_point);
+	return log_segment_at(log, log->pub.recovery_point - 1);
 }
 
 /* The log is written and synced: what remains are the small files. */

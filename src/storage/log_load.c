@@ -184,6 +184,19 @@ static bool load_index_is_plausible(struct log_load *load, struct fs *fs, struct
 	return good;
 }
 
+/* The log was rolled right at the recovery point: the last entries of that segment's indexes were written behind it. */
+static enum err load_index_again(struct log_load *load, struct fs *fs, size_t at, int64_t from)
+{
+	struct segment *segment = &load->segments.list.v[at];
+	int64_t size = segment->size, next = segment->next_offset;
+	bool is_bad = false;
+	enum err err = log_load_scan(load, fs, at, from, INT64_MAX, &is_bad);
+
+	segment->size = size;
+	segment->next_offset = next;
+	return err;
+}
+
 static enum err load_trust_segment(struct log_load *load, struct fs *fs, size_t at)
 {
 	struct segment *segment = &load->segments.list.v[at];
@@ -256,6 +269,8 @@ static enum err load_check(struct log_load *load, struct fs *fs)
 	}
 	for (size_t i = 0; !err && i < first; i++)
 		err = load_trust_segment(load, fs, i);
+	if (!err && first > 0 && load->segments.list.v[first].base == from)
+		err = load_index_again(load, fs, first - 1, from);
 	for (size_t i = first; !err && i < load->segments.list.n; i++) {
 		int64_t file_size = load->segments.list.v[i].size;
 		bool is_bad = false;

@@ -420,7 +420,7 @@ static void checkpoint_add(struct checkpoint_job *job, struct log_impl *log)
 		item.epochs = epoch_cache_encode(&pub->epochs);
 		log->epochs_changed = false;
 	}
-	for (size_t i = log_segment_at(log, pub->recovery_point); i < log->segments.list.n; i++)
+	for (size_t i = log_first_unsynced(log); i < log->segments.list.n; i++)
 		vec_push(&item.bases, log->segments.list.v[i].base);
 	/* Also segments that a commit has synced: with few files they cost little, and the list is never
 	 * empty. */
