@@ -325,7 +325,7 @@ enum err acceptor_bind_all(struct broker *broker, struct err_text *text)
 		enum err err = acceptor_bind_hosts(broker, &listeners->v[i], text);
 
 		/* The port that one family was given may be taken in the other: then another one may do. */
-		for (int tries = 1; err == ERR_ADDRESS_IN_USE && listeners->v[i].port == 0 && tries < PORT_TRIES; tries++) {
+		for (int n = 1; err == ERR_ADDRESS_IN_USE && listeners->v[i].port == 0 && n < PORT_TRIES; n++) {
 			acceptor_unbind(broker, first);
 			err = acceptor_bind_hosts(broker, &listeners->v[i], text);
 		}

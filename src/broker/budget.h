@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the requests under way on one reactor may take of memory, in two sums: what has come (frames, whole or in part,
- * and the receive blocks they lie in) and what is made of it (decoded requests, parts, answers). A connection that would
- * go beyond either waits, unread, until something ends.
+ * What the requests under way on one reactor may take of memory, in two sums: what has come (frames, whole or in
+ * part, and the receive blocks they lie in) and what is made of it (decoded requests, parts, answers). A connection
+ * that would go beyond either waits, unread, until something ends.
  *
- * 1. A request is begun only while `work` is below its limit, so the sum stays below the limit plus one request, and one
- *    request takes at most REQUEST_WORK_MAX (see request.h).
+ * 1. A request is begun only while `work` is below its limit, so the sum stays below the limit plus one request, and
+ *    one request takes at most REQUEST_WORK_MAX (see request.h).
  * 2. Frames are read only while they are below their limit, save for one connection at a time, the `grower`, that may
  *    end its frame: else frames that all lack their end could wait for each other.
  *    What a connection was already waiting for when the limit was reached comes on top: one receive each.
@@ -21,7 +21,7 @@ struct conn;
 
 struct budget {
 	int64_t frames_max, work_max; /* 0: no limit */
-	int64_t frames; /* requests with their copied frames, and pinned receive blocks; partial frames are request_bufs */
+	int64_t frames; /* requests with their copied frames, and pinned receive blocks; partial ones are in request_bufs */
 	int64_t work;
 	struct list waiting; /* struct conn by `waiting` */
 	struct conn *grower;

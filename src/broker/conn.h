@@ -7,7 +7,8 @@
  * 1. Requests start in arrival order; a request starts when every one before it has its order fixed.
  * 2. Responses leave in arrival order; those that are ready together leave in one send.
  * 3. Memory follows the bytes: a frame's memory grows as its bytes arrive, never by what its length promises.
- * 4. Beyond the shard's budget (budget.h) nothing is read and nothing started. With `inflight_max` requests or `inflight_bytes_max` bytes under way the connection stops reading.
+ * 4. Beyond the shard's budget (budget.h) nothing is read and nothing started. With `inflight_max` requests or
+ *    `inflight_bytes_max` bytes under way the connection stops reading.
  */
 #ifndef BROKER_CONN_H
 #define BROKER_CONN_H

@@ -43,8 +43,8 @@ static void controller_log_appended(struct log_append *append)
 
 		if (said_is_due(&io->reactor->shard->said, io->reactor->now_ns, SAID_DISK_FULL, NULL, &left_out_n))
 			log_warn("controller.disk_full",
-				 "code=ML1051 left_out=%lld text=\"the metadata log cannot grow: topics cannot be created "
-				 "or deleted until there is space\"",
+				 "code=ML1051 left_out=%lld text=\"the metadata log cannot grow: topics cannot be "
+				 "created or deleted until there is space\"",
 				 (long long)left_out_n);
 		if (io->has_controller)
 			controller_io_append_failed(io, err);

@@ -57,7 +57,8 @@ enum err metadata_store_format(struct fs *fs, const char *dir, const struct raft
 		err = fs->ops->sync_dir(fs, dir);
 	if (!err) {
 		format_bootstrap_records(metadata_version, &arena, &records);
-		err = snapshot_file_encode_records(records.values.v, records.values.n, wall_ms, 0, 0, 0, NULL, &content);
+		err = snapshot_file_encode_records(records.values.v, records.values.n, wall_ms, 0, 0, 0, NULL,
+						   &content);
 		CHECK_OP(err, ==, ERR_NONE);
 		snprintf(path, sizeof(path), "%s/bootstrap.checkpoint", dir);
 		err = metadata_write(fs, path, content);

@@ -28,7 +28,7 @@ static struct request *request_alloc(struct shard *shard)
 	return request;
 }
 
-/* A block of the connection's own is counted as long as it is in use; one of the reactor's, while any frame holds it. */
+/* A block of the connection's own is counted while it is in use; one of the reactor's, while any frame holds it. */
 static void request_pin(struct request *request, struct buf *buf)
 {
 	request->frame_buf = buf_ref(buf);
