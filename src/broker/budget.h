@@ -27,7 +27,7 @@ struct budget {
 	struct conn *grower;
 };
 
-#define BUDGET_FRAMES_MAX ((int64_t)256 << 20) /* of a node, unless queued.max.request.bytes is set */
+#define BUDGET_FRAMES_MAX ((int64_t)512 << 20) /* of a node, unless queued.max.request.bytes is set */
 #define BUDGET_WORK_MAX ((int64_t)512 << 20)
 
 /* queued_max: queued.max.request.bytes, or less than 1 for none. */

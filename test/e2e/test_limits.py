@@ -101,6 +101,26 @@ class Limits(Case):
             most = next(int(line.split()[1]) << 10 for line in f if line.startswith("VmHWM"))
         self.assertLess(most, 1200 << 20)
 
+    def test_a_directory_that_fails_alone_lacks_its_mark(self):
+        broker = self.moldau()
+        dirs = [broker.data, os.path.join(broker.own_dir, "second")]
+        broker.overrides["log.dirs"] = ",".join(dirs)
+        broker.start()
+        conn = self.conn(broker)
+        topic = self.topic(conn, 8)
+        for i in range(8):
+            self.assertEqual(conn.produce(topic, [b"x"], index=i).error, 0)
+        self.assertTrue(any(n.startswith(topic) for n in os.listdir(dirs[1])))
+        os.rename(dirs[1], dirs[1] + "-gone")
+        self.assertEqual(broker.stop(), 0)
+        self.assertTrue(os.path.exists(os.path.join(dirs[0], ".kafka_cleanshutdown")))
+        self.assertFalse(os.path.exists(os.path.join(dirs[1] + "-gone", ".kafka_cleanshutdown")))
+        os.rename(dirs[1] + "-gone", dirs[1])
+        broker.start()
+        conn = self.conn(broker)
+        conn.wait_leader(topic, 8)
+        self.assertEqual([len(conn.read_all(topic, 0, i)) for i in range(8)], [1] * 8)
+
     def test_a_stranger_is_named_once_a_minute(self):
         broker = self.moldau().start()
         for hello in (b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", struct.pack(">ihhih", 10, 9999, 0, 1, -1)) * 30:
@@ -112,7 +132,8 @@ class Limits(Case):
                 pass
         broker.stop()
         log = broker.log()
-        self.assertEqual([log.count(word) for word in ("ML1030", "ML1034", "conn.refuse ")], [1, 1, 1], log)
+        for word in ("ML1030", "ML1034", "conn.refuse "):
+            self.assertIn(log.count(word), range(1, int(broker.reactors) + 1), log)  # each reactor counts for itself
 
     def test_a_session_too_large(self):
         broker = self.moldau().start()
