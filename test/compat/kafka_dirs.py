@@ -4,10 +4,10 @@
 
    kafka_dirs.py [-v] [-k] [SCENARIO...]
 
-Each scenario is one directory with one server.properties. Whoever runs on it writes; it ends, cleanly or by kill -9; the
-other one starts on the same files and has to show exactly the same: topic ids, start and end offsets, every batch byte for
-byte, what a search by time finds, and what producers wrote last (a repeated batch is known, the next one is taken). After
-every end of Moldau the original's own tool reads each of its files. -k keeps the directories.
+Each scenario is one directory with one server.properties. Whoever runs on it writes; it ends, cleanly or by kill -9;
+the other one starts on the same files and has to show exactly the same: topic ids, start and end offsets, every batch
+byte for byte, what a search by time finds, and what producers wrote last (a repeated batch is known, the next one is
+taken). After every end of Moldau the original's own tool reads each of its files. -k keeps the directories.
 
 Needs Java and the jars that dev/kafka fetches; without them everything is skipped. PORTS: E2E_PORTS. The last line is
 `N passed, N failed, N skipped`."""
@@ -31,10 +31,11 @@ from lib.batch import GZIP, Record, batch  # noqa: E402
 
 TOOL = os.path.join(brokers.ROOT, "dev", "kafka")
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-COMPLAINT = re.compile(r"(?i)exception|mismatch|not valid|isvalid: false|corrupt|invalid|non-?consecutive|out of order|error:|could not|"
-                       r"not found|trailing|failed|skipping|unknown record|no (?:decoder|such)")
+COMPLAINT = re.compile(r"(?i)exception|mismatch|not valid|isvalid: false|corrupt|invalid|non-?consecutive|"
+                       r"out of order|error:|could not|not found|trailing|failed|skipping|unknown record|no (?:decoder|such)")
 # What the original says of every directory that it did not write itself just before.
-KAFKA_WARNS = re.compile(r"(?i)rebuil|corrupt|truncat|stray|\bERROR\b|\bFATAL\b|invalid|mismatch|inconsisten|missing|not found")
+KAFKA_WARNS = re.compile(r"(?i)rebuil|corrupt|truncat|stray|\bERROR\b|\bFATAL\b|invalid|mismatch|inconsisten|missing|"
+                         r"not found")
 
 counts = {"ok": 0, "not ok": 0, "skip": 0}
 verbose = False
@@ -169,8 +170,10 @@ class Writer:
 
     def records(self, n=8, length=60):
         now = int(time.time() * 1000) - 60000 + 1000 * self.rounds
-        return [Record(b"round %d record %d " % (self.rounds, i) + b"filling " * (length // 8), b"key-%d" % i if i % 3 else None,
-                       [("n", b"%d" % i), ("null", None), ("\u00fc", b"\0\xff")][:i % 4], now + 3 * i) for i in range(n)]
+        return [Record(b"round %d record %d " % (self.rounds, i) + b"filling " * (length // 8), b"key-%d" % i
+                       if i % 3 else None,
+                       [("n", b"%d" % i), ("null", None), ("\u00fc", b"\0\xff")][:i % 4], now + 3 * i)
+                       for i in range(n)]
 
     def put(self, conn, topic, index, data):
         answer = conn.produce(topic, data, index)
@@ -190,9 +193,11 @@ class Writer:
             if index in self.last:
                 pid, epoch, sequence, offset, records = self.last[index]
                 data = batch(records, producer_id=pid, producer_epoch=epoch, sequence=sequence)
-                expect(f"idempotent-{index}: offset of the repeated batch", self.put(conn, "idempotent", index, data), offset)
+                expect(f"idempotent-{index}: offset of the repeated batch", self.put(conn, "idempotent", index,
+                                                                                     data), offset)
                 hole = batch(self.records(4), producer_id=pid, producer_epoch=epoch, sequence=sequence + 40)
-                expect(f"idempotent-{index}: a batch with a hole before it", conn.produce("idempotent", hole, index).error, 45)
+                expect(f"idempotent-{index}: a batch with a hole before it", conn.produce("idempotent", hole,
+                                                                                          index).error, 45)
                 sequence += len(records)
             else:
                 (pid, epoch), sequence = conn.init_producer(), 0
@@ -290,13 +295,15 @@ def dump(files, *options):
     text = re.sub(r"(?m)^Non-consecutive offsets in .*\n  -1 is followed by \d+\n(?!  )", "", text)
     bad = [line for line in text.splitlines() if COMPLAINT.search(line.split(" payload: ")[0])]
     if code or bad:
-        raise Wrong(f"dump-log {' '.join(options)} ended with {code}:\n" + "\n".join(bad[:12] or text.splitlines()[-12:]))
+        raise Wrong(f"dump-log {' '.join(options)} ended with {code}:\n" + "\n".join(bad[:12]
+                                                                                     or text.splitlines()[-12:]))
     return text
 
 
 def dump_all(data):
     """Every file of the directory; returns how many."""
-    logs = [f for f in glob.glob(f"{data}/*/*.log") if "__cluster_metadata" not in f and not re.search("-(delete|stray)/", f)]
+    logs = [f for f in glob.glob(f"{data}/*/*.log") if "__cluster_metadata" not in f
+            and not re.search("-(delete|stray)/", f)]
     metadata = glob.glob(f"{data}/__cluster_metadata-0/*.log") + glob.glob(f"{data}/__cluster_metadata-0/*.checkpoint")
     folders = {os.path.dirname(f) for f in logs}
     indexes = [f for d in folders for f in glob.glob(f"{d}/*.index") + glob.glob(f"{d}/*.timeindex")]
@@ -335,7 +342,8 @@ class Exchange:
     def start(self, who, clean):
         self.node.start(who)
         if who != "kafka":
-            bad = [line for line in self.node.log().splitlines() if re.search(r"\bERROR\b|stray|truncated|index_rebuild", line)]
+            bad = [line for line in self.node.log().splitlines()
+                   if re.search(r"\bERROR\b|stray|truncated|index_rebuild", line)]
             if bad:
                 raise Wrong("Moldau complains:\n" + "\n".join(bad))
             return
@@ -389,7 +397,7 @@ class Exchange:
         with self.node.conn() as conn:
             expect("start offset", conn.list_offset("segments", -2, 0).offset, 26)
             self.seen = state(conn, self.writer.names())
-        # Until it removes the segment below, its searches by time look there too: they find nothing, or what is deleted.
+        # Until it removes the segment below, its searches by time look there too: they find nothing, or what is gone.
         for key in [key for key in self.seen if key[:2] == ("segments", 0) and len(key) == 3]:
             del self.seen[key]
 
@@ -429,7 +437,8 @@ def format_with(node, *options):
         raise Wrong(f"format {' '.join(options)}: {text}")
 
 
-ROUNDS = [("moldau", "clean"), ("kafka", "clean"), ("moldau", "kill"), ("kafka", "kill"), ("moldau", "clean"), ("kafka", "clean"),
+ROUNDS = [("moldau", "clean"), ("kafka", "clean"), ("moldau", "kill"), ("kafka", "kill"), ("moldau", "clean"),
+          ("kafka", "clean"),
           ("moldau", "clean")]
 
 
@@ -460,7 +469,8 @@ def scenario_kafka_scram(name, node):
     if exchange.step("kafka-storage formats", format_with, node, "--standalone", "--add-scram",
                      "SCRAM-SHA-256=[name=alice,password=wonder]", "--release-version", "4.0-IV3"):
         exchange.run([("moldau", "clean"), ("kafka", "clean"), ("moldau", "kill"), ("kafka", "clean")], {4: [
-            ("Kafka knows the user", exchange.sees, ["user-principal 'alice'"], "configs", "--describe", "--entity-type", "users"),
+            ("Kafka knows the user", exchange.sees, ["user-principal 'alice'"], "configs", "--describe",
+             "--entity-type", "users"),
             ("Kafka knows the release", exchange.sees, ["FinalizedVersionLevel: 4.0-IV3"], "features", "describe")]})
 
 
@@ -472,7 +482,8 @@ listeners=PLAINTEXT://:9092,CONTROLLER://:9093
 inter.broker.listener.name=PLAINTEXT
 advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,\
+SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
 num.network.threads=3
 num.io.threads=8
 socket.send.buffer.bytes=102400

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A line is said once a minute for each kind and peer, with the number of those left out; crowds take no more memory. */
+/* A line is said once a minute for each kind and peer, with the number of those left out; crowds take no memory. */
 #include "broker_rig.h"
 #include "said.h"
 
