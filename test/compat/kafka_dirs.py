@@ -32,7 +32,8 @@ from lib.batch import GZIP, Record, batch  # noqa: E402
 TOOL = os.path.join(brokers.ROOT, "dev", "kafka")
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 COMPLAINT = re.compile(r"(?i)exception|mismatch|not valid|isvalid: false|corrupt|invalid|non-?consecutive|"
-                       r"out of order|error:|could not|not found|trailing|failed|skipping|unknown record|no (?:decoder|such)")
+                       r"out of order|error:|could not|not found|trailing|failed|skipping|unknown record|"
+                       r"no (?:decoder|such)")
 # What the original says of every directory that it did not write itself just before.
 KAFKA_WARNS = re.compile(r"(?i)rebuil|corrupt|truncat|stray|\bERROR\b|\bFATAL\b|invalid|mismatch|inconsisten|missing|"
                          r"not found")
