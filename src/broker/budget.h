@@ -21,7 +21,7 @@ struct conn;
 
 struct budget {
 	int64_t frames_max, work_max; /* 0: no limit */
-	int64_t frames; /* requests with their copied frames, and pinned receive blocks; partial ones are in request_bufs */
+	int64_t frames; /* requests with their copied frames, and pinned receive blocks; request_bufs counts the rest */
 	int64_t work;
 	struct list waiting; /* struct conn by `waiting` */
 	struct conn *grower;

@@ -194,11 +194,11 @@ class Writer:
             if index in self.last:
                 pid, epoch, sequence, offset, records = self.last[index]
                 data = batch(records, producer_id=pid, producer_epoch=epoch, sequence=sequence)
-                expect(f"idempotent-{index}: offset of the repeated batch", self.put(conn, "idempotent", index,
-                                                                                     data), offset)
+                expect(f"idempotent-{index}: offset of the repeated batch",
+                       self.put(conn, "idempotent", index, data), offset)
                 hole = batch(self.records(4), producer_id=pid, producer_epoch=epoch, sequence=sequence + 40)
-                expect(f"idempotent-{index}: a batch with a hole before it", conn.produce("idempotent", hole,
-                                                                                          index).error, 45)
+                expect(f"idempotent-{index}: a batch with a hole before it",
+                       conn.produce("idempotent", hole, index).error, 45)
                 sequence += len(records)
             else:
                 (pid, epoch), sequence = conn.init_producer(), 0
@@ -296,8 +296,8 @@ def dump(files, *options):
     text = re.sub(r"(?m)^Non-consecutive offsets in .*\n  -1 is followed by \d+\n(?!  )", "", text)
     bad = [line for line in text.splitlines() if COMPLAINT.search(line.split(" payload: ")[0])]
     if code or bad:
-        raise Wrong(f"dump-log {' '.join(options)} ended with {code}:\n" + "\n".join(bad[:12]
-                                                                                     or text.splitlines()[-12:]))
+        raise Wrong(f"dump-log {' '.join(options)} ended with {code}:\n"
+                    + "\n".join(bad[:12] or text.splitlines()[-12:]))
     return text
 
 
