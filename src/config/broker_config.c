@@ -220,12 +220,26 @@ static void read_unknown(struct load *load)
 	}
 }
 
+/* Copies of the internal topics: on one node there is one unless the file says otherwise (broker_effective.c). */
+static bool is_number_of_copies(const struct setting_def *def)
+{
+	enum setting_id id = setting_id(def);
+
+	return id == SETTING_OFFSETS_TOPIC_REPLICATION_FACTOR ||
+	       id == SETTING_TRANSACTION_STATE_LOG_REPLICATION_FACTOR || id == SETTING_TRANSACTION_STATE_LOG_MIN_ISR ||
+	       id == SETTING_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR ||
+	       id == SETTING_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR;
+}
+
+/* Would it be the same without the line? */
 static bool is_default_value(const struct broker_config *config, const struct setting_def *def)
 {
 	char given[2048], usual[2048];
 	struct setting_value value = setting_default(def);
 	struct fmt g, u;
 
+	if (is_number_of_copies(def))
+		value.i = 1;
 	fmt_init(&g, given, sizeof(given));
 	fmt_init(&u, usual, sizeof(usual));
 	setting_format_field(def, config, config->origin[setting_id(def)].is_null, &g);
