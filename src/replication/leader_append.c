@@ -18,6 +18,8 @@
 #include "mem.h"
 #include "partition.h"
 
+#define ERRORS_ARENA_MAX ((size_t)32 << 20)
+
 static void leader_append_end(struct leader_append *la, enum err err)
 {
 	watch_stop(&la->watch);
@@ -73,7 +75,8 @@ static void leader_append_stored(struct log_append *append)
 static void leader_append_refused_records(struct leader_append *la, const struct batch_verdict *verdict,
 					  const struct batch_rules *rules)
 {
-	int32_t n = MIN(verdict->errors_n, RECORD_ERRORS_MAX);
+	/* Many batches of nothing but mistakes are not all explained: the answer would dwarf the request. */
+	int32_t n = la->arena->used < ERRORS_ARENA_MAX ? MIN(verdict->errors_n, RECORD_ERRORS_MAX) : 0;
 
 	la->error_text = arena_str(la->arena, str_of(verdict->why));
 	if (n == 0)
