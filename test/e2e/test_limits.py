@@ -3,9 +3,11 @@
 import os
 import signal
 import struct
+import time
 import unittest
 
 from lib.broker import is_sanitized
+from lib.batch import Record, batch
 from lib.case import Case, moldau_only
 from lib.client import Closed
 
@@ -122,6 +124,19 @@ class Limits(Case):
         conn = self.conn(broker)
         conn.wait_leader(topic, 8)
         self.assertEqual([len(conn.read_all(topic, 0, i)) for i in range(8)], [1] * 8)
+
+    def test_mistakes_without_end_are_not_all_explained(self):
+        broker = self.moldau().start()
+        conn = self.conn(broker, timeout=60)
+        topic = self.topic(conn)
+        far = int(time.time() * 1000) + 10**9
+        wrong = batch([Record(b"", timestamp=far) for _ in range(64)])
+        part = struct.pack(">ii", 0, len(wrong)) + wrong
+        frame = struct.pack(">hhihhhii", 0, 8, 1, -1, -1, 1, 10_000, 1)
+        frame += struct.pack(">h", len(topic)) + topic.encode() + struct.pack(">i", 90_000) + part * 90_000
+        conn.send_frame(frame)
+        self.assertLess(len(conn.recv_frame()), 100 << 20)
+        self.assertEqual(self.conn(broker).produce(topic, [b"x"]).error, 0)
 
     def test_a_stranger_is_named_once_a_minute(self):
         broker = self.moldau().start()
