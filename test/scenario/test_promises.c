@@ -84,13 +84,16 @@ static void test_recreated_topic_begins_empty(void **state)
 /* An idempotent producer whose connections break sends again: nothing stands twice, nothing is left out. */
 static void test_broken_connections_make_no_duplicates(void **state)
 {
-	static const char *const options[] = {"idem_pct=100", "in_flight=5", "producers=3", NULL};
+	static const char *const options[] = {"idem_pct=100", "in_flight=5", "producers=3",
+					     "latency_us=20000", "gap_us=2000", "partitions=1", "batches_max=20000",
+					     "readers=1", NULL};
 	struct story s;
 
 	story_begin(&s, 2, options);
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 100; i++) {
 		net_break_one(s.w->net, 1);
-		run_for(s.w, 50);
+		net_break_one(s.w->net, 1);
+		run_for(s.w, 150);
 	}
 	story_end(&s);
 }
