@@ -53,6 +53,17 @@ static bool fs_parent(const char *path, char ret[FS_PATH_MAX])
 	return true;
 }
 
+enum err fs_sync_parent(struct fs *fs, const char *path)
+{
+	char parent[FS_PATH_MAX];
+	enum err err;
+
+	if (!fs_parent(path, parent))
+		return ERR_TOO_LARGE;
+	err = fs->ops->sync_dir(fs, parent);
+	return err == ERR_ACCESS ? ERR_NONE : err;
+}
+
 enum err fs_write_atomic(struct fs *fs, const char *path, struct bytes content)
 {
 	char tmp[FS_PATH_MAX], parent[FS_PATH_MAX];
@@ -89,7 +100,7 @@ enum err fs_pwrite_all(struct fs *fs, fs_file file, const void *p, size_t len, i
 
 enum err fs_mkdir_all(struct fs *fs, const char *path)
 {
-	char part[FS_PATH_MAX], parent[FS_PATH_MAX];
+	char part[FS_PATH_MAX];
 	size_t len = strlen(path);
 	struct fs_stat stat;
 	enum err err = ERR_NONE;
@@ -109,13 +120,8 @@ enum err fs_mkdir_all(struct fs *fs, const char *path)
 		/* A parent may exist where we could not make it: only the whole path decides. */
 		if (err && err != ERR_EXISTS && fs->ops->stat(fs, part, &stat))
 			return err;
-		/* A directory whose name a power cut takes away takes all that was synced in it along. A parent that
-		 * may be searched and written but not read cannot be synced. */
-		if (!err && fs_parent(part, parent))
-			err = fs->ops->sync_dir(fs, parent);
-		else
-			err = ERR_NONE;
-		if (err && err != ERR_ACCESS)
+		err = err ? ERR_NONE : fs_sync_parent(fs, part);
+		if (err)
 			return err;
 	}
 	err = fs->ops->stat(fs, path, &stat);

@@ -128,6 +128,9 @@ enum err fs_read_all(struct fs *fs, const char *path, size_t max, char **ret, si
 /* Writes `path`.tmp, syncs it, renames it over `path`, syncs the directory: after a crash the old or the new
  * content is there, never a mix. */
 enum err fs_write_atomic(struct fs *fs, const char *path, struct bytes content) MUST_USE;
+/* Syncs the directory that holds `path`: a directory whose name a power cut takes away takes all that was synced in it
+ * along. A parent that may be searched and written but not read cannot be synced, and is passed over. */
+enum err fs_sync_parent(struct fs *fs, const char *path) MUST_USE;
 /* fs_pwritev of one range. */
 enum err fs_pwrite_all(struct fs *fs, fs_file file, const void *p, size_t len, int64_t pos) MUST_USE;
 /* mkdir of all missing parents, their names synced; an existing directory is fine. */

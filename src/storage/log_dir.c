@@ -261,6 +261,9 @@ enum err log_dir_format(struct log_dir *dir, struct fs *fs, struct str cluster_i
 	meta.cluster_id = arena_str(&dir->arena, cluster_id);
 	CHECK(log_dir_path(path, dir->path, META_FILE));
 	err = fs_write_atomic(fs, path, meta_properties_encode(&meta, wall_ms, &dir->arena));
+	/* Whoever made the directory may have died before its name was safe. */
+	if (!err)
+		err = fs_sync_parent(fs, dir->path);
 	if (err)
 		return err;
 	dir->meta = meta;
