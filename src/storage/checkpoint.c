@@ -33,6 +33,9 @@ enum err offset_checkpoint_parse(struct bytes text, struct arena *arena, struct 
 			err = parse_i64(words[2], &entry.offset);
 		if (!err && (entry.partition < 0 || entry.offset < 0 || words[0].len > TOPIC_LEN_MAX))
 			err = ERR_CORRUPT_FILE;
+		/* No name has it, and a rewritten file would end the name there. */
+		if (!err && memchr(words[0].p, '\0', words[0].len))
+			err = ERR_CORRUPT_FILE;
 		if (err)
 			break;
 		entry.topic = arena_str(arena, words[0]);
