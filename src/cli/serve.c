@@ -264,6 +264,9 @@ static enum cli_exit serve_broker(struct serve *serve)
 	struct err_text text = {""};
 	enum err err;
 
+	/* Half of what the process may open is for segment files, the rest for connections. */
+	if (serve->config.open_files_max == 0)
+		serve->config.open_files_max = (int32_t)MIN(process_raise_file_limit() / 2, (int64_t)INT32_MAX);
 	broker->port_owner = process_port_owner;
 	broker->file_owner = process_file_owner;
 	err = broker_open(broker, &serve->node, &serve->config, &text);
