@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What nobody may exceed, and what must be on disk and in the log: bounds of memory, drained stops, checkpoints."""
 import os
+import select
 import signal
 import struct
 import time
@@ -93,12 +94,22 @@ class Limits(Case):
                     conn.send_frame(frame)
                 except (Closed, OSError):
                     pass
-            for i, conn in enumerate(hostile):
-                try:
-                    conn.sock.settimeout(60)
-                    conn.recv_frame()
-                except (Closed, OSError):
-                    hostile[i] = self.conn(broker)
+            # Answers are read as they come: one that is not read keeps its memory, and others wait for it.
+            waiting = {conn.sock.fileno(): i for i, conn in enumerate(hostile)}
+            poller = select.poll()
+            for number in waiting:
+                poller.register(number, select.POLLIN)
+            while waiting:
+                ready = poller.poll(60_000)
+                self.assertTrue(ready, f"{len(waiting)} requests have no answer")
+                for number, _ in ready:
+                    i = waiting.pop(number)
+                    poller.unregister(number)
+                    try:
+                        hostile[i].sock.settimeout(60)
+                        hostile[i].recv_frame()
+                    except (Closed, OSError):
+                        hostile[i] = self.conn(broker)
         self.assertEqual(self.conn(broker).produce(topic, [b"x"]).error, 0)
         with open(f"/proc/{broker.process.pid}/status") as f:
             most = next(int(line.split()[1]) << 10 for line in f if line.startswith("VmHWM"))
