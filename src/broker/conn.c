@@ -9,12 +9,10 @@
  */
 #include "conn.h"
 
-#include <stdio.h>
-
+#include "acceptor.h"
 #include "broker.h"
 #include "dispatch.h"
 #include "foreign.h"
-#include "acceptor.h"
 #include "log.h"
 #include "mem.h"
 #include "shard.h"

@@ -455,11 +455,6 @@ void controller_io_close(struct broker *broker)
 	broker->controller = NULL;
 }
 
-bool controller_io_is_leader(const struct broker *broker)
-{
-	return controller_io_is(broker->controller, CIO_LEADING);
-}
-
 int64_t controller_io_recovery_point(const struct broker *broker)
 {
 	const struct part_log *log = broker->controller->log;

@@ -71,6 +71,5 @@ void controller_io_close(struct broker *broker);
 int64_t controller_io_recovery_point(const struct broker *broker);
 /* The next offset of the metadata log; on reactor 0. */
 int64_t controller_io_log_end(const struct broker *broker);
-bool controller_io_is_leader(const struct broker *broker);
 
 #endif

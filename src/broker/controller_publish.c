@@ -50,7 +50,6 @@ static void image_update_returned(struct controller_io *io)
 	io->replaced = NULL;
 	io->applied_offset = io->published->offset;
 	controller_io_answer(io);
-	lifecycle_image_applied(io->broker);
 	controller_io_publish(io);
 	if (!list_is_empty(&io->queued))
 		controller_io_run_later(io);

@@ -292,10 +292,6 @@ void lifecycle_controller_leads(struct broker *broker)
 		life_register(broker->lifecycle);
 }
 
-void lifecycle_image_applied(struct broker *broker)
-{
-}
-
 static void life_strays_gone(void *ctx)
 {
 	struct lifecycle *life = ctx;

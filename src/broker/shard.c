@@ -36,40 +36,6 @@ struct partition *shard_partition(struct shard *shard, struct uuid topic_id, int
 	return topic->partitions[partition];
 }
 
-/* ---- waiting for an image ---- */
-
-static void image_wait_end(struct image_wait *wait, bool reached)
-{
-	list_remove(&wait->link);
-	timer_stop(&wait->shard->reactor->timers, &wait->timer);
-	wait->done(wait, reached);
-}
-
-static void image_wait_timed_out(struct timer *timer)
-{
-	image_wait_end(container_of(timer, struct image_wait, timer), false);
-}
-
-void image_wait_start(struct shard *shard, struct image_wait *wait, int64_t offset, int64_t timeout_ns,
-		      void (*done)(struct image_wait *, bool))
-{
-	wait->shard = shard;
-	wait->offset = offset;
-	wait->done = done;
-	list_push_back(&shard->image_waiters, &wait->link);
-	reactor_timer(shard->reactor, &wait->timer, timeout_ns, image_wait_timed_out);
-}
-
-static void shard_wake_image_waiters(struct shard *shard)
-{
-	list_for_each(node, next, &shard->image_waiters) {
-		struct image_wait *wait = list_entry(node, struct image_wait, link);
-
-		if (wait->offset <= shard->image->offset)
-			image_wait_end(wait, true);
-	}
-}
-
 /* ---- partitions ---- */
 
 static void shard_open_more(struct shard *shard);
@@ -285,7 +251,6 @@ void shard_apply_image(struct shard *shard, struct image *image)
 
 	image_diff_topics(shard->image, image, shard_topic_diff, &apply);
 	shard->image = image;
-	shard_wake_image_waiters(shard);
 	shard_open_more(shard);
 }
 
@@ -391,7 +356,6 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	reactor->shard = shard;
 	map_init(&shard->topics, MAP_UUID, seed);
 	list_init(&shard->conns);
-	list_init(&shard->image_waiters);
 	list_init(&shard->free_requests);
 	list_init(&shard->unopened);
 	list_init(&shard->opened);
@@ -424,8 +388,6 @@ void shard_stop(struct shard *shard)
 	shard->is_stopping = true;
 	list_for_each(node, next, &shard->conns)
 		conn_close(list_entry(node, struct conn, link), "the broker is stopping");
-	list_for_each(node, next, &shard->image_waiters)
-		image_wait_end(list_entry(node, struct image_wait, link), false);
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			struct partition *partition = topic->partitions[i];

@@ -34,7 +34,6 @@ struct shard {
 	struct map topics;     /* topic id -> struct shard_topic */
 	struct list conns;     /* least recently active first */
 	int conns_n;
-	struct list image_waiters; /* struct image_wait */
 	struct compress_ctx *compress;
 	struct fetch_sessions *sessions;
 	struct producer_ids *producer_ids;
@@ -68,17 +67,6 @@ struct shard_topic {
 int shard_of_partition(int reactors_n, struct uuid topic_id, int32_t partition);
 /* NULL: not ours or not there. */
 struct partition *shard_partition(struct shard *shard, struct uuid topic_id, int32_t partition);
-
-/* Waiting until this shard has seen an image of at least `offset`, or the deadline. */
-struct image_wait {
-	struct list link;
-	struct timer timer;
-	struct shard *shard;
-	int64_t offset;
-	void (*done)(struct image_wait *wait, bool reached);
-};
-void image_wait_start(struct shard *shard, struct image_wait *wait, int64_t offset, int64_t timeout_ns,
-		      void (*done)(struct image_wait *, bool));
 
 
 void shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor);

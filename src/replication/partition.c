@@ -70,10 +70,8 @@ static void partition_log_opened(struct partition *partition)
 {
 	partition->is_open = true;
 	partition->high_watermark = *partition_stored(partition);
-	if (partition->state == PARTITION_LEADER) {
+	if (partition->state == PARTITION_LEADER)
 		part_log_start_epoch(partition->log, partition->leader_epoch);
-		partition->epoch_start_offset = partition->log->end;
-	}
 	watch_list_advance(&partition->open_watches, 0);
 }
 
@@ -135,10 +133,8 @@ void partition_become_leader(struct partition *partition, int32_t leader_epoch)
 	partition->leader_epoch = leader_epoch;
 	if (partition->state != PARTITION_LEADER)
 		partition_move(partition, PARTITION_LEADER);
-	if (partition->is_open) {
+	if (partition->is_open)
 		part_log_start_epoch(partition->log, leader_epoch);
-		partition->epoch_start_offset = partition->log->end;
-	}
 }
 
 void partition_resign(struct partition *partition, int32_t leader_epoch)
@@ -188,10 +184,4 @@ enum err partition_check_leader(struct partition *partition, int32_t epoch)
 		return ERR_NONE;
 	partition_open(partition);
 	return ERR_WOULD_BLOCK;
-}
-
-void partition_set_config(struct partition *partition, const struct partition_config *config)
-{
-	partition->config = *config;
-	part_log_set_config(partition->log, &config->log);
 }

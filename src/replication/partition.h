@@ -47,7 +47,6 @@ struct partition {
 	enum partition_state state;
 	bool is_open; /* the log is open; a leader serves */
 	int32_t leader_epoch;
-	int64_t epoch_start_offset;
 	struct partition_config config;
 	struct part_log *log;
 	struct log_pos high_watermark;
@@ -81,8 +80,6 @@ void partition_open(struct partition *partition);
  * started). Else the error to answer. epoch -1: not checked; lower than ours ERR_FENCED_LEADER_EPOCH, higher
  * ERR_UNKNOWN_LEADER_EPOCH. */
 enum err partition_check_leader(struct partition *partition, int32_t epoch) MUST_USE;
-
-void partition_set_config(struct partition *partition, const struct partition_config *config);
 
 /* Appending as leader. Lives in the request's arena. */
 struct leader_append {

@@ -80,7 +80,7 @@ enum err time_index_read(struct fs *fs, fs_file file, int64_t base, uint32_t i, 
 	return err;
 }
 
-enum index_key { KEY_OFFSET, KEY_POS, KEY_TIME, KEY_TIME_OFFSET };
+enum index_key { KEY_OFFSET, KEY_TIME, KEY_TIME_OFFSET };
 
 static enum err index_key_read(struct fs *fs, fs_file file, int64_t base, uint32_t i, enum index_key key,
 			       int64_t *ret)
@@ -89,10 +89,10 @@ static enum err index_key_read(struct fs *fs, fs_file file, int64_t base, uint32
 	struct time_entry time;
 	enum err err;
 
-	if (key == KEY_OFFSET || key == KEY_POS) {
+	if (key == KEY_OFFSET) {
 		err = index_read(fs, file, base, i, &entry);
 		if (!err)
-			*ret = key == KEY_OFFSET ? entry.offset : entry.pos;
+			*ret = entry.offset;
 		return err;
 	}
 	err = time_index_read(fs, file, base, i, &time);
@@ -127,11 +127,6 @@ enum err index_count_offset(struct fs *fs, fs_file file, int64_t base, uint32_t 
 			    uint32_t *ret)
 {
 	return index_count(fs, file, base, n, KEY_OFFSET, offset, ret);
-}
-
-enum err index_count_pos(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t pos, uint32_t *ret)
-{
-	return index_count(fs, file, base, n, KEY_POS, pos, ret);
 }
 
 enum err time_index_count(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t timestamp_ms,

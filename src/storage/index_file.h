@@ -40,12 +40,10 @@ enum err index_read_many(struct fs *fs, fs_file file, int64_t base, uint32_t fir
 enum err time_index_read(struct fs *fs, fs_file file, int64_t base, uint32_t i,
 			 struct time_entry *ret) MUST_USE;
 
-/* How many of the first n entries have offset <= `offset` (pos <= `pos`, timestamp <= `timestamp_ms`). */
+/* How many of the first n entries have offset <= `offset` (timestamp <= `timestamp_ms`). */
 enum err index_count_offset(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t offset,
 			    uint32_t *ret)
 	MUST_USE;
-enum err index_count_pos(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t pos,
-			 uint32_t *ret) MUST_USE;
 enum err time_index_count(struct fs *fs, fs_file file, int64_t base, uint32_t n, int64_t timestamp_ms,
 			  uint32_t *ret)
 	MUST_USE;

@@ -90,9 +90,5 @@ void storage_dir_set_state(struct storage_dir *dir, enum log_dir_state state);
  * moves each log's recovery_point up to what was appended at the start of the call. done (not inside this call) also
  * when a directory failed or was full: its recovery points then stay. One at a time: false when one is under way. */
 bool storage_checkpoint(struct storage *storage, void (*done)(struct storage *storage));
-/* Every log of this reactor that is open, with recovery_point and log_start as the checkpoint files want them. */
-struct part_log;
-typedef void storage_log_fn(void *ctx, const struct part_log *log);
-void storage_for_each_log(struct storage *storage, storage_log_fn *fn, void *ctx);
 
 #endif

@@ -534,16 +534,6 @@ bool storage_checkpoint(struct storage *storage, void (*done)(struct storage *st
 	return true;
 }
 
-void storage_for_each_log(struct storage *storage, storage_log_fn *fn, void *ctx)
-{
-	list_for_each(node, tmp, &storage->logs) {
-		const struct part_log *log = list_entry(node, struct part_log, link);
-
-		if (log->state == PART_LOG_OPEN || log->state == PART_LOG_CLOSING)
-			fn(ctx, log);
-	}
-}
-
 /* --- by the clock --- */
 
 static void storage_flush_ms(struct storage_dir *dir)
