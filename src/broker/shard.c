@@ -15,6 +15,8 @@
 #include "topic_settings.h"
 
 #define SHARD_OPENING_MAX 32
+/* What compression contexts may keep between batches, bytes each: one large batch does not stay for ever. */
+#define COMPRESS_KEEP ((size_t)4 << 20)
 #define SHARD_PARTIAL_BLOCK ((size_t)4096)
 
 int shard_of_partition(int reactors_n, struct uuid topic_id, int32_t partition)
@@ -343,6 +345,7 @@ static void shard_check_idle(struct timer *timer)
 			conn_close(conn, "idle for longer than connections.max.idle.ms");
 	}
 	budget_wake(&shard->budget, is_short ? 16 : INT32_MAX);
+	compress_ctx_trim(shard->compress, COMPRESS_KEEP);
 	reactor_timer(shard->reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
 
