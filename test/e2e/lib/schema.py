@@ -371,4 +371,82 @@ response
       name string
       host string
       port uint16
+
+api DescribeConfigs 32 flex=4
+request
+  resources []
+    type int8
+    name string
+    keys string[] null=0+ def=null
+  include_synonyms bool
+  include_documentation bool 3+
+response
+  throttle_ms int32
+  results []
+    error int16
+    message string null=0+
+    type int8
+    name string
+    configs []
+      name string
+      value string null=0+
+      read_only bool
+      source int8
+      sensitive bool
+      synonyms []
+        name string
+        value string null=0+
+        source int8
+      type int8 3+
+      documentation string 3+ null=3+
+
+api IncrementalAlterConfigs 44 flex=1
+request
+  resources []
+    type int8
+    name string
+    configs []
+      name string
+      op int8
+      value string null=0+
+  validate_only bool
+response
+  throttle_ms int32
+  responses []
+    error int16
+    message string null=0+
+    type int8
+    name string
+
+api ListConfigResources 74 flex=0
+request
+  types int8[] 1+
+response
+  throttle_ms int32
+  error int16
+  resources []
+    name string
+    type int8 1+
+
+api DescribeLogDirs 35 flex=2
+request
+  topics [] null=0+ def=null
+    name string
+    partitions int32[]
+response
+  throttle_ms int32
+  error int16 3+
+  results []
+    error int16
+    dir string
+    topics []
+      name string
+      partitions []
+        index int32
+        size int64
+        offset_lag int64
+        is_future bool
+    total_bytes int64 4+
+    usable_bytes int64 4+
+    is_cordoned bool 5+
 """
