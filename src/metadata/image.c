@@ -338,6 +338,17 @@ static bool equal_resource(void *ctx, struct pmap_item *x, struct pmap_item *y)
 	return false;
 }
 
+static bool equal_quota(void *ctx, struct pmap_item *x, struct pmap_item *y)
+{
+	const struct quota_node *a = container_of(x ? x : y, struct quota_node, item);
+
+	if (x && y && quota_image_equal(&a->pub, &container_of(y, struct quota_node, item)->pub))
+		return true;
+	err_text_set(ctx, ERR_NONE, "quotas of %.*s %.*s", STR_ARGS(a->pub.parts[0].type),
+		     STR_ARGS(a->pub.parts[0].name));
+	return false;
+}
+
 static bool equal_kept(void *ctx, struct pmap_item *x, struct pmap_item *y)
 {
 	const struct kept_node *a = container_of(x ? x : y, struct kept_node, item);
@@ -359,6 +370,7 @@ static bool state_equal(const struct state *a, const struct state *b, struct err
 	    !pmap_diff(&a->brokers, &b->brokers, equal_broker, difference) ||
 	    !pmap_diff(&a->features, &b->features, equal_feature, difference) ||
 	    !pmap_diff(&a->resources, &b->resources, equal_resource, difference) ||
+	    !pmap_diff(&a->quotas, &b->quotas, equal_quota, difference) ||
 	    !pmap_diff(&a->kept, &b->kept, equal_kept, difference))
 		return false;
 	CHECK_OP(a->partitions_n, ==, b->partitions_n);

@@ -63,6 +63,24 @@ struct broker_image {
 	const struct uuid *cordoned;
 };
 
+/* One part of who a quota is for; parts stand in the order of their types. */
+struct quota_part {
+	struct str type; /* "user", "client-id", "ip" */
+	struct str name; /* null: the default of the type */
+};
+
+struct quota_value {
+	struct str key; /* "producer_byte_rate", ... */
+	double value;
+};
+
+/* The quotas of one entity; values in the order of their keys, at least one. */
+struct quota_image {
+	int32_t parts_n, values_n;
+	const struct quota_part *parts;
+	const struct quota_value *values;
+};
+
 struct image {
 	int64_t offset; /* records below this are in it */
 	int32_t epoch;  /* of the last of them */
@@ -95,8 +113,7 @@ const struct broker_image *image_broker(const struct image *image, int32_t id);
 const struct broker_image *image_broker_next(const struct image *image, int32_t after);
 /* Controllers in id order, as their registration records; null when there is no further one. */
 struct bytes image_controller_next(const struct image *image, int32_t after, int32_t *ret_id);
-/* How many records of a type the image keeps without acting on them: access rules (18), credentials (11), tokens (10),
- * quotas (14). */
+/* How many records of a type the image keeps without acting on them: access rules (18), credentials (11), tokens (10). */
 int32_t image_kept_n(const struct image *image, int16_t record_type);
 /* Finalised level of a feature, 0 when it has none. */
 int16_t image_feature(const struct image *image, struct str name);
@@ -108,5 +125,16 @@ bool image_config(const struct image *image, int8_t type, struct str resource, s
 /* Keys of a resource in order. */
 bool image_config_next(const struct image *image, int8_t type, struct str resource, struct str after_key,
 		       struct str *ret_key, struct str *ret_value);
+
+
+int32_t image_quotas_n(const struct image *image);
+/* The quotas of exactly this entity, parts in the order of their types; NULL when it has none. */
+const struct quota_image *image_quota(const struct image *image, const struct quota_part *parts, int32_t parts_n);
+/* Entities in order; NULL `after`: the first. */
+const struct quota_image *image_quota_next(const struct image *image, const struct quota_image *after);
+/* True when nothing about quotas lies between the two images (false does not tell that something changed). */
+bool image_quotas_same(const struct image *a, const struct image *b);
+/* False when the entity has no quota of this key. */
+bool quota_value(const struct quota_image *quota, struct str key, double *ret);
 
 #endif

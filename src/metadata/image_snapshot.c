@@ -187,6 +187,30 @@ static bool snapshot_kept(struct snapshot *s, const struct state *state, enum me
 	return pmap_each(&state->kept, snapshot_kept_record, s);
 }
 
+static bool snapshot_quota(void *ctx, struct pmap_item *item)
+{
+	struct snapshot *s = ctx;
+	const struct quota_image *quota = &container_of(item, struct quota_node, item)->pub;
+	struct client_quota_record_entity entity[QUOTA_ENTITY_PARTS_MAX];
+	struct client_quota_record record;
+	bool more = true;
+
+	for (int32_t v = 0; more && v < quota->values_n; v++) {
+		msg_init(&client_quota_record_type, &record);
+		for (int32_t i = 0; i < quota->parts_n; i++) {
+			msg_init(&client_quota_record_entity_type, &entity[i]);
+			entity[i].entity_type = quota->parts[i].type;
+			entity[i].entity_name = quota->parts[i].name;
+		}
+		record.entity = entity;
+		record.entity_n = quota->parts_n;
+		record.key = quota->values[v].key;
+		record.value = quota->values[v].value;
+		more = snapshot_add(s, METADATA_CLIENT_QUOTA_RECORD, 0, &record);
+	}
+	return more;
+}
+
 static bool snapshot_producer_ids(struct snapshot *s, int64_t next_producer_id)
 {
 	struct producer_ids_record record;
@@ -211,7 +235,7 @@ enum err image_snapshot_records(const struct image *image, image_record_fn *fn, 
 	       snapshot_kept(&s, state, METADATA_REGISTER_CONTROLLER_RECORD) &&
 	       pmap_each(&state->by_name, snapshot_topic, &s) &&
 	       pmap_each(&state->resources, snapshot_resource, &s) &&
-	       snapshot_kept(&s, state, METADATA_CLIENT_QUOTA_RECORD) &&
+	       pmap_each(&state->quotas, snapshot_quota, &s) &&
 	       snapshot_producer_ids(&s, state->next_producer_id) &&
 	       snapshot_kept(&s, state, METADATA_ACCESS_CONTROL_ENTRY_RECORD) &&
 	       snapshot_kept(&s, state, METADATA_USER_SCRAM_CREDENTIAL_RECORD) &&

@@ -425,6 +425,7 @@ void state_init(struct state *state)
 		.brokers.class = &broker_class,
 		.features.class = &feature_class,
 		.resources.class = &resource_class,
+		.quotas.class = &quota_class,
 		.kept.class = &kept_class,
 	};
 }
@@ -438,6 +439,7 @@ struct state state_copy(const struct state *state)
 	copy.brokers = pmap_copy(&state->brokers);
 	copy.features = pmap_copy(&state->features);
 	copy.resources = pmap_copy(&state->resources);
+	copy.quotas = pmap_copy(&state->quotas);
 	copy.kept = pmap_copy(&state->kept);
 	return copy;
 }
@@ -449,5 +451,6 @@ void state_deinit(struct state *state)
 	pmap_clear(&state->brokers);
 	pmap_clear(&state->features);
 	pmap_clear(&state->resources);
+	pmap_clear(&state->quotas);
 	pmap_clear(&state->kept);
 }

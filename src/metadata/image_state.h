@@ -63,6 +63,12 @@ struct config_node {
 	struct str value;
 };
 
+struct quota_node {
+	struct pmap_item item;
+	struct quota_image pub;
+	/* its parts, values and texts */
+};
+
 /* A record that is kept as it came, found by what makes it unique. */
 struct kept_node {
 	struct pmap_item item;
@@ -88,6 +94,7 @@ struct state {
 	struct pmap brokers;   /* int32_t -> broker_node */
 	struct pmap features;  /* struct str -> feature_node */
 	struct pmap resources; /* struct resource_key -> resource_node */
+	struct pmap quotas;    /* struct quota_image (its parts) -> quota_node */
 	struct pmap kept;      /* struct kept_key -> kept_node */
 	int64_t partitions_n;
 	int64_t next_producer_id;
@@ -111,7 +118,7 @@ static inline const struct topic_node *topic_node_of(const struct topic_image *t
 }
 
 extern const struct pmap_class topic_name_class, topic_id_class, broker_class, feature_class, resource_class,
-	config_class, kept_class;
+	config_class, quota_class, kept_class;
 
 void state_init(struct state *state);
 struct state state_copy(const struct state *state);
@@ -131,6 +138,11 @@ struct feature_node *feature_node_new(struct str name, int16_t level);
 struct resource_node *resource_node_new(int8_t type, struct str name);
 struct resource_node *resource_node_copy(const struct resource_node *resource);
 struct config_node *config_node_new(struct str key, struct str value);
+/* Parts and values in order, each type and key once. */
+struct quota_node *quota_node_new(const struct quota_part *parts, int32_t parts_n, const struct quota_value *values,
+				  int32_t values_n);
+/* The same values, whoever they are for. */
+bool quota_image_equal(const struct quota_image *a, const struct quota_image *b);
 struct kept_node *kept_node_new(int16_t type, struct bytes key, struct bytes record);
 
 #endif

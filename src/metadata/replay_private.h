@@ -19,8 +19,10 @@ struct image_edit {
 /* Applies one decoded record to edit->state. ERR_CORRUPT_FILE when it contradicts it, with edit->text. */
 typedef enum err replay_fn(struct image_edit *edit, const void *message);
 
+replay_fn replay_quota;
+
 /* Records that are kept as they came, found by what makes them unique. */
 replay_fn replay_kept_acl, replay_kept_remove_acl, replay_kept_scram, replay_kept_remove_scram,
-	replay_kept_token, replay_kept_remove_token, replay_kept_register_controller, replay_kept_quota;
+	replay_kept_token, replay_kept_remove_token, replay_kept_register_controller;
 
 #endif

@@ -267,7 +267,7 @@ static void test_kafka_log(void **state)
 	check_config(image, 4, "", "min.insync.replicas", "1");
 	assert_non_null(image_controller_next(image, -1, &id).p);
 	assert_int_equal(id, 1);
-	assert_int_equal(image_kept_n(image, METADATA_CLIENT_QUOTA_RECORD), 1);
+	assert_int_equal(image_quotas_n(image), 1);
 	assert_int_equal(image_kept_n(image, METADATA_ACCESS_CONTROL_ENTRY_RECORD), 1);
 	assert_null(image_controller_next(image, 1, &id).p);
 	image_unref(image);
@@ -293,7 +293,7 @@ static void test_kafka_crash_log(void **state)
 	assert_int_equal(image_snapshot_records(image, count_scram, &scram_n), ERR_NONE);
 	assert_int_equal(scram_n, 1);
 	assert_int_equal(image_kept_n(image, METADATA_USER_SCRAM_CREDENTIAL_RECORD), 1);
-	assert_int_equal(image_kept_n(image, METADATA_CLIENT_QUOTA_RECORD), 0);
+	assert_int_equal(image_quotas_n(image), 0);
 	image_unref(image);
 }
 
