@@ -22,7 +22,7 @@ struct uniform {
 	int32_t topics_n;
 	struct heap_node *few;	/* per member: its place among those with the least */
 	struct heap_node *many; /* per member: and among those with the most that own some of the topic */
-	int32_t *held;		/* per member: the last partition of the topic it owns, or ASSIGN_NOBODY; or its quota */
+	int32_t *held;		/* per member: the last partition of the topic it owns, or ASSIGN_NOBODY */
 	int32_t *below;		/* per partition: the one before, of the same owner */
 };
 
@@ -253,10 +253,13 @@ static void uniform_set_quotas(const struct uniform *u, int32_t *quota)
 	}
 }
 
-static void uniform_even_out(struct uniform *u, int32_t *quota)
+static enum err uniform_even_out(struct uniform *u, struct arena *arena)
 {
+	int32_t *quota = arena_try_alloc_n(arena, (size_t)u->spec->members_n, sizeof(*quota));
 	int32_t member = 0;
 
+	if (!quota)
+		return ERR_NO_MEMORY;
 	uniform_set_quotas(u, quota);
 	for (int32_t i = u->topics_n; i-- > 0;) {
 		for (int32_t place = u->owners.first[u->topics[i] + 1]; place-- > u->owners.first[u->topics[i]];) {
@@ -269,7 +272,9 @@ static void uniform_even_out(struct uniform *u, int32_t *quota)
 		}
 	}
 	for (int32_t i = 0; i < u->topics_n; i++) {
-		for (int32_t place = u->owners.first[u->topics[i]]; place < u->owners.first[u->topics[i] + 1]; place++) {
+		int32_t end = u->owners.first[u->topics[i] + 1];
+
+		for (int32_t place = u->owners.first[u->topics[i]]; place < end; place++) {
 			if (u->owners.owner[place] != ASSIGN_NOBODY)
 				continue;
 			while (u->owners.owned_n[member] == quota[member])
@@ -277,6 +282,7 @@ static void uniform_even_out(struct uniform *u, int32_t *quota)
 			assign_owners_set(&u->owners, place, member);
 		}
 	}
+	return ERR_NONE;
 }
 
 static void uniform_by_topic(struct uniform *u)
@@ -300,8 +306,10 @@ enum err assign_uniform(const struct assign_spec *spec, struct arena *arena, str
 	for (int32_t m = 0; m < spec->members_n; m++)
 		uniform_keep_owned(&u, m);
 	if (spec->members_n > 0 && uniform_is_same_for_all(spec))
-		uniform_even_out(&u, u.held);
+		err = uniform_even_out(&u, arena);
 	else
 		uniform_by_topic(&u);
+	if (err)
+		return err;
 	return assign_owners_targets(&u.owners, arena, ret);
 }
