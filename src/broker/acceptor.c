@@ -83,7 +83,7 @@ void acceptor_conn_gone(struct acceptor *acceptor, struct shard *shard, const st
 
 static const char *acceptor_refusal(const struct acceptor *acceptor, const struct io_addr *peer)
 {
-	const struct broker_config *config = &acceptor->broker->config;
+	const struct broker_config *config = acceptor->broker->shards[0].config;
 	const struct ip_count *count = map_get_u64(&acceptor->broker->acceptors.per_ip, acceptor_ip_key(peer));
 	char text[IO_ADDR_TEXT_MAX];
 

@@ -184,6 +184,7 @@ enum err broker_open(struct broker *broker, struct node *node, struct broker_con
 
 	broker->config = *take_config;
 	*take_config = (struct broker_config){0};
+	broker->fixed = &broker->config;
 	broker->node = node;
 	broker->node_id = broker->config.eff.node_id;
 	broker->broker_epoch = -1;
@@ -269,5 +270,9 @@ void broker_close(struct broker *broker)
 	found_deinit(&broker->found);
 	acceptor_free_all(broker);
 	arena_reset(&broker->arena);
+	if (broker->fixed && broker->fixed != &broker->config) {
+		broker_config_deinit(broker->fixed);
+		mem_free(broker->fixed);
+	}
 	broker_config_deinit(&broker->config);
 }

@@ -32,7 +32,8 @@ enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STO
 #define BROKER_DIRS_MAX 64
 
 struct broker {
-	struct broker_config config;
+	struct broker_config config; /* as started; what may change is read from shard->config */
+	struct broker_config *fixed; /* as read last: `config` until broker_reload_config; on reactor 0 */
 	struct node *node;
 	struct shard *shards;
 	int shards_n;

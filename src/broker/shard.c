@@ -204,8 +204,6 @@ static struct shard_topic *shard_topic_get(struct shard *shard, const struct top
 struct shard_apply {
 	struct shard *shard;
 	struct image *image;
-	bool has_base;
-	struct topic_config base;
 };
 
 static void shard_topic_changed(struct shard_apply *apply, const struct topic_image *image)
@@ -225,11 +223,8 @@ static void shard_topic_changed(struct shard_apply *apply, const struct topic_im
 			continue;
 		}
 		if (!topic->partitions[i]) {
-			if (!apply->has_base)
-				topic_settings_base(shard->broker, apply->image, &apply->base);
-			apply->has_base = true;
 			if (!has_config)
-				topic_settings_build(&apply->base, apply->image, image->name, &config);
+				topic_settings_build(&shard->live.topic_base, apply->image, image->name, &config);
 			has_config = true;
 			shard_partition_add(shard, image, i, &config);
 		}
@@ -251,6 +246,7 @@ void shard_apply_image(struct shard *shard, struct image *image)
 {
 	struct shard_apply apply = {.shard = shard, .image = image};
 
+	live_settings_follow(shard, shard->image, image);
 	image_diff_topics(shard->image, image, shard_topic_diff, &apply);
 	shard->image = image;
 	shard_open_more(shard);
@@ -332,13 +328,13 @@ void shard_watch_dirs(struct shard *shard)
 static void shard_check_idle(struct timer *timer)
 {
 	struct shard *shard = container_of(timer, struct shard, idle_timer);
-	int64_t limit_ns = shard->broker->config.connections_max_idle_ms * NS_PER_MS;
+	int64_t limit_ns = shard->config->connections_max_idle_ms * NS_PER_MS;
 	bool is_short = budget_is_short_of_frames(&shard->budget, &shard->request_bufs);
 
 	list_for_each(node, next, &shard->conns) {
 		struct conn *conn = list_entry(node, struct conn, link);
 
-		if (shard->broker->config.connections_max_idle_ms < 0 ||
+		if (shard->config->connections_max_idle_ms < 0 ||
 		    shard->reactor->now_ns - conn->active_ns < limit_ns)
 			break;
 		if (list_is_empty(&conn->requests) && conn->state == CONN_OPEN)
@@ -357,6 +353,7 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	shard->reactor = reactor;
 	shard->index = reactor->index;
 	reactor->shard = shard;
+	live_settings_init(shard);
 	map_init(&shard->topics, MAP_UUID, seed);
 	list_init(&shard->conns);
 	list_init(&shard->free_requests);
@@ -471,6 +468,7 @@ void shard_deinit(struct shard *shard)
 	map_deinit(&shard->topics);
 	while ((node = list_pop_front(&shard->free_requests)) != NULL)
 		mem_free(list_entry(node, struct request, link));
+	live_settings_deinit(shard);
 	producer_ids_free(shard->producer_ids);
 	fetch_sessions_free(shard->sessions);
 	compress_ctx_deinit(shard->compress);

@@ -17,6 +17,7 @@
 #include "compress.h"
 #include "conn.h"
 #include "image.h"
+#include "live_settings.h"
 #include "map.h"
 #include "partition.h"
 #include "said.h"
@@ -31,6 +32,8 @@ struct shard {
 	int index;
 	struct storage storage;
 	struct image *image;   /* borrowed until handed back */
+	const struct broker_config *config; /* in force now; not kept across turns */
+	struct live_settings live;
 	struct map topics;     /* topic id -> struct shard_topic */
 	struct list conns;     /* least recently active first */
 	int conns_n;

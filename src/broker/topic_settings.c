@@ -7,37 +7,16 @@
 #include "broker.h"
 #include "compress.h"
 
-static struct config_layer topic_settings_layer(const struct image *image, int8_t type, struct str resource,
-						struct arena *arena)
-{
-	VEC(struct config_entry) entries = {0};
-	struct config_entry entry;
-	struct config_entry *copy;
-	struct str after = STR_NULL;
-
-	while (image_config_next(image, type, resource, after, &entry.name, &entry.value)) {
-		vec_push(&entries, entry);
-		after = entry.name;
-	}
-	copy = ARENA_NEW_N(arena, struct config_entry, entries.n);
-	if (entries.n)
-		memcpy(copy, entries.v, entries.n * sizeof(*copy));
-	struct config_layer layer = {copy, entries.n};
-
-	vec_deinit(&entries);
-	return layer;
-}
-
 void topic_settings_base(const struct broker *broker, const struct image *image, struct topic_config *ret)
 {
-	struct topic_config_layers layers = {.broker = &broker->config};
+	struct topic_config_layers layers = {.broker = broker->fixed};
 	struct arena arena = {0};
 	char id[16];
 
 	if (image) {
 		snprintf(id, sizeof(id), "%d", broker->node_id);
-		layers.dynamic_default = topic_settings_layer(image, CONFIG_RESOURCE_BROKER, STR(""), &arena);
-		layers.dynamic_broker = topic_settings_layer(image, CONFIG_RESOURCE_BROKER, str_of(id), &arena);
+		layers.dynamic_default = live_settings_layer(image, CONFIG_RESOURCE_BROKER, STR(""), &arena);
+		layers.dynamic_broker = live_settings_layer(image, CONFIG_RESOURCE_BROKER, str_of(id), &arena);
 	}
 	topic_config_base(ret, &layers);
 	arena_reset(&arena);
@@ -45,7 +24,7 @@ void topic_settings_base(const struct broker *broker, const struct image *image,
 
 struct config_layer topic_settings_overrides(const struct image *image, struct str topic, struct arena *arena)
 {
-	return topic_settings_layer(image, CONFIG_RESOURCE_TOPIC, topic, arena);
+	return live_settings_layer(image, CONFIG_RESOURCE_TOPIC, topic, arena);
 }
 
 static int32_t topic_settings_level(const struct topic_config *config, enum topic_compression compression)

@@ -4,12 +4,8 @@
 #ifndef BROKER_TOPIC_SETTINGS_H
 #define BROKER_TOPIC_SETTINGS_H
 
-#include "image.h"
+#include "live_settings.h"
 #include "partition.h"
-#include "topic_config.h"
-
-#define CONFIG_RESOURCE_TOPIC 2
-#define CONFIG_RESOURCE_BROKER 4
 
 struct broker;
 

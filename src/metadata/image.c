@@ -231,6 +231,28 @@ void image_diff_topics(const struct image *before, const struct image *after, im
 	pmap_diff(&image_node_of(before)->state.by_name, &image_node_of(after)->state.by_name, image_diff_topic, &diff);
 }
 
+struct config_diff {
+	image_config_diff_fn *fn;
+	void *ctx;
+};
+
+static bool image_diff_resource(void *ctx, struct pmap_item *before, struct pmap_item *after)
+{
+	const struct config_diff *diff = ctx;
+	const struct resource_node *node = container_of(after ? after : before, struct resource_node, item);
+
+	diff->fn(diff->ctx, node->type, node->name);
+	return true;
+}
+
+void image_diff_configs(const struct image *before, const struct image *after, image_config_diff_fn *fn, void *ctx)
+{
+	struct config_diff diff = {fn, ctx};
+
+	pmap_diff(&image_node_of(before)->state.resources, &image_node_of(after)->state.resources, image_diff_resource,
+		  &diff);
+}
+
 static bool ids_equal(const int32_t *a, int32_t a_n, const int32_t *b, int32_t b_n)
 {
 	return a_n == b_n && (a_n == 0 || memcmp(a, b, (size_t)a_n * sizeof(*a)) == 0);

@@ -34,5 +34,8 @@ void partition_image_record(const struct partition_image *partition, struct uuid
  * the topic is only in one of them; a recreated topic (other id) comes as removed, then created. */
 typedef void image_topic_diff_fn(void *ctx, const struct topic_image *before, const struct topic_image *after);
 void image_diff_topics(const struct image *before, const struct image *after, image_topic_diff_fn *fn, void *ctx);
+/* Resources whose settings differ between two images, in order of type and name. */
+typedef void image_config_diff_fn(void *ctx, int8_t type, struct str resource);
+void image_diff_configs(const struct image *before, const struct image *after, image_config_diff_fn *fn, void *ctx);
 
 #endif

@@ -125,6 +125,12 @@ void partition_free(struct partition *partition)
 	mem_free(partition);
 }
 
+void partition_set_config(struct partition *partition, const struct partition_config *config)
+{
+	partition->config = *config;
+	part_log_set_config(partition->log, &config->log);
+}
+
 void partition_become_leader(struct partition *partition, int32_t leader_epoch)
 {
 	if (partition->state == PARTITION_OFFLINE || partition->state == PARTITION_STOPPED)

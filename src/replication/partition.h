@@ -68,6 +68,9 @@ struct partition *partition_new(struct storage *storage, struct storage_dir *dir
 /* The log must be CLOSED or FAILED. */
 void partition_free(struct partition *partition);
 
+/* Settings of its topic changed: in force for the next append. */
+void partition_set_config(struct partition *partition, const struct partition_config *config);
+
 /* Applies what the image says of this partition: leader and epoch. Opening the log is left to partition_open. */
 void partition_become_leader(struct partition *partition, int32_t leader_epoch);
 /* Another (or nobody) leads from this epoch on; the log stays open. */

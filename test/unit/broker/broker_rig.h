@@ -47,6 +47,7 @@ UNUSED static void rig_open(struct rig *rig, int reactors_n)
 
 		shard->broker = &rig->broker;
 		shard->reactor = &rig->node.reactors[i];
+		shard->config = &rig->broker.config;
 		shard->reactor->shard = shard;
 		shard->index = i;
 		list_init(&shard->conns);
