@@ -394,6 +394,7 @@ void controller_io_start(struct broker *broker)
 		.index_bytes = 10 << 20,
 		.flush_messages = INT64_MAX,
 		.flush_ms = INT64_MAX,
+		.file_delete_delay_ms = config->log_segment_delete_delay_ms,
 		.is_synced = true,
 	};
 	struct storage *storage = &broker->shards[0].storage;

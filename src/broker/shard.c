@@ -8,6 +8,7 @@
 
 #include "broker.h"
 #include "fetch_session.h"
+#include "housekeeper.h"
 #include "log.h"
 #include "placement_dir.h"
 #include "producer_ids.h"
@@ -119,6 +120,7 @@ void shard_open_in_background(struct shard *shard)
 {
 	shard->opens_unasked = true;
 	shard_open_more(shard);
+	housekeeper_start(shard->keeper);
 }
 
 static void shard_partition_add(struct shard *shard, const struct topic_image *topic, int32_t index,
@@ -365,6 +367,7 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	shard->compress = MEM_NEW(struct compress_ctx);
 	shard->sessions = fetch_sessions_new(shard);
 	shard->producer_ids = producer_ids_new(shard);
+	shard->keeper = housekeeper_new(shard);
 	reactor_timer(reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
 
@@ -386,6 +389,7 @@ void shard_stop(struct shard *shard)
 	struct shard_topic *topic;
 
 	shard->is_stopping = true;
+	housekeeper_stop(shard->keeper);
 	list_for_each(node, next, &shard->conns)
 		conn_close(list_entry(node, struct conn, link), "the broker is stopping");
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
@@ -470,6 +474,7 @@ void shard_deinit(struct shard *shard)
 		mem_free(list_entry(node, struct request, link));
 	live_settings_deinit(shard);
 	producer_ids_free(shard->producer_ids);
+	housekeeper_free(shard->keeper);
 	fetch_sessions_free(shard->sessions);
 	compress_ctx_deinit(shard->compress);
 	mem_free(shard->compress);

@@ -25,6 +25,7 @@
 
 struct broker;
 struct fetch_sessions;
+struct housekeeper;
 
 struct shard {
 	struct broker *broker;
@@ -40,6 +41,7 @@ struct shard {
 	struct compress_ctx *compress;
 	struct fetch_sessions *sessions;
 	struct producer_ids *producer_ids;
+	struct housekeeper *keeper;
 	struct buf_pool request_bufs; /* frames under construction */
 	struct budget budget;
 	struct said said;

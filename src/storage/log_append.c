@@ -124,7 +124,7 @@ bool log_needs_roll(struct log_impl *log, const struct log_append *append, int64
 {
 	const struct log_config *config = &log->pub.config;
 	struct segment *active = log_active(log);
-	int64_t age_ms;
+	int64_t segment_ms = config->segment_ms, age_ms;
 
 	if (append->info.last_offset - active->base > INT32_MAX)
 		return true;
@@ -140,7 +140,10 @@ bool log_needs_roll(struct log_impl *log, const struct log_append *append, int64
 		age_ms = append->info.max_timestamp - active->first_timestamp_ms;
 	else
 		age_ms = log_reactor(log)->wall_ms - log->active_created_ms;
-	return age_ms > config->segment_ms - log->active_jitter_ms;
+	/* Compaction leaves the active segment alone: what it has to reach in time must not stay there. */
+	if (config->is_compacted && config->max_compaction_lag_ms > 0)
+		segment_ms = MIN(segment_ms, config->max_compaction_lag_ms);
+	return age_ms > segment_ms - log->active_jitter_ms;
 }
 
 /* The write is in the file. */
@@ -159,6 +162,7 @@ static void log_written(struct log_impl *log, struct list *done)
 		log_tail_add(log, info, active->size);
 		active->size += (int64_t)append->len;
 		active->next_offset = info->last_offset + 1;
+		active->mtime_ms = log_reactor(log)->wall_ms;
 		bytes += (int64_t)append->len;
 		if (info->max_timestamp > pub->max_timestamp_ms) {
 			pub->max_timestamp_ms = info->max_timestamp;

@@ -73,6 +73,7 @@ static enum err load_segments(struct log_load *load, struct fs *fs, const struct
 		if (err)
 			return err;
 		segment.size = stat.size;
+		segment.mtime_ms = stat.mtime_ms;
 		segment.next_offset = is_last ? segment.base : names->logs.v[i + 1];
 		vec_push(&load->segments.list, segment);
 	}

@@ -317,6 +317,7 @@ static void log_rolled(struct log_impl *log, struct roll_job *job)
 	if (job->snapshot.p)
 		log->snapshot_offset = job->base;
 	log->active_created_ms = log_reactor(log)->wall_ms;
+	log_active(log)->mtime_ms = log_reactor(log)->wall_ms;
 	log->active_jitter_ms = jitter_ms > 0 ? (int64_t)rng_below(&log_reactor(log)->rng,
 								   (uint64_t)jitter_ms) : 0;
 	/* One place, the newer name: readers of the new segment need no other file. */
@@ -335,6 +336,9 @@ static void roll_job_done(struct io_op *op)
 	log->is_busy = false;
 	if (is_live && !op->err) {
 		log_rolled(log, job);
+		if (log->roll_at == job->base)
+			part_log_set_start(&log->pub, job->base);
+		log->roll_at = -1;
 	} else if (is_live) {
 		log->epochs_changed = log->epochs_changed || job->epochs.p;
 		log_warn("log.roll_failed", "log=%s dir=%s error=%s", log->pub.name, log->pub.dir->path,

@@ -14,6 +14,7 @@ struct time_job {
 	struct log_time_query *query;
 	struct segment_list segments; /* copies */
 	int64_t timestamp_ms;         /* INT64_MIN: the greatest */
+	uint32_t generation;
 	int64_t log_start;
 	int64_t bound;
 	int64_t offset;
@@ -184,7 +185,13 @@ static void time_job_done(struct io_op *op)
 	/* Otherwise log_queries_fail has ended the query. */
 	if (!log->is_zombie && log->pub.state != PART_LOG_FAILED) {
 		list_remove(&job->query->link);
-		time_query_end(log, job->query, op->err, job->offset, job->found_ms);
+		/* Files that went away, a record below a start that has moved: the answer is about a log that is no
+		 * more. */
+		if (log->pub.state == PART_LOG_OPEN &&
+		    (job->generation != log->generation || (job->offset >= 0 && job->offset < log->pub.log_start)))
+			part_log_find_time(&log->pub, job->query);
+		else
+			time_query_end(log, job->query, op->err, job->offset, job->found_ms);
 		if (!log->is_zombie)
 			log_drive_later(log);
 	}
@@ -215,6 +222,7 @@ void part_log_find_time(struct part_log *pub, struct log_time_query *query)
 	job->log = log;
 	job->query = query;
 	job->timestamp_ms = query->timestamp_ms;
+	job->generation = log->generation;
 	job->log_start = pub->log_start;
 	job->bound = MIN(query->bound.offset, pub->appended.offset);
 	job->offset = job->found_ms = -1;

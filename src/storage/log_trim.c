@@ -77,7 +77,7 @@ static void trim_job_trash(struct trim_job *job)
 			if (!segment_path(from, job->log->path, job->bases.v[i], trim_suffixes[k]))
 				continue;
 			snprintf(path, sizeof(path), "%s.deleted", from);
-			storage_trash(storage, path, false, storage->options.file_delete_delay_ms);
+			storage_trash(storage, path, false, job->log->pub.config.file_delete_delay_ms);
 		}
 	}
 }
@@ -148,6 +148,40 @@ void part_log_set_start(struct part_log *pub, int64_t offset)
 	if (epoch_cache_truncate_start(&pub->epochs, offset))
 		log->epochs_changed = true;
 	log_trim(log);
+}
+
+void part_log_retain(struct part_log *pub, int64_t high_watermark, struct log_retained *ret)
+{
+	struct log_impl *log = impl_of(pub);
+	struct retention_verdict verdict;
+	struct retention_input in = {
+		.segments = log->segments.list.v,
+		.segments_n = log->segments.list.n,
+		.log_start = pub->log_start,
+		.log_end = pub->end,
+		.high_watermark = MIN(high_watermark, pub->appended.offset),
+		.now_ms = log_reactor(log)->wall_ms,
+		.is_deleted = pub->config.is_deleted,
+		.retention_ms = pub->config.retention_ms,
+		.retention_bytes = pub->config.retention_bytes,
+	};
+
+	*ret = (struct log_retained){0};
+	if (pub->state != PART_LOG_OPEN || log->truncate_to != INT64_MAX || log->roll_at >= 0)
+		return;
+	retention_decide(&in, &verdict);
+	*ret = (struct log_retained){verdict.segments_n, verdict.bytes, RETENTION_START, verdict.log_start,
+				     verdict.is_in_future};
+	if (verdict.segments_n == 0)
+		return;
+	while (!verdict.reasons_n[ret->reason])
+		ret->reason++;
+	if (verdict.rolls) {
+		log->roll_at = verdict.log_start;
+		log_drive_later(log);
+	} else {
+		part_log_set_start(pub, verdict.log_start);
+	}
 }
 
 struct delete_job {

@@ -58,6 +58,7 @@ struct part_log *part_log_new(struct storage *storage, struct storage_dir *dir, 
 	list_init(&log->reads);
 	list_init(&log->queries);
 	log->truncate_to = INT64_MAX;
+	log->roll_at = -1;
 	log->sync_to = -1;
 	log->snapshot_offset = -1;
 	for (int i = 0; i < LOG_HINTS_N; i++)
@@ -471,6 +472,11 @@ void log_drive(struct log_impl *log)
 		log_drive_close(log);
 		return;
 	}
+	if (log->roll_at == log->pub.appended.offset && log_active(log)->size > 0) {
+		log_roll_start(log);
+		return;
+	}
+	log->roll_at = -1;
 	if (log->tail && log->tail->index.n >= LOG_INDEX_GROUP && !log->index_is_running)
 		log_index_start(log);
 	log_trim(log);

@@ -30,6 +30,7 @@
 #include "epoch_cache.h"
 #include "fmt.h"
 #include "producer_state.h"
+#include "retention.h"
 #include "storage.h"
 
 struct log_config {
@@ -40,6 +41,15 @@ struct log_config {
 	int64_t index_bytes; /* segment.index.bytes */
 	int64_t flush_messages;
 	int64_t flush_ms;
+	int64_t retention_ms;    /* below 0: for ever */
+	int64_t retention_bytes; /* below 0: no limit */
+	int64_t file_delete_delay_ms;
+	int64_t delete_retention_ms;
+	int64_t min_compaction_lag_ms;
+	int64_t max_compaction_lag_ms; /* INT64_MAX: none */
+	double min_dirty_ratio;        /* min.cleanable.dirty.ratio */
+	bool is_deleted;   /* cleanup.policy names delete */
+	bool is_compacted; /* cleanup.policy names compact */
 	bool preallocate;
 	bool is_synced; /* its owner syncs before it promises anything, whatever the durability of the storage */
 };
@@ -156,6 +166,17 @@ void part_log_truncate(struct part_log *log, int64_t offset);
 void part_log_set_start(struct part_log *log, int64_t offset);
 /* Syncs everything appended so far; done through `durable` in `advanced`. For the metadata log and flush settings. */
 void part_log_sync(struct part_log *log);
+/* What retention took away: see part_log_retain. */
+struct log_retained {
+	size_t segments_n; /* 0: nothing */
+	int64_t bytes;
+	enum retention_reason reason; /* of the oldest one */
+	int64_t log_start;            /* afterwards */
+	bool is_in_future;            /* a segment stays because a record's time has not come yet */
+};
+/* Lets go of the segments that the settings no longer keep, none above the high watermark. When that is all of a log
+ * the start follows once a new segment was begun. OPEN only; anything else does nothing. */
+void part_log_retain(struct part_log *log, int64_t high_watermark, struct log_retained *ret);
 void part_log_set_config(struct part_log *log, const struct log_config *config);
 /* After close: renames the directory to "-delete" and removes it after file.delete.delay.ms, in the background; one
  * that bears another topic id is left alone. `log` is freed at once. renamed(ctx) runs, later, when the name is free

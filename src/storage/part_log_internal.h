@@ -81,6 +81,7 @@ struct log_impl {
 	bool wants_repair;
 	bool wants_close;
 	bool wants_open_file;
+	int64_t roll_at;      /* a new segment is to begin here, and the log with it; -1 */
 	int64_t truncate_to;  /* INT64_MAX: none asked for */
 	struct list reads;    /* log_read.link: waiting for a helper */
 	struct list queries;  /* log_time_query.link */

@@ -24,6 +24,7 @@ struct segment {
 	int64_t max_timestamp_ms;     /* -1: none */
 	int64_t max_timestamp_offset; /* last offset of the batch that has it, -1 */
 	int64_t first_timestamp_ms;   /* greatest of the first batch; -1: none or not known */
+	int64_t mtime_ms;             /* wall clock of the last write, as far as known */
 	uint32_t index_n;
 	uint32_t time_index_n;
 	struct log_file *file; /* open .log in the file cache; NULL: closed */
