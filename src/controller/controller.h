@@ -78,6 +78,8 @@ struct create_topics_request;
 struct create_topics_response;
 struct delete_topics_request;
 struct delete_topics_response;
+struct alter_client_quotas_request;
+struct alter_client_quotas_response;
 struct broker_registration_request;
 struct broker_registration_response;
 struct broker_heartbeat_request;
@@ -91,6 +93,11 @@ enum err controller_create_topics(struct controller *controller, int16_t version
 enum err controller_delete_topics(struct controller *controller, int16_t version,
 				  const struct delete_topics_request *request, struct delete_topics_response *response,
 				  struct controller_records *records, struct arena *arena) MUST_USE;
+/* ERR_POLICY_VIOLATION when it names too much. */
+enum err controller_alter_client_quotas(struct controller *controller,
+					const struct alter_client_quotas_request *request,
+					struct alter_client_quotas_response *response,
+					struct controller_records *records, struct arena *arena) MUST_USE;
 /* log_end_offset: where the first record will lie; it becomes the broker's epoch. A registration over the one of a node
  * that went without saying so is refused (error 101) only while this controller has heard that node itself within the
  * session timeout: differs from Kafka, where a controller that has just started waits for the whole timeout, so that a

@@ -449,4 +449,68 @@ response
     total_bytes int64 4+
     usable_bytes int64 4+
     is_cordoned bool 5+
+
+api DescribeClientQuotas 48 flex=1
+request
+  components []
+    entity_type string
+    match_type int8
+    match string null=0+ def=null
+  strict bool
+response
+  throttle_ms int32
+  error int16
+  message string null=0+
+  entries [] null=0+
+    entity []
+      type string
+      name string null=0+
+    values []
+      key string
+      value float64
+
+api AlterClientQuotas 49 flex=1
+request
+  entries []
+    entity []
+      type string
+      name string null=0+ def=null
+    ops []
+      key string
+      value float64
+      remove bool
+  validate_only bool
+response
+  throttle_ms int32
+  entries []
+    error int16
+    message string null=0+
+    entity []
+      type string
+      name string null=0+
+
+api GetTelemetrySubscriptions 71 flex=0
+request
+  client_instance_id uuid
+response
+  throttle_ms int32
+  error int16
+  client_instance_id uuid
+  subscription_id int32
+  compressions int8[]
+  push_interval_ms int32
+  bytes_max int32
+  delta bool
+  metrics string[]
+
+api PushTelemetry 72 flex=0
+request
+  client_instance_id uuid
+  subscription_id int32
+  terminating bool
+  compression int8
+  metrics bytes
+response
+  throttle_ms int32
+  error int16
 """

@@ -24,6 +24,8 @@ HANDLER(offset_for_leader_epoch)
 HANDLER(describe_cluster)
 HANDLER(describe_topic_partitions)
 HANDLER(describe_quorum)
+HANDLER(describe_client_quotas)
+HANDLER(alter_client_quotas)
 
 static void test_codecs(void **state)
 {
