@@ -90,8 +90,8 @@ static enum err alter_quota_check_entity(struct alter_quotas *alter, struct quot
 		int type = quota_type_of(parts[i].type);
 
 		if (type < 0)
-			return err_text_set(&alter->text, ERR_INVALID_REQUEST, "Unhandled client quota entity type: %.*s",
-					    STR_ARGS(parts[i].type));
+			return err_text_set(&alter->text, ERR_INVALID_REQUEST,
+					    "Unhandled client quota entity type: %.*s", STR_ARGS(parts[i].type));
 		if (parts[i].name.p && parts[i].name.len == 0)
 			return err_text_set(&alter->text, ERR_INVALID_REQUEST, "Empty %s not supported",
 					    quota_types[type]);
@@ -100,8 +100,8 @@ static enum err alter_quota_check_entity(struct alter_quotas *alter, struct quot
 	}
 	*ret_is_ip = has[1];
 	if (has[1] && n > 1) /* the missing blank is Kafka's */
-		return alter_quota_refuse(alter, "Invalid quota entity combination, IP entity shouldnot be combined with "
-						 "User or ClientId");
+		return alter_quota_refuse(alter, "Invalid quota entity combination, IP entity shouldnot be "
+						 "combined with User or ClientId");
 	if (has[1] && sorted[1].name.p && !ip_parse(sorted[1].name, ip, &is_v6))
 		return err_text_set(&alter->text, ERR_INVALID_REQUEST, "%.*s is not a valid IP or resolvable host.",
 				    STR_ARGS(sorted[1].name));

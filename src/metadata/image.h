@@ -113,7 +113,8 @@ const struct broker_image *image_broker(const struct image *image, int32_t id);
 const struct broker_image *image_broker_next(const struct image *image, int32_t after);
 /* Controllers in id order, as their registration records; null when there is no further one. */
 struct bytes image_controller_next(const struct image *image, int32_t after, int32_t *ret_id);
-/* How many records of a type the image keeps without acting on them: access rules (18), credentials (11), tokens (10). */
+/* How many records of a type the image keeps without acting on them: access rules (18), credentials (11),
+ * tokens (10). */
 int32_t image_kept_n(const struct image *image, int16_t record_type);
 /* Finalised level of a feature, 0 when it has none. */
 int16_t image_feature(const struct image *image, struct str name);

@@ -67,7 +67,8 @@ class Configure(Quotas):
         self.assertEqual(self.alter(conn, entity, op(PRODUCE), op(CONSUME, 7), validate_only=True), (0, None))
         self.assertEqual(self.seen(conn, ("user", 0, name)), {key: {PRODUCE: 1000.0, REQUEST: 12.5}})
         self.assertEqual(self.alter(conn, entity, op(PRODUCE), op(CONSUME, 7)), (0, None))
-        self.eventually(lambda: self.assertEqual(self.seen(conn, ("user", 0, name)), {key: {CONSUME: 7, REQUEST: 12.5}}))
+        self.eventually(lambda: self.assertEqual(self.seen(conn, ("user", 0, name)),
+                                                 {key: {CONSUME: 7, REQUEST: 12.5}}))
         self.assertEqual(self.alter(conn, entity, op(REQUEST), op(CONSUME), op("foo")), (0, None))
         self.eventually(lambda: self.assertEqual(self.describe(conn, ("user", 0, name)), {}))
 
@@ -142,7 +143,8 @@ class Configure(Quotas):
                 ([("user", 1, "x")], 42, "Request specified MATCH_TYPE_DEFAULT, but also specified a match string."),
                 ([("user", 2, "x")], 42, "Request specified MATCH_TYPE_SPECIFIED, but also specified a match string."),
                 ([("user", 3, None)], 42, "Unknown match type 3"), ([("user", -1, None)], 42, "Unknown match type -1"),
-                ([("user", 0, "a"), ("user", 2, None)], 42, "Entity type user cannot appear more than once in the filter.")):
+                ([("user", 0, "a"), ("user", 2, None)], 42,
+                 "Entity type user cannot appear more than once in the filter.")):
             with self.subTest(components=components):
                 self.assertEqual(self.describe(conn, *components), (error, message))
 
@@ -153,7 +155,8 @@ class Configure(Quotas):
         self.assertEqual(self.alter(conn, [("client-id", None)], op(CONSUME, 123456)), (0, None))
         broker.stop()
         broker.start()
-        self.assertEqual(self.describe(broker.conn(), ("client-id", 1, None)), {(("client-id", None),): {CONSUME: 123456.0}})
+        self.assertEqual(self.describe(broker.conn(), ("client-id", 1, None)),
+                         {(("client-id", None),): {CONSUME: 123456.0}})
 
 
 if __name__ == "__main__":

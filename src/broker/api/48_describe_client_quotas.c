@@ -58,8 +58,8 @@ static enum err quota_filter_check(const struct describe_client_quotas_request *
 	}
 	if (has_ip && in->components_n > 1)
 		return err_text_set(text, ERR_INVALID_REQUEST,
-				    "Invalid entity filter component combination. IP filter component should not be used "
-				    "with user or clientId filter component.");
+				    "Invalid entity filter component combination. IP filter component should not be "
+				    "used with user or clientId filter component.");
 	return ERR_NONE;
 }
 

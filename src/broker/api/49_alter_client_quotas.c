@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AlterClientQuotas (key 49), versions 0-1: decided by the controller, answered when every shard has the quotas, so that
- * the next request is measured by them.
+ * AlterClientQuotas (key 49), versions 0-1: decided by the controller, answered when every shard has the quotas, so
+ * that the next request is measured by them.
  */
 #include "api.h"
 #include "broker.h"
