@@ -15,6 +15,7 @@ C_TYPES = {"boolean": "bool", "short": "int16_t", "int": "int32_t", "long": "int
 STRUCTS = {
     "broker": ("struct broker_config", "node settings",
                ["\tstruct setting_origin origin[BROKER_SETTING_N];",
+                "\tstruct config_extra_list extra; /* keys outside the table, as they were given */",
                 "\tstruct broker_effective eff; /* what follows from the keys together */",
                 "\tstruct arena arena;          /* owns every text and list of this struct */"]),
     "topic": ("struct topic_config", "effective settings of one topic; lists keep their text, borrowed from the layer "

@@ -6,7 +6,7 @@
  */
 #include "broker_config.h"
 
-#include <stdio.h>
+#include "listeners.h"
 
 /* Keys that the original knew once. prefix: the name ends with a dot and stands for all keys below it. */
 static const struct {
@@ -63,22 +63,6 @@ static const char *removed_reason(struct str key)
 			return removed_keys[i].why;
 	}
 	return NULL;
-}
-
-/* listener.name.<listener>.<rest>; the listener's name holds no dot that <rest> would need. */
-static bool split_listener_key(struct str key, struct str *ret_listener, struct str *ret_rest)
-{
-	struct str prefix = STR("listener.name.");
-	const char *dot;
-
-	if (!str_starts(key, prefix))
-		return false;
-	dot = memchr(key.p + prefix.len, '.', key.len - prefix.len);
-	if (!dot)
-		return false;
-	*ret_listener = (struct str){key.p + prefix.len, (size_t)(dot - key.p) - prefix.len};
-	*ret_rest = (struct str){dot + 1, key.len - (size_t)(dot + 1 - key.p)};
-	return true;
 }
 
 static void report_unknown(struct load *load, const struct config_pair *pair)
@@ -207,17 +191,22 @@ static void read_values(struct load *load)
 
 static void read_unknown(struct load *load)
 {
+	struct config_extra *extra = ARENA_NEW_N(&load->config.arena, struct config_extra, load->pairs.pairs.n + 1);
+	size_t n = 0;
+
 	for (size_t i = 0; i < load->pairs.pairs.n; i++) {
 		const struct config_pair *pair = &load->pairs.pairs.v[i];
 		struct str listener, rest;
 
 		if (setting_find(pair->key))
 			continue;
-		if (split_listener_key(pair->key, &listener, &rest))
+		extra[n++] = (struct config_extra){pair->key, pair->value, pair->origin.kind};
+		if (listener_key_split(pair->key, &listener, &rest))
 			report_listener_key(load, pair, rest);
 		else
 			report_unknown(load, pair);
 	}
+	load->config.extra = (struct config_extra_list){extra, n};
 }
 
 /* Copies of the internal topics: on one node there is one unless the file says otherwise (broker_effective.c). */
@@ -275,35 +264,6 @@ static void report_classes(struct load *load)
 	}
 }
 
-/* listener.name.<name>.max.connections */
-static void read_listener_limits(struct load *load)
-{
-	struct listener_list *list = &load->config.eff.listeners;
-	struct listener *v = ARENA_NEW_N(&load->config.arena, struct listener, list->n + 1);
-	const struct setting_def *def = &setting_defs[SETTING_MAX_CONNECTIONS];
-
-	for (size_t i = 0; i < list->n; i++) {
-		struct setting_value value;
-		struct err_text text;
-		const struct config_pair *pair;
-		char key[160];
-
-		v[i] = list->v[i];
-		snprintf(key, sizeof(key), "listener.name.%.*s.max.connections", STR_ARGS(v[i].name));
-		for (char *p = key; *p; p++)
-			*p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
-		pair = config_pairs_find(&load->pairs, str_of(key));
-		if (!pair)
-			continue;
-		if (setting_parse(def, pair->value, &value, &text) == ERR_NONE)
-			v[i].max_connections = (int32_t)value.i;
-		else
-			config_report_add(load->report, CONFIG_ERROR, "ML1103", pair->key, &pair->origin,
-					  "%s", text.text);
-	}
-	list->v = v;
-}
-
 enum err broker_config_load(struct broker_config *ret, struct config_report *report,
 			    const struct config_source *source)
 {
@@ -318,7 +278,7 @@ enum err broker_config_load(struct broker_config *ret, struct config_report *rep
 	report_classes(load);
 	if (report->errors_n == errors_before) {
 		broker_effective_fill(&load->config, report);
-		read_listener_limits(load);
+		broker_listener_limits_fill(&load->config, report);
 		broker_check(&load->config, report);
 	}
 	config_pairs_deinit(&load->pairs);

@@ -31,6 +31,7 @@ void broker_config_format_origin(const struct broker_config *config, enum settin
 
 /* Steps of broker_config_load, in their order (broker_effective.c, broker_check.c). */
 void broker_effective_fill(struct broker_config *config, struct config_report *report);
+void broker_listener_limits_fill(struct broker_config *config, struct config_report *report);
 void broker_check(const struct broker_config *config, struct config_report *report);
 
 #endif

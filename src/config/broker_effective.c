@@ -205,3 +205,39 @@ void broker_effective_fill(struct broker_config *config, struct config_report *r
 	config->eff.io_backend = str_eq_c(config->io_backend, "posix") ? IO_BACKEND_POSIX : IO_BACKEND_AUTO;
 	listeners_resolve(config, report);
 }
+
+/* One limit of one listener out of the keys listener.name.<name>.<rest>; the later of two wins. */
+static void fill_limit(const struct broker_config *config, const struct listener *listener, enum setting_id id,
+		       int32_t *ret, struct config_report *report)
+{
+	const struct setting_def *def = &setting_defs[id];
+
+	for (size_t i = 0; i < config->extra.n; i++) {
+		const struct config_extra *extra = &config->extra.v[i];
+		struct setting_value value;
+		struct err_text text;
+		struct str name, rest;
+
+		if (!listener_key_split(extra->key, &name, &rest) || !str_eq(rest, def->name) ||
+		    !listener_is_key_name(listener, name))
+			continue;
+		if (setting_parse(def, extra->value, &value, &text) == ERR_NONE)
+			*ret = (int32_t)value.i;
+		else
+			config_report_add(report, CONFIG_ERROR, "ML1103", extra->key, NULL, "%s", text.text);
+	}
+}
+
+void broker_listener_limits_fill(struct broker_config *config, struct config_report *report)
+{
+	struct listener_list *list = &config->eff.listeners;
+	struct listener *v = ARENA_NEW_N(&config->arena, struct listener, list->n + 1);
+
+	for (size_t i = 0; i < list->n; i++) {
+		v[i] = list->v[i];
+		fill_limit(config, &v[i], SETTING_MAX_CONNECTIONS, &v[i].max_connections, report);
+		fill_limit(config, &v[i], SETTING_MAX_CONNECTION_CREATION_RATE, &v[i].max_connection_creation_rate,
+			   report);
+	}
+	list->v = v;
+}

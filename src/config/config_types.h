@@ -37,6 +37,8 @@ enum setting_source {
 	SETTING_SOURCE_DYNAMIC_DEFAULT = 3,
 	SETTING_SOURCE_STATIC = 4,
 	SETTING_SOURCE_DEFAULT = 5,
+	SETTING_SOURCE_LOGGER = 6,
+	SETTING_SOURCE_CLIENT_METRICS = 7,
 	SETTING_SOURCE_GROUP = 8,
 };
 
@@ -93,14 +95,33 @@ struct setting_def {
 	const char *note; /* what follows from the class; "" when honoured */
 };
 
-/* Which text gave a node setting its value. */
-enum config_origin { CONFIG_ORIGIN_DEFAULT, CONFIG_ORIGIN_FILE, CONFIG_ORIGIN_ENV, CONFIG_ORIGIN_OVERRIDE };
+/* Which text gave a node setting its value; the dynamic ones come from the cluster's metadata (dynamic_config.h). */
+enum config_origin {
+	CONFIG_ORIGIN_DEFAULT,
+	CONFIG_ORIGIN_FILE,
+	CONFIG_ORIGIN_ENV,
+	CONFIG_ORIGIN_OVERRIDE,
+	CONFIG_ORIGIN_DYNAMIC_DEFAULT,
+	CONFIG_ORIGIN_DYNAMIC_BROKER,
+};
 
 struct setting_origin {
 	enum config_origin kind;
 	bool is_null;
 	int line;	  /* FILE: from 1 */
 	struct str where; /* file name, name of the variable, or "--override"; owned by the config's arena */
+};
+
+/* A key that is in no table: of one listener (listener.name.x.max.connections), of a plug-in, or unknown. */
+struct config_extra {
+	struct str key;
+	struct str value;
+	enum config_origin kind;
+};
+
+struct config_extra_list {
+	const struct config_extra *v;
+	size_t n;
 };
 
 enum security_protocol {
@@ -118,6 +139,7 @@ struct listener {
 	int32_t port; /* 0: the system chooses when bound, the bound port when advertised */
 	bool is_controller;
 	int32_t max_connections; /* of this listener alone; INT32_MAX: no limit of its own */
+	int32_t max_connection_creation_rate; /* per second, of this listener alone; INT32_MAX: no limit of its own */
 };
 
 struct listener_list {

@@ -296,7 +296,7 @@ static struct listener_list read_listeners(struct resolve *r, enum setting_id id
 		return list;
 	}
 	for (size_t i = 0; i < texts.n; i++) {
-		struct listener l = {.max_connections = INT32_MAX};
+		struct listener l = {.max_connections = INT32_MAX, .max_connection_creation_rate = INT32_MAX};
 		struct endpoint e;
 
 		if (endpoint_parse(texts.v[i], &e, &why) != ERR_NONE) {
@@ -545,4 +545,32 @@ bool listeners_resolve(struct broker_config *config, struct config_report *repor
 	resolve_inter_broker(&r);
 	check_early_start(&r);
 	return report->errors_n == r.errors_before;
+}
+
+bool listener_key_split(struct str key, struct str *ret_listener, struct str *ret_rest)
+{
+	struct str prefix = STR("listener.name.");
+	const char *dot;
+
+	if (!str_starts(key, prefix))
+		return false;
+	dot = memchr(key.p + prefix.len, '.', key.len - prefix.len);
+	if (!dot || dot + 1 == key.p + key.len)
+		return false;
+	*ret_listener = (struct str){key.p + prefix.len, (size_t)(dot - key.p) - prefix.len};
+	*ret_rest = (struct str){dot + 1, key.len - (size_t)(dot + 1 - key.p)};
+	return true;
+}
+
+bool listener_is_key_name(const struct listener *listener, struct str name)
+{
+	if (listener->name.len != name.len)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = listener->name.p[i];
+
+		if (name.p[i] != (c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c))
+			return false;
+	}
+	return true;
 }

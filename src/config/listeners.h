@@ -27,6 +27,11 @@ enum err host_port_parse(struct str text, struct str *ret_host, int32_t *ret_por
  * them is an error. */
 bool listeners_resolve(struct broker_config *config, struct config_report *report);
 
+/* listener.name.<listener>.<rest>, where <rest> is not empty. */
+bool listener_key_split(struct str key, struct str *ret_listener, struct str *ret_rest);
+/* Is this how such keys call the listener, that is, its name in lower case? */
+bool listener_is_key_name(const struct listener *listener, struct str name);
+
 /* Addresses to bind for one listener, each with a socket of its own: localhost stands for 127.0.0.1 and ::1, an empty
  * host and :: for all of IPv4 and of IPv6, as for the original. Returns how many were written, 1 or 2. */
 int listener_bind_hosts(const struct listener *listener, struct str ret[2]);
