@@ -200,7 +200,7 @@ static void read_unknown(struct load *load)
 
 		if (setting_find(pair->key))
 			continue;
-		extra[n++] = (struct config_extra){pair->key, pair->value, pair->origin.kind};
+		extra[n++] = (struct config_extra){pair->key, pair->value, pair->origin};
 		if (listener_key_split(pair->key, &listener, &rest))
 			report_listener_key(load, pair, rest);
 		else

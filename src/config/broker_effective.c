@@ -147,7 +147,7 @@ static void fill_ip_limits(struct broker_config *config, struct config_report *r
 			count = setting_trim(
 				(struct str){colon + 1, entry.len - (size_t)(colon + 1 - entry.p)});
 		}
-		if (!colon || host.len == 0 || parse_i32(count, &v[n].max) != ERR_NONE || v[n].max < 0) {
+		if (!colon || parse_i32(count, &v[n].max) != ERR_NONE || v[n].max < 0) {
 			config_report_add(report, CONFIG_ERROR, "ML1103",
 					  STR("max.connections.per.ip.overrides"),
 					  &config->origin[SETTING_MAX_CONNECTIONS_PER_IP_OVERRIDES],
@@ -156,6 +156,12 @@ static void fill_ip_limits(struct broker_config *config, struct config_report *r
 					  STR_ARGS(entry));
 			continue;
 		}
+		if (host.len == 0)
+			config_report_add(report, CONFIG_WARNING, "ML1105", STR("max.connections.per.ip.overrides"),
+					  &config->origin[SETTING_MAX_CONNECTIONS_PER_IP_OVERRIDES],
+					  "\"%.*s\" in max.connections.per.ip.overrides names no address, so it "
+					  "limits nobody.",
+					  STR_ARGS(entry));
 		v[n++].host = arena_str(&config->arena, host);
 	}
 	config->eff.ip_limits = (struct ip_limit_list){v, n};
@@ -224,7 +230,8 @@ static void fill_limit(const struct broker_config *config, const struct listener
 		if (setting_parse(def, extra->value, &value, &text) == ERR_NONE)
 			*ret = (int32_t)value.i;
 		else
-			config_report_add(report, CONFIG_ERROR, "ML1103", extra->key, NULL, "%s", text.text);
+			config_report_add(report, CONFIG_ERROR, "ML1103", extra->key, &extra->origin, "%s",
+					  text.text);
 	}
 }
 

@@ -116,7 +116,7 @@ struct setting_origin {
 struct config_extra {
 	struct str key;
 	struct str value;
-	enum config_origin kind;
+	struct setting_origin origin;
 };
 
 struct config_extra_list {
