@@ -40,5 +40,7 @@ void api_describe_topic_partitions(struct request *request);
 void api_describe_client_quotas(struct request *request);
 void api_alter_client_quotas(struct request *request);
 void api_describe_quorum(struct request *request);
+void api_alter_configs(struct request *request);
+void api_incremental_alter_configs(struct request *request);
 
 #endif

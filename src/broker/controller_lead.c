@@ -1,44 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The controller's beginning: its defaults, what it asks of the settings, and its first operation, which brings a
- * fresh log to its features and ends what a crash left half done.
+ * The controller's beginning: its defaults and its first operation, which brings a fresh log to its features and ends
+ * what a crash left half done.
  */
 #include <inttypes.h>
 
 #include "broker.h"
-#include "controller_io_internal.h"
+#include "controller_settings.h"
 #include "lifecycle.h"
 #include "log.h"
 #include "mem.h"
-#include "topic_describe.h"
-
-static enum err controller_io_check_configs(void *ctx, const struct controller_config *configs, size_t n,
-					    struct err_text *text)
-{
-	struct controller_io *io = ctx;
-	struct config_entry *entries = mem_calloc(n + 1, sizeof(*entries));
-	struct topic_config base;
-	enum err err;
-
-	for (size_t i = 0; i < n; i++)
-		entries[i] = (struct config_entry){configs[i].name, configs[i].value};
-	topic_settings_base(io->broker, io->controller.latest, &base);
-	err = topic_config_check(&base, (struct config_layer){entries, n}, text);
-	mem_free(entries);
-	return err;
-}
-
-static void controller_io_effective_configs(void *ctx, const struct controller_config *configs, size_t n,
-					    struct arena *arena, struct create_topics_response_topics_configs **ret,
-					    int32_t *ret_n)
-{
-	struct controller_io *io = ctx;
-	struct config_entry *entries = ARENA_NEW_N(arena, struct config_entry, n);
-
-	for (size_t i = 0; i < n; i++)
-		entries[i] = (struct config_entry){configs[i].name, configs[i].value};
-	topic_describe_new(io->broker, io->controller.latest, (struct config_layer){entries, n}, arena, ret, ret_n);
-}
 
 static enum err bootstrap_decide(struct controller *controller, struct controller_op *op,
 				 struct controller_records *records)
@@ -90,11 +61,9 @@ void controller_io_lead(struct controller_io *io)
 		.broker_session_timeout_ms = config->broker_session_timeout_ms,
 		.min_insync_replicas = config->min_insync_replicas,
 		.delete_topic_enable = config->delete_topic_enable,
-		.check_configs = controller_io_check_configs,
-		.effective_configs = controller_io_effective_configs,
-		.config_ctx = io,
 	};
 
+	controller_settings_set(io, &defaults);
 	log_info("controller.leader", "epoch=%d offset=%" PRId64, io->raft.epoch, io->log->end);
 	controller_init(&io->controller, &defaults, &io->reactor->rng, image_ref(io->load.image));
 	io->has_controller = true;

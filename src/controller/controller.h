@@ -26,11 +26,14 @@ struct controller_records {
 	bool atomic;              /* one batch */
 };
 
-/* One topic setting of a request. */
+/* One setting. */
 struct controller_config {
 	struct str name;
 	struct str value; /* null: none */
 };
+
+/* Can a setting be appended to? */
+enum controller_list { CONTROLLER_LIST_UNKNOWN, CONTROLLER_LIST_NOT, CONTROLLER_LIST_IS };
 
 struct create_topics_response_topics_configs;
 
@@ -40,8 +43,14 @@ struct controller_defaults {
 	int64_t broker_session_timeout_ms;
 	int32_t min_insync_replicas;
 	bool delete_topic_enable;
-	/* Are these settings good for a topic? ERR_INVALID_CONFIG and Kafka's words otherwise. NULL: all are. */
-	enum err (*check_configs)(void *ctx, const struct controller_config *configs, size_t n, struct err_text *text);
+	/* May a resource (type code of ConfigRecord, name) have these settings, which are all that it will have?
+	 * Kafka's error and words otherwise. NULL: all are good. */
+	enum err (*check_configs)(void *ctx, int8_t type, struct str resource, const struct controller_config *configs,
+				  size_t n, struct err_text *text);
+	/* Is this key of a type of resource a list? *ret is its default then, of the arena or constant. NULL: none is.
+	 */
+	enum controller_list (*list_default)(void *ctx, int8_t type, struct str key, struct arena *arena,
+					     struct str *ret);
 	/* The settings a topic with these overrides has, for CreateTopics from version 5. Memory of the arena. NULL:
 	 * none. */
 	void (*effective_configs)(void *ctx, const struct controller_config *configs, size_t n, struct arena *arena,

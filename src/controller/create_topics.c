@@ -115,8 +115,8 @@ static enum err create_check_configs(struct create *create, const struct create_
 
 	if (in->configs_n <= 0 || !defaults->check_configs)
 		return ERR_NONE;
-	return defaults->check_configs(defaults->config_ctx, create_configs(create, in), (size_t)in->configs_n,
-				       &create->text);
+	return defaults->check_configs(defaults->config_ctx, CONFIG_TYPE_TOPIC, in->name, create_configs(create, in),
+				       (size_t)in->configs_n, &create->text);
 }
 
 /* ---- placement ---- */

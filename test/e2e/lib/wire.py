@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kafka's wire encoding, driven by the text in schema.py: `encode` and `decode` of bodies, and headers.
+"""Kafka's wire encoding, driven by the text in schema*.py: `encode` and `decode` of bodies, and headers.
 
 Decoding is strict, since it is what the tests judge an answer by: every byte must be used, arrays and strings may not
 run over the end, and known tags may come only once and in rising order.
@@ -8,6 +8,7 @@ import struct
 import uuid
 
 from .schema import TEXT
+from .schema_admin import TEXT as TEXT_ADMIN
 
 UUID_ZERO = uuid.UUID(int=0)
 INTS = {"int8": ">b", "int16": ">h", "uint16": ">H", "int32": ">i", "int64": ">q", "float64": ">d"}
@@ -87,7 +88,7 @@ def parse(text):
     return apis
 
 
-APIS = parse(TEXT)
+APIS = parse(TEXT + TEXT_ADMIN)
 KEYS = {api.key: api for api in APIS.values()}
 
 

@@ -26,6 +26,8 @@ HANDLER(describe_topic_partitions)
 HANDLER(describe_quorum)
 HANDLER(describe_client_quotas)
 HANDLER(alter_client_quotas)
+HANDLER(alter_configs)
+HANDLER(incremental_alter_configs)
 
 static void test_codecs(void **state)
 {

@@ -276,7 +276,8 @@ static void test_create_excessive(void **state)
 
 /* ---- settings ---- */
 
-static enum err check_configs(void *ctx, const struct controller_config *configs, size_t n, struct err_text *text)
+static enum err check_configs(void *ctx, int8_t type, struct str resource, const struct controller_config *configs,
+			      size_t n, struct err_text *text)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!str_eq_c(configs[i].name, "good"))

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See controller_settings.h. */
+#include "controller_settings.h"
+
+#include "alter_configs.h"
+#include "broker.h"
+#include "topic_describe.h"
+
+/* The longest default of a list. */
+#define LIST_DEFAULT_MAX 512
+
+static enum err check_topic(struct controller_io *io, struct config_layer layer, struct err_text *text)
+{
+	struct topic_config base;
+
+	topic_settings_base(io->broker, io->controller.latest, &base);
+	return topic_config_check(&base, layer, text);
+}
+
+/* Every value that the table of the family knows. */
+static enum err check_values(enum setting_family family, struct config_layer layer, struct err_text *text)
+{
+	for (size_t i = 0; i < layer.n; i++) {
+		const struct setting_def *def = setting_find_in(family, layer.v[i].name);
+		struct setting_value value;
+		enum err err = def ? setting_parse(def, layer.v[i].value, &value, text) : ERR_NONE;
+
+		if (!def && family == SETTING_FAMILY_GROUP)
+			err = err_text_set(text, ERR_INVALID_CONFIG, "Unknown group config name: %.*s",
+					   STR_ARGS(layer.v[i].name));
+		if (err)
+			return err;
+	}
+	return ERR_NONE;
+}
+
+static enum err check_broker(struct config_layer layer, struct err_text *text)
+{
+	return check_values(SETTING_FAMILY_BROKER, layer, text) ? ERR_INVALID_REQUEST : ERR_NONE;
+}
+
+static enum err controller_settings_check(void *ctx, int8_t type, struct str resource UNUSED,
+					  const struct controller_config *configs, size_t n, struct err_text *text)
+{
+	struct config_entry *entries = mem_calloc(n + 1, sizeof(*entries));
+	struct config_layer layer = {entries, n};
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; i < n; i++)
+		entries[i] = (struct config_entry){configs[i].name, configs[i].value};
+	switch (type) {
+	case CONFIG_RESOURCE_TYPE_TOPIC:
+		err = check_topic(ctx, layer, text);
+		break;
+	case CONFIG_RESOURCE_TYPE_BROKER:
+		err = check_broker(layer, text);
+		break;
+	case CONFIG_RESOURCE_TYPE_GROUP:
+		err = check_values(SETTING_FAMILY_GROUP, layer, text);
+		break;
+	default:
+		break;
+	}
+	mem_free(entries);
+	return err;
+}
+
+static enum controller_list controller_settings_list(void *ctx UNUSED, int8_t type, struct str key,
+						     struct arena *arena, struct str *ret)
+{
+	const struct setting_def *def = NULL;
+	struct setting_value value;
+	char text[LIST_DEFAULT_MAX];
+	struct fmt f;
+
+	if (type == CONFIG_RESOURCE_TYPE_TOPIC)
+		def = setting_find_in(SETTING_FAMILY_TOPIC, key);
+	else if (type == CONFIG_RESOURCE_TYPE_BROKER)
+		def = setting_find_in(SETTING_FAMILY_BROKER, key);
+	if (!def)
+		return CONTROLLER_LIST_UNKNOWN;
+	if (def->type != SETTING_TYPE_LIST)
+		return CONTROLLER_LIST_NOT;
+	value = setting_default(def);
+	if (!value.is_null) {
+		fmt_init(&f, text, sizeof(text));
+		setting_format(def, &value, &f);
+		*ret = arena_str(arena, (struct str){text, f.len});
+	}
+	return CONTROLLER_LIST_IS;
+}
+
+static void controller_settings_effective(void *ctx, const struct controller_config *configs, size_t n,
+					  struct arena *arena, struct create_topics_response_topics_configs **ret,
+					  int32_t *ret_n)
+{
+	struct controller_io *io = ctx;
+	struct config_entry *entries = ARENA_NEW_N(arena, struct config_entry, n);
+
+	for (size_t i = 0; i < n; i++)
+		entries[i] = (struct config_entry){configs[i].name, configs[i].value};
+	topic_describe_new(io->broker, io->controller.latest, (struct config_layer){entries, n}, arena, ret, ret_n);
+}
+
+void controller_settings_set(struct controller_io *io, struct controller_defaults *ret)
+{
+	ret->check_configs = controller_settings_check;
+	ret->list_default = controller_settings_list;
+	ret->effective_configs = controller_settings_effective;
+	ret->config_ctx = io;
+}
