@@ -35,6 +35,7 @@ void api_create_topics(struct request *request);
 void api_delete_topics(struct request *request);
 void api_init_producer_id(struct request *request);
 void api_offset_for_leader_epoch(struct request *request);
+void api_describe_configs(struct request *request);
 void api_describe_cluster(struct request *request);
 void api_describe_topic_partitions(struct request *request);
 void api_describe_client_quotas(struct request *request);

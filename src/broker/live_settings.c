@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "broker.h"
-#include "broker_config.h"
+#include "dynamic_config.h"
 #include "log.h"
 #include "mem.h"
 #include "replay.h"
@@ -34,7 +34,7 @@ struct config_layer live_settings_layer(const struct image *image, int8_t type, 
 
 static struct config_layer live_layer_copy(const struct image *image, struct str resource, struct arena *arena)
 {
-	struct config_layer layer = live_settings_layer(image, CONFIG_RESOURCE_BROKER, resource, arena);
+	struct config_layer layer = live_settings_layer(image, CONFIG_RESOURCE_TYPE_BROKER, resource, arena);
 	struct config_entry *copy = ARENA_NEW_N(arena, struct config_entry, layer.n);
 
 	for (size_t i = 0; i < layer.n; i++)
@@ -62,7 +62,12 @@ static void live_settings_merge(struct shard *shard)
 		.dynamic_broker = live->dynamic_broker,
 	};
 
+	broker_config_deinit(&live->merged);
 	shard->config = live->fixed;
+	if (layers.dynamic_default.n > 0 || layers.dynamic_broker.n > 0) {
+		broker_config_with_dynamic(&live->merged, &layers, NULL);
+		shard->config = &live->merged;
+	}
 	topic_config_base(&live->topic_base, &layers);
 	live_settings_tell(shard);
 }
@@ -129,7 +134,7 @@ static void live_settings_find_base(void *ctx, int8_t type, struct str resource)
 {
 	struct live_diff *diff = ctx;
 
-	if (type == CONFIG_RESOURCE_BROKER && (resource.len == 0 || str_eq_c(resource, diff->node_id)))
+	if (type == CONFIG_RESOURCE_TYPE_BROKER && (resource.len == 0 || str_eq_c(resource, diff->node_id)))
 		diff->has_new_base = true;
 }
 
@@ -139,7 +144,7 @@ static void live_settings_find_topic(void *ctx, int8_t type, struct str resource
 	const struct topic_image *topic;
 	const struct shard_topic *own;
 
-	if (type != CONFIG_RESOURCE_TOPIC)
+	if (type != CONFIG_RESOURCE_TYPE_TOPIC)
 		return;
 	topic = image_topic(diff->after, resource);
 	own = topic ? map_get_uuid(&diff->shard->topics, topic->id) : NULL;

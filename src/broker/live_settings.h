@@ -18,21 +18,16 @@
 #ifndef BROKER_LIVE_SETTINGS_H
 #define BROKER_LIVE_SETTINGS_H
 
+#include "alter_configs.h"
 #include "image.h"
 #include "topic_config.h"
 
 struct broker;
 struct shard;
 
-#define CONFIG_RESOURCE_TOPIC 2
-#define CONFIG_RESOURCE_BROKER 4
-#define CONFIG_RESOURCE_BROKER_LOGGER 8
-#define CONFIG_RESOURCE_CLIENT_METRICS 16
-#define CONFIG_RESOURCE_GROUP 32
-
 struct live_settings {
 	const struct broker_config *fixed;   /* from file, environment and command line; the broker owns it */
-	struct broker_config merged;         /* with the layers over it; unused while both are empty */
+	struct broker_config merged;         /* with the layers over it; zeroed while both are empty */
 	struct config_layer dynamic_default; /* for all brokers */
 	struct config_layer dynamic_broker;  /* for this one */
 	struct topic_config topic_base;      /* of a topic without settings of its own */

@@ -3,6 +3,7 @@
 #include "settings_change.h"
 
 #include "broker.h"
+#include "logger_settings.h"
 #include "shard.h"
 
 static enum err settings_change_decide(struct controller *controller, struct controller_op *op,
@@ -31,10 +32,8 @@ static void settings_change_done(struct controller_op *op)
 /* Levels of loggers change on the broker that is asked, and are forgotten with its process. */
 static void settings_change_loggers(struct settings_change *change, struct resource_change *resource)
 {
-	struct err_text text;
-
-	err_text_set(&text, ERR_NONE, "Unknown resource type %d", resource->type);
-	resource_change_refuse(resource, ERR_INVALID_REQUEST, &text, &change->request->arena);
+	broker_alter_loggers(change->request->shard->broker, resource, change->changes.validate_only,
+			     &change->request->arena);
 }
 
 void settings_change_run(struct settings_change *change)

@@ -24,7 +24,7 @@ static bool topic_is_dynamic(const struct image *image, const struct setting_def
 	struct str value;
 
 	for (size_t i = 0; image && i < def->synonyms_n; i++) {
-		if (image_config(image, CONFIG_RESOURCE_BROKER, resource, setting_defs[def->synonyms[i].id].name,
+		if (image_config(image, CONFIG_RESOURCE_TYPE_BROKER, resource, setting_defs[def->synonyms[i].id].name,
 				 &value))
 			return true;
 	}

@@ -15,8 +15,8 @@ void topic_settings_base(const struct broker *broker, const struct image *image,
 
 	if (image) {
 		snprintf(id, sizeof(id), "%d", broker->node_id);
-		layers.dynamic_default = live_settings_layer(image, CONFIG_RESOURCE_BROKER, STR(""), &arena);
-		layers.dynamic_broker = live_settings_layer(image, CONFIG_RESOURCE_BROKER, str_of(id), &arena);
+		layers.dynamic_default = live_settings_layer(image, CONFIG_RESOURCE_TYPE_BROKER, STR(""), &arena);
+		layers.dynamic_broker = live_settings_layer(image, CONFIG_RESOURCE_TYPE_BROKER, str_of(id), &arena);
 	}
 	topic_config_base(ret, &layers);
 	arena_reset(&arena);
@@ -24,7 +24,7 @@ void topic_settings_base(const struct broker *broker, const struct image *image,
 
 struct config_layer topic_settings_overrides(const struct image *image, struct str topic, struct arena *arena)
 {
-	return live_settings_layer(image, CONFIG_RESOURCE_TOPIC, topic, arena);
+	return live_settings_layer(image, CONFIG_RESOURCE_TYPE_TOPIC, topic, arena);
 }
 
 static int32_t topic_settings_level(const struct topic_config *config, enum topic_compression compression)
