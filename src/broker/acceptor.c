@@ -12,7 +12,7 @@
 #include "mem.h"
 #include "shard.h"
 
-#define ACCEPTORS_MAX 128
+#define ACCEPTORS_MAX METRICS_LISTENERS_N
 #define PORT_TRIES 16
 #define ACCEPT_BACKOFF_NS (100 * NS_PER_MS)
 
@@ -273,6 +273,7 @@ static enum err acceptor_bind(struct broker *broker, const struct listener *list
 		return err_text_set(text, err, "ML1021 Listener %.*s cannot be bound to %s:%u: %s",
 				    STR_ARGS(listener->name), name, port, err_text(err));
 	acceptor->broker = broker;
+	acceptor->index = set->acceptors_n;
 	acceptor->name = listener->name;
 	acceptor->kind = listener->is_controller ? API_CONTROLLER : API_BROKER;
 	acceptor->conns_max = listener->max_connections;

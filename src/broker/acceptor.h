@@ -17,6 +17,7 @@ struct shard;
 
 struct acceptor {
 	struct broker *broker;
+	int index;       /* in acceptor_set */
 	struct str name; /* "PLAINTEXT", memory of the configuration */
 	enum api_listener kind;
 	struct io_addr addr; /* bound */

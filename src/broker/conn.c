@@ -100,6 +100,9 @@ void conn_new(struct shard *shard, struct acceptor *acceptor, io_sock sock, cons
 
 	conn->shard = shard;
 	conn->acceptor = acceptor;
+	conn->metrics = metrics_listener(shard, acceptor->index);
+	conn->metrics->opened++;
+	conn->metrics->conns_n++;
 	conn->sock = sock;
 	conn->peer = *peer;
 	conn->state = CONN_OPEN;
@@ -129,6 +132,8 @@ static void conn_free(struct conn *conn)
 	list_remove(&conn->kick.node);
 	list_remove(&conn->link);
 	conn->shard->conns_n--;
+	conn->metrics->conns_n--;
+	conn->metrics->closed++;
 	acceptor_conn_gone(conn->acceptor, conn->shard, &conn->peer);
 	mem_free(conn);
 }
@@ -188,7 +193,8 @@ static bool conn_can_go(const struct conn *conn)
 
 /* ---- responses ---- */
 
-static void conn_release_requests(struct conn *conn, struct list *requests)
+/* sent_ns: when the answers had left. */
+static void conn_release_requests(struct conn *conn, struct list *requests, int64_t sent_ns)
 {
 	struct list *node;
 
@@ -198,6 +204,7 @@ static void conn_release_requests(struct conn *conn, struct list *requests)
 		conn->requests_n--;
 		conn->inflight_bytes -= (int64_t)request->frame.len;
 		request->conn = NULL;
+		metrics_request_sent(request, conn->send_began_ns, sent_ns);
 		if (request->release)
 			request->release(request);
 		else
@@ -213,6 +220,7 @@ static void conn_drop_queued(struct conn *conn)
 
 		if (request->state != REQUEST_QUEUED)
 			continue;
+		conn->shard->metrics.queued_n--;
 		request->state = REQUEST_DONE;
 		request->no_response = true;
 	}
@@ -256,8 +264,9 @@ static void conn_send(struct conn *conn)
 		conn_drop_queued(conn);
 		conn_cancel_waits(conn);
 	}
+	conn->send_began_ns = metrics_now(conn->shard);
 	if (pieces_n == 0) {
-		conn_release_requests(conn, &conn->sending);
+		conn_release_requests(conn, &conn->sending, conn->send_began_ns);
 		if (close_after) {
 			conn_close_socket(conn);
 			conn_kick(conn); /* for what was dropped */
@@ -276,9 +285,15 @@ static void conn_send_done(struct io_op *op)
 	struct conn *conn = container_of(op, struct conn, send);
 	bool close_after = false;
 
-	list_for_each(node, next, &conn->sending)
-		close_after |= list_entry(node, struct request, link)->close_after;
-	conn_release_requests(conn, &conn->sending);
+	list_for_each(node, next, &conn->sending) {
+		struct request *request = list_entry(node, struct request, link);
+
+		close_after |= request->close_after;
+		request->was_sent = !op->err && !request->no_response;
+		conn->metrics->responses += request->was_sent;
+	}
+	conn->metrics->bytes_out += (uint64_t)MAX(op->result, INT64_C(0));
+	conn_release_requests(conn, &conn->sending, metrics_clock(conn->shard));
 	conn_touch(conn);
 	if (op->err || close_after) {
 		conn->state = CONN_DRAINING;
@@ -332,6 +347,9 @@ static void conn_take_frame(struct conn *conn, struct buf *buf, struct bytes fra
 	conn->requests_n++;
 	conn->inflight_bytes += (int64_t)frame.len;
 	conn->has_any_frame = true;
+	conn->shard->metrics.queued_n++;
+	conn->metrics->requests++;
+	conn->metrics->bytes_in += FRAME_PREFIX_LEN + frame.len;
 	list_push_back(&conn->requests, &request->link);
 }
 
@@ -342,6 +360,7 @@ void conn_add_raw(struct conn *conn, struct bytes answer)
 	conn->requests_n++;
 	list_push_back(&conn->requests, &request->link);
 	request->state = REQUEST_RUNNING;
+	conn->shard->metrics.running_n++;
 	request->order_fixed = true;
 	request->close_after = true;
 	if (answer.len > 0)

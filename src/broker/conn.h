@@ -27,6 +27,7 @@ struct conn {
 	struct list waiting; /* in shard->budget.waiting */
 	struct shard *shard;
 	struct acceptor *acceptor;
+	struct metrics_listener *metrics; /* of its listener here */
 	enum conn_state state;
 	io_sock sock;
 	struct io_addr peer;
@@ -36,6 +37,7 @@ struct conn {
 	struct list requests;  /* arrival order */
 	int requests_n;
 	int64_t inflight_bytes;
+	int64_t send_began_ns;
 	struct list sending;   /* requests whose responses are in the send under way */
 	struct piece send_pieces[CONN_SEND_PIECES_MAX];
 	bool is_reading;

@@ -41,7 +41,9 @@ void dispatch_start(struct request *request)
 	size_t head_len;
 
 	request->state = REQUEST_RUNNING;
-	request->started_ns = request->shard->reactor->now_ns;
+	request->shard->metrics.queued_n--;
+	request->shard->metrics.running_n++;
+	request->started_ns = metrics_now(request->shard);
 	if (request_head_decode(request->frame, &request->arena, &request->head, &head_len, &text)) {
 		request_close(request, text.text);
 		return;

@@ -90,6 +90,17 @@ void fetch_sessions_free(struct fetch_sessions *sessions)
 	mem_free(sessions);
 }
 
+void fetch_sessions_count(const struct fetch_sessions *sessions, uint32_t *ret_n, uint32_t *ret_partitions_n)
+{
+	struct fetch_session *session;
+	uint32_t it = 0, n = 0;
+
+	*ret_n = sessions ? sessions->by_id.n : 0;
+	while (sessions && (session = map_next(&sessions->by_id, &it)) != NULL)
+		n += session->partitions_n;
+	*ret_partitions_n = n;
+}
+
 static bool fetch_sessions_make_room(struct fetch_sessions *sessions)
 {
 	int64_t now_ns = sessions->shard->reactor->now_ns;
@@ -103,6 +114,7 @@ static bool fetch_sessions_make_room(struct fetch_sessions *sessions)
 			return false;
 		if (!session->in_use) {
 			fetch_session_remove(sessions, session);
+			sessions->shard->metrics.sessions_evicted++;
 			return true;
 		}
 	}

@@ -52,6 +52,8 @@ void fetch_sessions_free(struct fetch_sessions *sessions);
 /* NULL when the cache is full of sessions that are too young to go: the fetch stays sessionless. */
 struct fetch_session *fetch_session_new(struct fetch_sessions *sessions, bool uses_topic_ids);
 struct fetch_session *fetch_session_find(struct fetch_sessions *sessions, int32_t id);
+/* How many there are, and how many partitions they hold. NULL sessions: none. */
+void fetch_sessions_count(const struct fetch_sessions *sessions, uint32_t *ret_n, uint32_t *ret_partitions_n);
 void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *session);
 /* Adds or updates from `from`; keeps the place of a known one. False when the session is full. */
 bool fetch_session_put(struct fetch_session *session, const struct fetch_partition *from);

@@ -70,7 +70,8 @@ static void request_done(struct request *request)
 {
 	CHECK(request->state == REQUEST_RUNNING);
 	request->state = REQUEST_DONE;
-	request->done_ns = request->shard->reactor->now_ns;
+	request->shard->metrics.running_n--;
+	request->done_ns = metrics_clock(request->shard);
 	CHECK(request->conn);
 	conn_kick(request->conn);
 }
@@ -79,6 +80,7 @@ void request_reply(struct request *request, const void *response)
 {
 	enum err err = dispatch_encode(request, response);
 
+	metrics_response(request, response);
 	if (err) {
 		/* An answer that does not fit its version is our mistake; the client sees the connection end. */
 		log_error("request.encode", "api=%d version=%d error=%s", request->head.api_key, request->version,

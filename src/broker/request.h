@@ -36,6 +36,7 @@ struct request {
 	bool order_fixed;
 	bool no_response;
 	bool close_after;
+	bool was_sent; /* the whole answer has left */
 	struct request_head head; /* views into the frame or the arena */
 	int16_t version;
 	struct bytes frame;   /* without the length prefix; mutable memory of frame_buf or the arena */
@@ -44,6 +45,7 @@ struct request {
 	struct arena arena;
 	int64_t received_ns;
 	int64_t started_ns;
+	int64_t local_done_ns; /* where it began to wait for others; 0: it never did */
 	int64_t done_ns;
 	struct piece *pieces; /* response, length prefix included */
 	int pieces_n;

@@ -112,8 +112,17 @@ static void shard_open_more(struct shard *shard)
 		struct partition *partition = list_entry(list_pop_front(&shard->unopened), struct partition, link);
 
 		list_push_back(&shard->opened, &partition->link);
+		partition->is_unopened = false;
+		shard->unopened_n--;
 		shard_open(shard, partition);
 	}
+}
+
+struct metrics_topic *shard_topic_metrics(struct shard *shard, struct uuid topic_id)
+{
+	struct shard_topic *topic = map_get_uuid(&shard->topics, topic_id);
+
+	return topic ? &topic->metrics : NULL;
 }
 
 void shard_open_in_background(struct shard *shard)
@@ -135,6 +144,8 @@ static void shard_partition_add(struct shard *shard, const struct topic_image *t
 	placement_dir_checkpoints(shard, partition);
 	own->partitions[index] = partition;
 	list_push_back(&shard->unopened, &partition->link);
+	partition->is_unopened = true;
+	shard->unopened_n++;
 }
 
 static void shard_partition_follow(struct shard *shard, struct partition *partition,
@@ -164,6 +175,8 @@ static void shard_partition_remove(struct shard *shard, struct shard_topic *topi
 	if (!partition)
 		return;
 	topic->partitions[index] = NULL;
+	shard->unopened_n -= partition->is_unopened;
+	partition->is_unopened = false;
 	list_remove(&partition->link);
 	list_push_back(&shard->closing, &partition->link);
 	partition->is_deleted = true;
@@ -470,6 +483,7 @@ void shard_deinit(struct shard *shard)
 		mem_free(topic);
 	}
 	map_deinit(&shard->topics);
+	metrics_deinit(&shard->metrics);
 	while ((node = list_pop_front(&shard->free_requests)) != NULL)
 		mem_free(list_entry(node, struct request, link));
 	live_settings_deinit(shard);

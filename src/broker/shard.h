@@ -19,6 +19,7 @@
 #include "image.h"
 #include "live_settings.h"
 #include "map.h"
+#include "metrics.h"
 #include "partition.h"
 #include "said.h"
 #include "storage.h"
@@ -45,6 +46,7 @@ struct shard {
 	struct buf_pool request_bufs; /* frames under construction */
 	struct budget budget;
 	struct said said;
+	struct metrics metrics;
 	struct list free_requests;
 	int free_requests_n;
 	int requests_n; /* under way or unsent */
@@ -52,6 +54,7 @@ struct shard {
 	struct list opened;
 	struct list closing;  /* taken out of topics; they go when their log is closed */
 	int opening_n;
+	int32_t unopened_n; /* in `unopened` */
 	int removing_n; /* partitions taken out whose files still bear their name */
 	void (*settled)(struct shard *shard); /* called when removing_n becomes 0; NULL: nobody waits */
 	void *settled_ctx;
@@ -66,12 +69,15 @@ struct shard_topic {
 	struct uuid id;
 	int32_t partitions_n;
 	struct partition **partitions; /* NULL where another reactor owns it */
+	struct metrics_topic metrics;
 };
 
 /* Which reactor owns a partition: reactor 0 has the controller and, when there are more, no partitions. */
 int shard_of_partition(int reactors_n, struct uuid topic_id, int32_t partition);
 /* NULL: not ours or not there. */
 struct partition *shard_partition(struct shard *shard, struct uuid topic_id, int32_t partition);
+/* What is counted of a topic here; NULL: nothing, as no partition of it is ours. */
+struct metrics_topic *shard_topic_metrics(struct shard *shard, struct uuid topic_id);
 
 
 void shard_init(struct shard *shard, struct broker *broker, struct reactor *reactor);

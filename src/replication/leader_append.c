@@ -129,6 +129,7 @@ static enum err leader_append_validate(struct leader_append *la)
 	/* Kafka's time index names the last offset of the batch, not of the record. */
 	la->append.max_timestamp_offset = verdict.batch.last_offset_delta;
 	la->append_time_ms = verdict.append_time;
+	la->was_rebuilt = verdict.rebuilt;
 	if (verdict.rebuilt) {
 		la->rebuilt = mem_alloc(verdict.batch.size);
 		memcpy(la->rebuilt, verdict.batch.bytes.p, verdict.batch.size);

@@ -60,6 +60,7 @@ struct partition {
 	struct deferred free_later; /* the shard's */
 	uint64_t kept_in_pass;     /* the last pass of the shard's housekeeper that saw it */
 	bool is_opening;           /* the shard counts it */
+	bool is_unopened;          /* and these */
 	bool is_deleted;           /* its files go when the log is closed */
 	void *ctx; /* the shard */
 };
@@ -103,6 +104,7 @@ struct leader_append {
 	struct arena *arena; /* for texts; only this append's reactor uses it while the append runs */
 	/* out */
 	enum err err;
+	bool was_rebuilt;       /* the batch was packed anew */
 	int64_t base_offset;    /* -1 on error */
 	int64_t append_time_ms; /* with LogAppendTime, else -1 */
 	int64_t log_start_offset;

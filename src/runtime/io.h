@@ -118,6 +118,7 @@ struct io_ops {
 struct io {
 	const struct io_ops *ops;
 	struct fs *fs;
+	int64_t slept_ns; /* how long turns have waited for something to do, in all */
 };
 
 static inline void io_submit(struct io *io, struct io_op *op)

@@ -324,7 +324,7 @@ static int posix_epoll_wait(struct io_posix *io, struct epoll_event *events, int
 static void posix_poll(struct io_posix *io, int64_t deadline_ns)
 {
 	struct epoll_event events[POSIX_EVENTS_MAX];
-	int64_t wait_ns = 0;
+	int64_t wait_ns = 0, began_ns = 0;
 	int n;
 
 	if (deadline_ns != 0) {
@@ -339,12 +339,15 @@ static void posix_poll(struct io_posix *io, int64_t deadline_ns)
 	} else {
 		if (!list_is_empty(&io->starved))
 			deadline_ns = MIN(deadline_ns, io->starved_until_ns);
-		wait_ns = deadline_ns == INT64_MAX ? INT64_MAX : MAX(deadline_ns - posix_now_ns(), INT64_C(0));
+		began_ns = posix_now_ns();
+		wait_ns = deadline_ns == INT64_MAX ? INT64_MAX : MAX(deadline_ns - began_ns, INT64_C(0));
 	}
 	io->turns_since_poll = 0;
 	n = posix_epoll_wait(io, events, wait_ns);
-	if (deadline_ns != 0)
+	if (deadline_ns != 0) {
 		__atomic_exchange_n(&io->wake_state, POSIX_AWAKE, __ATOMIC_ACQ_REL);
+		io->io.slept_ns += posix_now_ns() - began_ns;
+	}
 	if (n < 0)
 		CHECK_OP(errno, ==, EINTR);
 	for (int i = 0; i < n; i++)

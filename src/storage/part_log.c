@@ -521,3 +521,10 @@ void part_log_set_config(struct part_log *pub, const struct log_config *config)
 {
 	pub->config = *config;
 }
+
+int32_t part_log_segments_n(const struct part_log *log)
+{
+	const struct log_impl *impl = container_of(log, const struct log_impl, pub);
+
+	return log->state == PART_LOG_OPEN ? (int32_t)impl->segments.list.n : 0;
+}

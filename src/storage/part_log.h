@@ -177,6 +177,8 @@ struct log_retained {
 /* Lets go of the segments that the settings no longer keep, none above the high watermark. When that is all of a log
  * the start follows once a new segment was begun. OPEN only; anything else does nothing. */
 void part_log_retain(struct part_log *log, int64_t high_watermark, struct log_retained *ret);
+/* How many segments there are; 0 unless OPEN. */
+int32_t part_log_segments_n(const struct part_log *log);
 void part_log_set_config(struct part_log *log, const struct log_config *config);
 /* After close: renames the directory to "-delete" and removes it after file.delete.delay.ms, in the background; one
  * that bears another topic id is left alone. `log` is freed at once. renamed(ctx) runs, later, when the name is free

@@ -16,6 +16,7 @@
 #ifndef STORAGE_STORAGE_H
 #define STORAGE_STORAGE_H
 
+#include "hist.h"
 #include "map.h"
 #include "reactor.h"
 #include "uuid.h"
@@ -65,6 +66,7 @@ struct storage {
 	struct storage_dir *dirs;
 	int dirs_n;
 	struct list logs; /* every part_log */
+	struct hist flush_ns; /* how long syncs of data took: group commits, checkpoints */
 	/* A directory of this view changed its state (I/O error, full, space again). */
 	void (*dir_changed)(struct storage *storage, struct storage_dir *dir, enum err err);
 	/* More than checkpoint_bytes are unsynced in a directory, or checkpoint_ms have passed with something

@@ -267,6 +267,7 @@ static void commit_job_done(struct io_op *op)
 	core_of(dir->storage)->works--;
 	dir->commit_is_running = false;
 	dir_core_of(dir)->commit_took_ns = dir->storage->reactor->now_ns - dir_core_of(dir)->commit_began_ns;
+	hist_add(&dir->storage->flush_ns, dir_core_of(dir)->commit_took_ns);
 	sync_files_deinit(&job->files);
 	mem_free(job);
 	if (err) {

@@ -54,6 +54,7 @@ static void produce_reply(struct scatter *scatter)
 	struct produce *produce = scatter->home_op;
 	struct request *request = produce->request;
 
+	request->shard->metrics.waiting_produces_n -= produce->in->acks == -1;
 	if (produce->in->acks != 0) {
 		request_reply(request, &produce->out);
 		return;
@@ -71,6 +72,18 @@ static void produce_reply(struct scatter *scatter)
 }
 
 /* ---- on the owner's reactor ---- */
+
+/* After an error the partition may be gone. */
+static void produce_part_count(struct produce_part *part, const struct leader_append *append)
+{
+	struct shard *shard = part->owner.leg->shard;
+	struct metrics_topic *topic = shard_topic_metrics(shard, part->owner.topic_id);
+
+	metrics_produced(shard, topic, append->err, append->append.len ? append->append.len : append->records_len,
+			 (uint64_t)MAX(append->append.info.records_n, 0));
+	if (append->was_rebuilt)
+		metrics_topic_add(&shard->metrics, topic, TOPIC_PRODUCE_CONVERSIONS, 1);
+}
 
 static void produce_part_end(struct produce_part *part, enum err err)
 {
@@ -100,6 +113,7 @@ static void produce_part_appended(struct leader_append *append)
 	part->out->log_append_time_ms = append->append_time_ms;
 	part->out->log_start_offset = append->err ? -1 : append->log_start_offset;
 	part->out->error_message = append->error_text;
+	produce_part_count(part, append);
 	if (append->record_errors_n)
 		produce_part_record_errors(part);
 	produce_part_end(part, append->err);
@@ -112,6 +126,7 @@ static void produce_part_ready(struct owner_part *owner, enum err err)
 	struct leader_append *append = &part->append;
 
 	if (err) {
+		metrics_produced(shard, NULL, err, 0, 0);
 		produce_part_end(part, err);
 		return;
 	}
@@ -246,6 +261,7 @@ void api_produce(struct request *request)
 	produce->out.responses = MSG_NEW_N(&request->arena, produce_response_responses, produce->in->topic_data_n);
 	for (int32_t i = 0; i < produce->in->topic_data_n; i++)
 		produce_split_topic(produce, &produce->in->topic_data[i], &produce->out.responses[i]);
+	request->shard->metrics.waiting_produces_n += produce->in->acks == -1;
 	request_order_fixed(request);
 	scatter_run(produce->scatter, owner_parts_run, produce_reply);
 }

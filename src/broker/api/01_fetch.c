@@ -31,6 +31,9 @@ static void fetch_disarm(struct fetch *fetch);
 
 static void fetch_part_end(struct fetch_part *part, enum err err)
 {
+	struct shard *shard = part->owner.leg->shard;
+
+	metrics_fetched(shard, err ? NULL : shard_topic_metrics(shard, part->owner.topic_id), err);
 	part->err = err;
 	scatter_part_done(part->owner.leg);
 }
@@ -178,8 +181,14 @@ static void fetch_leg_disarm(struct shard *shard, struct scatter_leg *leg)
 
 static void fetch_leg_release(struct shard *shard, struct scatter_leg *leg)
 {
-	list_for_each(node, next, &leg->parts)
-		log_read_release(&fetch_part_of(node)->read);
+	list_for_each(node, next, &leg->parts) {
+		struct fetch_part *part = fetch_part_of(node);
+
+		if (part->fetch->request->was_sent && part->read.piece.len > 0 && !part->err)
+			metrics_topic_add(&shard->metrics, shard_topic_metrics(shard, part->owner.topic_id),
+					  TOPIC_BYTES_OUT, part->read.piece.len);
+		log_read_release(&part->read);
+	}
 	for (int i = leg->parts_n; i > 0; i--)
 		scatter_part_done(leg);
 }
@@ -340,8 +349,10 @@ static void fetch_again(struct deferred *deferred)
 {
 	struct fetch *fetch = container_of(deferred, struct fetch, again);
 
-	if (fetch->state == FETCH_WAITING)
-		fetch_disarm(fetch);
+	if (fetch->state != FETCH_WAITING)
+		return;
+	fetch->request->shard->metrics.waiting_fetches_n--;
+	fetch_disarm(fetch);
 }
 
 static void fetch_news_arrives(struct reactor *reactor, struct msg *msg)
@@ -358,6 +369,7 @@ static void fetch_timed_out(struct timer *timer)
 	struct fetch *fetch = container_of(timer, struct fetch, timer);
 
 	fetch->is_late = true;
+	fetch->request->shard->metrics.expired_fetches++;
 	if (fetch->state == FETCH_WAITING)
 		reactor_defer(fetch->request->shard->reactor, &fetch->again, fetch_again);
 }
@@ -377,6 +389,7 @@ static void fetch_armed(struct scatter *scatter)
 	struct fetch *fetch = scatter->home_op;
 
 	fetch->state = FETCH_WAITING;
+	fetch->request->shard->metrics.waiting_fetches_n++;
 	if (fetch->has_news || fetch->is_late)
 		reactor_defer(fetch->request->shard->reactor, &fetch->again, fetch_again);
 }
@@ -407,6 +420,8 @@ static void fetch_asked(struct scatter *scatter)
 		fetch_reply(fetch);
 		return;
 	}
+	if (!fetch->request->local_done_ns)
+		fetch->request->local_done_ns = metrics_clock(fetch->request->shard);
 	if (!timer_is_on(&fetch->timer))
 		reactor_timer(fetch->request->shard->reactor, &fetch->timer, fetch->in->max_wait_ms * NS_PER_MS,
 			      fetch_timed_out);

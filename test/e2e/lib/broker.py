@@ -137,7 +137,7 @@ class Moldau(Broker):
         if self.args is not None:
             return [binary(), *self.args]
         out = [binary(), "dev", "--data", self.data, "--port", str(self.port), "--reactors", str(self.reactors)]
-        for key, value in self.overrides.items():
+        for key, value in {"http.listener": "", **self.overrides}.items():
             out += ["--override", f"{key}={value}"]
         return out
 
