@@ -6,7 +6,10 @@
  */
 #include "log.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+
+#include "log_levels.h"
 
 #define LOG_TEXT_MAX 2048 /* bytes; longer events are cut */
 
@@ -39,7 +42,14 @@ struct log_sink *log_sink_set(struct log_sink *sink)
 
 bool log_is_on(enum log_level level)
 {
+	if (log_sink && log_sink->levels)
+		return (int)level >= atomic_load_explicit(&log_sink->levels->least, memory_order_relaxed);
 	return level >= (log_sink ? log_sink->level : LOG_INFO);
+}
+
+struct log_levels *log_levels_current(void)
+{
+	return log_sink ? log_sink->levels : NULL;
 }
 
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
@@ -47,7 +57,8 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	char text[LOG_TEXT_MAX];
 	va_list args;
 
-	if (!log_is_on(level))
+	if (!log_is_on(level) ||
+	    (log_sink && log_sink->levels && !log_levels_is_on(log_sink->levels, level, event)))
 		return;
 	va_start(args, fmt);
 	if (vsnprintf(text, sizeof(text), fmt, args) < 0)

@@ -13,8 +13,11 @@
 
 enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
+struct log_levels;
+
 struct log_sink {
-	enum log_level level; /* least level that is written */
+	enum log_level level; /* least level that is written, without `levels` */
+	struct log_levels *levels; /* by logger (log_levels.h); may be NULL */
 	/* One event; `text` has no newline. */
 	void (*write)(struct log_sink *sink, enum log_level level, const char *event, const char *text);
 };

@@ -180,11 +180,11 @@ static void log_writer_free(struct log_writer *writer)
 	mem_free(writer);
 }
 
-enum err log_writer_open(int fd, enum log_level level, struct log_writer **ret)
+enum err log_writer_open(int fd, struct log_levels *levels, struct log_writer **ret)
 {
 	struct log_writer *writer = MEM_NEW(struct log_writer);
 
-	writer->sink = (struct log_sink){.level = level, .write = log_writer_write};
+	writer->sink = (struct log_sink){.level = LOG_INFO, .levels = levels, .write = log_writer_write};
 	writer->fd = fd;
 	writer->queue = mem_alloc(QUEUE_LEN);
 	writer->taken = mem_alloc(QUEUE_LEN);

@@ -12,14 +12,15 @@
 #define CLI_LOG_WRITER_H
 
 #include "err.h"
-#include "log.h"
+#include "log_levels.h"
 
 #define LOG_WRITER_BURST 100
 
 struct log_writer;
 
-/* Starts the helper thread; block signals before. ERR_IO when there is no thread to be had. */
-enum err log_writer_open(int fd, enum log_level level, struct log_writer **ret) MUST_USE;
+/* Starts the helper thread; block signals before. ERR_IO when there is no thread to be had. `levels` must stay as long
+ * as threads log. */
+enum err log_writer_open(int fd, struct log_levels *levels, struct log_writer **ret) MUST_USE;
 /* Writes what is queued, waiting for at most a second, and ends the thread. NULL is fine. */
 void log_writer_close(struct log_writer *writer);
 /* For log_sink_set, on as many threads as there are. */

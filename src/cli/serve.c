@@ -36,6 +36,7 @@ struct serve {
 	struct node node;
 	struct broker_config config;
 	struct broker broker;
+	struct log_levels log_levels;
 	struct log_writer *log;
 	enum cli_exit code;
 	/* Of reactor 0. */
@@ -219,13 +220,19 @@ static enum cli_exit serve_configure(struct serve *serve)
 	return err ? CLI_FAILED : CLI_OK;
 }
 
-static enum log_level serve_log_level(struct str name)
+/* log.level, unless the container's variable for the root says otherwise; then the loggers of the other variable. */
+static void serve_log_levels(struct serve *serve)
 {
-	for (int level = LOG_TRACE; level <= LOG_ERROR; level++) {
-		if (str_eq_c(name, log_level_name((enum log_level)level)))
-			return (enum log_level)level;
-	}
-	return LOG_INFO;
+	const char *root = getenv("KAFKA_LOG4J_ROOT_LOGLEVEL"), *loggers = getenv("KAFKA_LOG4J_LOGGERS");
+	struct err_text text;
+	int level = LOG_INFO;
+
+	log_levels_parse(serve->config.log_level, true, &level);
+	if (root && !log_levels_parse(str_of(root), true, &level))
+		fprintf(serve->options->err, "KAFKA_LOG4J_ROOT_LOGLEVEL: \"%s\" is not a level.\n", root);
+	log_levels_init(&serve->log_levels, level);
+	if (loggers && log_levels_add_all(&serve->log_levels, str_of(loggers), &text))
+		fprintf(serve->options->err, "KAFKA_LOG4J_LOGGERS: %s.\n", text.text);
 }
 
 static int serve_reactors_n(const struct broker_config *config)
@@ -304,7 +311,8 @@ static enum cli_exit serve_logged(struct serve *serve)
 {
 	enum cli_exit code;
 
-	if (log_writer_open(STDERR_FILENO, serve_log_level(serve->config.log_level), &serve->log))
+	serve_log_levels(serve);
+	if (log_writer_open(STDERR_FILENO, &serve->log_levels, &serve->log))
 		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
 	log_sink_set(log_writer_sink(serve->log));
 	process_raise_file_limit();

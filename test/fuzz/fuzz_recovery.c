@@ -90,7 +90,7 @@ static void check_load(struct mem_disk *disk, const struct log_load *load, bool 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct log_sink quiet = {LOG_ERROR, quiet_write};
+	struct log_sink quiet = {.level = LOG_ERROR, .write = quiet_write};
 	struct log_sink *before = log_sink_set(&quiet);
 	struct mem_disk disk;
 	struct log_load load, again;

@@ -546,7 +546,7 @@ int main(int argc, char **argv)
 			cmocka_unit_test(test_power_cut),
 		cmocka_unit_test(test_error),	      cmocka_unit_test(test_full),
 	};
-	struct log_sink sink = {LOG_ERROR, quiet};
+	struct log_sink sink = {.level = LOG_ERROR, .write = quiet};
 
 	/* "KIND SEED AT" runs one case: as named by a failure, KIND counted from 0. */
 	if (argc > 3) {

@@ -18,6 +18,7 @@
 
 struct pipe_log {
 	int fds[2];
+	struct log_levels levels;
 	struct log_writer *writer;
 };
 
@@ -25,7 +26,8 @@ static void pipe_log_open(struct pipe_log *log, enum log_level level)
 {
 	assert_int_equal(pipe(log->fds), 0);
 	assert_int_equal(fcntl(log->fds[1], F_SETPIPE_SZ, PIPE_LEN), PIPE_LEN);
-	assert_int_equal(log_writer_open(log->fds[1], level, &log->writer), ERR_NONE);
+	log_levels_init(&log->levels, (int)level);
+	assert_int_equal(log_writer_open(log->fds[1], &log->levels, &log->writer), ERR_NONE);
 	log_sink_set(log_writer_sink(log->writer));
 }
 
