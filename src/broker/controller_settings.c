@@ -2,8 +2,12 @@
 /* See controller_settings.h. */
 #include "controller_settings.h"
 
+#include <stdio.h>
+
 #include "alter_configs.h"
 #include "broker.h"
+#include "dynamic_config.h"
+#include "live_settings.h"
 #include "topic_describe.h"
 
 /* The longest default of a list. */
@@ -34,12 +38,24 @@ static enum err check_values(enum setting_family family, struct config_layer lay
 	return ERR_NONE;
 }
 
-static enum err check_broker(struct config_layer layer, struct err_text *text)
+static enum err check_broker(struct controller_io *io, struct str resource, struct config_layer layer,
+			     struct err_text *text)
 {
-	return check_values(SETTING_FAMILY_BROKER, layer, text) ? ERR_INVALID_REQUEST : ERR_NONE;
+	const struct image *image = io->controller.latest;
+	struct topic_config_layers layers = {.broker = io->broker->fixed};
+	struct arena arena = {0};
+	char id[16];
+	enum err err;
+
+	snprintf(id, sizeof(id), "%d", io->broker->node_id);
+	layers.dynamic_default = live_settings_layer(image, CONFIG_RESOURCE_TYPE_BROKER, STR(""), &arena);
+	layers.dynamic_broker = live_settings_layer(image, CONFIG_RESOURCE_TYPE_BROKER, str_of(id), &arena);
+	err = dynamic_config_check(&layers, resource.len == 0, layer, text);
+	arena_reset(&arena);
+	return err;
 }
 
-static enum err controller_settings_check(void *ctx, int8_t type, struct str resource UNUSED,
+static enum err controller_settings_check(void *ctx, int8_t type, struct str resource,
 					  const struct controller_config *configs, size_t n, struct err_text *text)
 {
 	struct config_entry *entries = mem_calloc(n + 1, sizeof(*entries));
@@ -53,7 +69,7 @@ static enum err controller_settings_check(void *ctx, int8_t type, struct str res
 		err = check_topic(ctx, layer, text);
 		break;
 	case CONFIG_RESOURCE_TYPE_BROKER:
-		err = check_broker(layer, text);
+		err = check_broker(ctx, resource, layer, text);
 		break;
 	case CONFIG_RESOURCE_TYPE_GROUP:
 		err = check_values(SETTING_FAMILY_GROUP, layer, text);

@@ -73,6 +73,11 @@ class Incremental(Alter):
                  (42, "Invalid value abc for configuration log.retention.ms: Not a number of type LONG")),
                 (BROKER, "", "log.segment.bytes", SET, "1",
                  (42, "Invalid value 1 for configuration log.segment.bytes: Value must be at least 1048576")),
+                (BROKER, self.node, "broker.id", SET, "7",
+                 (42, "Cannot update these configs dynamically: [broker.id]")),
+                (BROKER, "", "listeners", SET, "PLAINTEXT://localhost:1",
+                 (42, "Cannot update these configs at default cluster level, broker id must be specified: "
+                      "[listeners]")),
                 (BROKER, self.node, "nope", APPEND, "1", (40, "Unknown config name: nope")),
                 (BROKER, "", "log.retention.ms", APPEND, "1",
                  (40, "Config value append is not allowed for config key: log.retention.ms")),
