@@ -11,6 +11,7 @@ const struct api_def api_defs[] = {
 	{API_API_VERSIONS, 0, 4, 0, API_BROKER | API_CONTROLLER, api_api_versions},
 	{API_CREATE_TOPICS, 2, 7, 2, API_BROKER, api_create_topics},
 	{API_DELETE_TOPICS, 1, 6, 1, API_BROKER, api_delete_topics},
+	{API_DELETE_RECORDS, 0, 2, 0, API_BROKER, api_delete_records},
 	{API_INIT_PRODUCER_ID, 0, 5, 0, API_BROKER, api_init_producer_id},
 	{API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, API_BROKER, api_offset_for_leader_epoch},
 	{API_DESCRIBE_CLIENT_QUOTAS, 0, 1, 0, API_BROKER, api_describe_client_quotas},

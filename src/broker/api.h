@@ -33,6 +33,7 @@ void api_find_coordinator(struct request *request);
 void api_api_versions(struct request *request);
 void api_create_topics(struct request *request);
 void api_delete_topics(struct request *request);
+void api_delete_records(struct request *request);
 void api_init_producer_id(struct request *request);
 void api_offset_for_leader_epoch(struct request *request);
 void api_describe_configs(struct request *request);

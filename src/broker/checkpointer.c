@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See checkpointer.h. One round: every shard syncs its dirty logs and reports; then one job a directory writes. */
+/* See checkpointer.h. One round: every shard reports, after a sync of its dirty logs where that is due; then one job a
+ * directory writes. */
 #include "checkpointer.h"
 
 #include "broker.h"
@@ -9,9 +10,10 @@
 #include "metadata_store.h"
 #include "shard.h"
 
-enum { FILE_RECOVERY, FILE_START, FILE_WATERMARK, FILES_N };
+enum { FILE_RECOVERY, FILE_START, FILE_WATERMARK, FILE_CLEANER, FILES_N };
 
-static const char *const checkpoint_files[] = {RECOVERY_POINT_FILE, LOG_START_FILE, HIGH_WATERMARK_FILE};
+static const char *const checkpoint_files[] = {RECOVERY_POINT_FILE, LOG_START_FILE, HIGH_WATERMARK_FILE,
+						CLEANER_FILE};
 
 struct checkpoint_leg {
 	struct msg msg;
@@ -21,6 +23,21 @@ struct checkpoint_leg {
 	struct offset_checkpoint files[BROKER_DIRS_MAX][FILES_N];
 	bool has_image; /* it knows which partitions there are */
 	bool has_unopened[BROKER_DIRS_MAX]; /* a log that was not opened since the start */
+	bool is_written[BROKER_DIRS_MAX];
+	bool syncs;
+};
+
+/* Those who wait on one shard. The message is at home, or asks reactor 0 for a round on behalf of `asked`. */
+struct checkpoint_saver {
+	struct msg msg;
+	struct list link; /* at reactor 0 */
+	struct shard *shard;
+	struct list waiting;
+	struct list asked;
+	bool is_out;
+	bool is_saved[BROKER_DIRS_MAX]; /* the answer */
+	struct msg due_msg;
+	bool due_is_out;
 };
 
 struct checkpoint_job {
@@ -34,12 +51,18 @@ struct checkpoint_job {
 struct checkpointer {
 	struct broker *broker;
 	struct checkpoint_leg **legs; /* per shard */
+	struct checkpoint_saver **savers; /* per shard, and its own but for `link` */
+	struct list wanting;  /* savers who wait for the next round */
+	struct list in_round; /* and for the running one */
 	struct checkpoint_job jobs[BROKER_DIRS_MAX];
 	struct timer timer;
 	int out; /* legs or jobs under way */
 	bool is_marked[BROKER_DIRS_MAX]; /* the running mark names this boot */
 	bool is_running;
-	bool again; /* a finish came while a round was under way */
+	bool again; /* a round was asked for while one was under way */
+	bool is_over; /* nothing is written any more */
+	bool syncs; /* in this round every shard syncs first */
+	bool syncs_next;
 	bool is_saved[BROKER_DIRS_MAX]; /* the last round wrote all files there */
 	void (*done)(void *ctx);
 	void *ctx;
@@ -53,10 +76,17 @@ struct checkpointer *checkpointer_new(struct broker *broker)
 
 	c->broker = broker;
 	c->legs = mem_calloc((size_t)broker->shards_n, sizeof(*c->legs));
+	c->savers = mem_calloc((size_t)broker->shards_n, sizeof(*c->savers));
+	list_init(&c->wanting);
+	list_init(&c->in_round);
 	for (int i = 0; i < broker->shards_n; i++) {
 		c->legs[i] = MEM_NEW(struct checkpoint_leg);
 		c->legs[i]->owner = c;
 		c->legs[i]->shard = &broker->shards[i];
+		c->savers[i] = MEM_NEW(struct checkpoint_saver);
+		c->savers[i]->shard = &broker->shards[i];
+		list_init(&c->savers[i]->waiting);
+		list_init(&c->savers[i]->asked);
 	}
 	return c;
 }
@@ -81,21 +111,163 @@ void checkpointer_free(struct checkpointer *c)
 	if (!c)
 		return;
 	checkpointer_clear(c);
-	for (int i = 0; i < c->broker->shards_n; i++)
+	for (int i = 0; i < c->broker->shards_n; i++) {
 		mem_free(c->legs[i]);
+		mem_free(c->savers[i]);
+	}
 	mem_free(c->legs);
+	mem_free(c->savers);
 	mem_free(c);
+}
+
+static void checkpoint_saver_start(struct checkpoint_saver *saver);
+
+/* On the shard: the round that began after they asked is over. */
+static void checkpoint_saver_returns(struct reactor *reactor, struct msg *msg)
+{
+	struct checkpoint_saver *saver = container_of(msg, struct checkpoint_saver, msg);
+	struct list told, *node;
+
+	list_init(&told);
+	list_splice(&told, &saver->asked);
+	saver->is_out = false;
+	while ((node = list_pop_front(&told)) != NULL) {
+		struct checkpoint_wait *wait = list_entry(node, struct checkpoint_wait, link);
+
+		wait->done(wait, saver->is_saved[wait->dir] ? ERR_NONE : ERR_KAFKA_STORAGE_ERROR);
+	}
+	if (!saver->is_out && !list_is_empty(&saver->waiting))
+		checkpoint_saver_start(saver);
+}
+
+static void checkpointer_tell_savers(struct checkpointer *c)
+{
+	struct list *node;
+
+	while ((node = list_pop_front(&c->in_round)) != NULL) {
+		struct checkpoint_saver *saver = list_entry(node, struct checkpoint_saver, link);
+
+		memcpy(saver->is_saved, c->is_saved, sizeof(saver->is_saved));
+		saver->msg.handle = checkpoint_saver_returns;
+		reactor_send(c->broker->shards[0].reactor, saver->shard->reactor, &saver->msg);
+	}
+}
+
+/* On reactor 0. */
+static void checkpoint_saver_asks(struct reactor *reactor, struct msg *msg)
+{
+	struct checkpoint_saver *saver = container_of(msg, struct checkpoint_saver, msg);
+	struct checkpointer *c = saver->shard->broker->checkpointer;
+
+	list_push_back(&c->wanting, &saver->link);
+	if (!c->is_over) {
+		checkpointer_round(c);
+		return;
+	}
+	list_remove(&saver->link);
+	memset(saver->is_saved, 0, sizeof(saver->is_saved));
+	msg->handle = checkpoint_saver_returns;
+	reactor_send(reactor, saver->shard->reactor, msg);
+}
+
+static void checkpoint_saver_start(struct checkpoint_saver *saver)
+{
+	list_splice(&saver->asked, &saver->waiting);
+	saver->is_out = true;
+	saver->msg.handle = checkpoint_saver_asks;
+	reactor_send(saver->shard->reactor, saver->shard->broker->shards[0].reactor, &saver->msg);
+}
+
+void checkpointer_save(struct shard *shard, struct checkpoint_wait *wait)
+{
+	struct checkpoint_saver *saver = shard->broker->checkpointer->savers[shard->index];
+
+	wait->link = (struct list){NULL, NULL};
+	list_push_back(&saver->waiting, &wait->link);
+	if (!saver->is_out)
+		checkpoint_saver_start(saver);
+}
+
+static void checkpoint_due_returns(struct reactor *reactor, struct msg *msg)
+{
+	container_of(msg, struct checkpoint_saver, due_msg)->due_is_out = false;
+}
+
+static void checkpoint_due_asks(struct reactor *reactor, struct msg *msg)
+{
+	struct checkpoint_saver *saver = container_of(msg, struct checkpoint_saver, due_msg);
+	struct checkpointer *c = saver->shard->broker->checkpointer;
+
+	if (!c->done && !c->is_over) {
+		c->syncs_next = true;
+		checkpointer_round(c);
+	}
+	msg->handle = checkpoint_due_returns;
+	reactor_send(reactor, saver->shard->reactor, msg);
+}
+
+void checkpointer_due(struct shard *shard)
+{
+	struct checkpoint_saver *saver = shard->broker->checkpointer->savers[shard->index];
+
+	if (saver->due_is_out || shard->is_stopping)
+		return;
+	saver->due_is_out = true;
+	saver->due_msg.handle = checkpoint_due_asks;
+	reactor_send(shard->reactor, shard->broker->shards[0].reactor, &saver->due_msg);
 }
 
 static void checkpointer_end(struct checkpointer *c)
 {
 	c->is_running = false;
 	checkpointer_clear(c);
+	checkpointer_tell_savers(c);
 	if (c->again) {
 		c->again = false;
 		checkpointer_round(c);
 	} else if (c->done) {
+		c->is_over = true;
 		c->done(c->ctx);
+	}
+}
+
+/* ---- after writing: the shards learn what is in the files ---- */
+
+static void checkpoint_confirm_returns(struct reactor *reactor, struct msg *msg)
+{
+	struct checkpointer *c = container_of(msg, struct checkpoint_leg, msg)->owner;
+
+	if (--c->out == 0)
+		checkpointer_end(c);
+}
+
+static void checkpoint_confirm_run(struct reactor *reactor, struct msg *msg)
+{
+	struct checkpoint_leg *leg = container_of(msg, struct checkpoint_leg, msg);
+	struct shard_topic *topic;
+	uint32_t it = 0;
+
+	while ((topic = map_next(&leg->shard->topics, &it)) != NULL) {
+		for (int32_t i = 0; i < topic->partitions_n; i++) {
+			struct partition *partition = topic->partitions[i];
+
+			if (partition && partition->recovery_collected >= 0 && leg->is_written[partition->log->dir->index])
+				partition->log->recovery_written = partition->recovery_collected;
+			if (partition)
+				partition->recovery_collected = -1;
+		}
+	}
+	msg->handle = checkpoint_confirm_returns;
+	reactor_send(reactor, leg->shard->broker->shards[0].reactor, msg);
+}
+
+static void checkpointer_confirm(struct checkpointer *c)
+{
+	c->out = c->broker->shards_n;
+	for (int i = 0; i < c->broker->shards_n; i++) {
+		memcpy(c->legs[i]->is_written, c->is_saved, sizeof(c->is_saved));
+		c->legs[i]->msg.handle = checkpoint_confirm_run;
+		reactor_send(c->broker->shards[0].reactor, c->broker->shards[i].reactor, &c->legs[i]->msg);
 	}
 }
 
@@ -128,7 +300,7 @@ static void checkpoint_job_done(struct io_op *op)
 			 c->broker->dirs[job->dir].path, err_name(op->err));
 	}
 	if (--c->out == 0)
-		checkpointer_end(c);
+		checkpointer_confirm(c);
 }
 
 /* After a power cut every log has been opened now. */
@@ -202,19 +374,22 @@ static void checkpoint_add(struct checkpoint_leg *leg, int dir, int file, const 
 		vec_push(&leg->files[dir][file].entries, entry);
 }
 
-static void checkpoint_collect(struct checkpoint_leg *leg, const struct partition *partition)
+static void checkpoint_collect(struct checkpoint_leg *leg, struct partition *partition)
 {
 	const struct part_log *log = partition->log;
 	int dir = log->dir->index;
 
 	if (!partition->is_open) {
 		leg->has_unopened[dir] = true;
+		checkpoint_add(leg, dir, FILE_CLEANER, partition, partition->cleaner_offset);
 		checkpoint_add(leg, dir, FILE_RECOVERY, partition, partition->checkpoint_recovery_point);
 		checkpoint_add(leg, dir, FILE_START, partition, partition->checkpoint_log_start);
 		checkpoint_add(leg, dir, FILE_WATERMARK, partition, partition->checkpoint_high_watermark);
 		return;
 	}
+	partition->recovery_collected = log->recovery_point;
 	checkpoint_add(leg, dir, FILE_RECOVERY, partition, log->recovery_point);
+	checkpoint_add(leg, dir, FILE_CLEANER, partition, partition->cleaner_offset);
 	checkpoint_add(leg, dir, FILE_START, partition, log->log_start > 0 ? log->log_start : -1);
 	checkpoint_add(leg, dir, FILE_WATERMARK, partition, partition->high_watermark.offset);
 }
@@ -240,9 +415,8 @@ static void checkpoint_leg_returns(struct reactor *reactor, struct msg *msg)
 		checkpointer_write(c);
 }
 
-static void checkpoint_leg_run(struct reactor *reactor, struct msg *msg)
+static void checkpoint_leg_collect(struct checkpoint_leg *leg)
 {
-	struct checkpoint_leg *leg = container_of(msg, struct checkpoint_leg, msg);
 	struct shard *shard = leg->shard;
 	struct shard_topic *topic;
 	uint32_t it = 0;
@@ -256,8 +430,24 @@ static void checkpoint_leg_run(struct reactor *reactor, struct msg *msg)
 				checkpoint_collect(leg, topic->partitions[i]);
 		}
 	}
-	msg->handle = checkpoint_leg_returns;
-	reactor_send(reactor, shard->broker->shards[0].reactor, msg);
+	leg->msg.handle = checkpoint_leg_returns;
+	reactor_send(shard->reactor, shard->broker->shards[0].reactor, &leg->msg);
+}
+
+static void checkpoint_leg_synced(struct storage *storage)
+{
+	struct shard *shard = storage->ctx;
+
+	checkpoint_leg_collect(shard->broker->checkpointer->legs[shard->index]);
+}
+
+static void checkpoint_leg_run(struct reactor *reactor, struct msg *msg)
+{
+	struct checkpoint_leg *leg = container_of(msg, struct checkpoint_leg, msg);
+
+	/* One that runs already was begun by a closing log: what it reaches is reported the next time. */
+	if (!leg->syncs || !storage_checkpoint(&leg->shard->storage, checkpoint_leg_synced))
+		checkpoint_leg_collect(leg);
 }
 
 static void checkpointer_round(struct checkpointer *c)
@@ -267,8 +457,12 @@ static void checkpointer_round(struct checkpointer *c)
 		return;
 	}
 	c->is_running = true;
+	c->syncs = c->syncs_next;
+	c->syncs_next = false;
+	list_splice(&c->in_round, &c->wanting);
 	c->out = c->broker->shards_n;
 	for (int i = 0; i < c->broker->shards_n; i++) {
+		c->legs[i]->syncs = c->syncs;
 		c->legs[i]->msg.handle = checkpoint_leg_run;
 		reactor_send(c->broker->shards[0].reactor, c->broker->shards[i].reactor, &c->legs[i]->msg);
 	}

@@ -63,7 +63,7 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *path, in
 		const struct log_dir_entry *entry = &listing.partitions.v[i];
 		struct found_partition *partition = ARENA_NEW(&found->arena, struct found_partition);
 
-		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1};
+		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1, -1};
 		if (map_put_str(&found->by_name, partition->name, partition)) {
 			err = err_text_set(text, ERR_CORRUPT_FILE,
 					   "ML1018 %.*s lies in two log directories, one is %s. Move the older one "
@@ -80,6 +80,7 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *path, in
 	found_read_offsets(found, fs, path, RECOVERY_POINT_FILE, dir, offsetof(struct found_partition, recovery_point));
 	found_read_offsets(found, fs, path, LOG_START_FILE, dir, offsetof(struct found_partition, log_start));
 	found_read_offsets(found, fs, path, HIGH_WATERMARK_FILE, dir, offsetof(struct found_partition, high_watermark));
+	found_read_offsets(found, fs, path, CLEANER_FILE, dir, offsetof(struct found_partition, cleaner));
 	return ERR_NONE;
 }
 

@@ -13,7 +13,7 @@ struct found_partition {
 	struct str name; /* "orders-4" */
 	struct uuid topic_id; /* zero: unknown */
 	int dir;
-	int64_t recovery_point, log_start, high_watermark; /* -1: none */
+	int64_t recovery_point, log_start, high_watermark, cleaner; /* -1: none */
 };
 
 struct found {

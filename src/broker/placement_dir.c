@@ -59,6 +59,7 @@ void placement_dir_checkpoints(struct shard *shard, struct partition *partition)
 	partition->checkpoint_recovery_point = found->recovery_point;
 	partition->checkpoint_log_start = found->log_start;
 	partition->checkpoint_high_watermark = found->high_watermark;
+	partition->cleaner_offset = found->cleaner;
 }
 
 void placement_dir_forget(struct shard *shard, int dir)

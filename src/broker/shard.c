@@ -7,6 +7,7 @@
 #include "shard.h"
 
 #include "broker.h"
+#include "checkpointer.h"
 #include "fetch_session.h"
 #include "housekeeper.h"
 #include "log.h"
@@ -329,10 +330,16 @@ static void shard_dir_changed(struct storage *storage, struct storage_dir *dir, 
 	}
 }
 
+static void shard_checkpoint_due(struct storage *storage)
+{
+	checkpointer_due(storage->ctx);
+}
+
 void shard_watch_dirs(struct shard *shard)
 {
 	shard->storage.ctx = shard;
 	shard->storage.dir_changed = shard_dir_changed;
+	shard->storage.checkpoint_due = shard_checkpoint_due;
 }
 
 /* ---- life ---- */

@@ -107,6 +107,8 @@ struct partition *partition_new(struct storage *storage, struct storage_dir *dir
 	partition->checkpoint_recovery_point = -1;
 	partition->checkpoint_log_start = -1;
 	partition->checkpoint_high_watermark = -1;
+	partition->recovery_collected = -1;
+	partition->cleaner_offset = -1;
 	watch_list_init(&partition->hw_watches);
 	watch_list_init(&partition->open_watches);
 	partition->log = part_log_new(storage, dir, (struct str){name, (size_t)len}, topic->id, &config->log);

@@ -54,6 +54,8 @@ struct partition {
 	struct watch_list open_watches; /* the log is open (or failed) */
 	int64_t checkpoint_recovery_point, checkpoint_log_start; /* from the checkpoint files, -1 none */
 	int64_t checkpoint_high_watermark;
+	int64_t recovery_collected; /* the recovery point that a checkpoint under way writes, -1 */
+	int64_t cleaner_offset;     /* compaction has gone through everything below; -1: it never has */
 	/* The log opened, moved, closed or failed. NULL: nobody asks. */
 	void (*log_changed)(struct partition *partition);
 	struct list link;          /* the shard's lists */

@@ -90,5 +90,6 @@ enum err log_dir_write_offsets(struct fs *fs, const char *path, const char *file
 #define RECOVERY_POINT_FILE "recovery-point-offset-checkpoint"
 #define LOG_START_FILE "log-start-offset-checkpoint"
 #define HIGH_WATERMARK_FILE "replication-offset-checkpoint"
+#define CLEANER_FILE "cleaner-offset-checkpoint"
 
 #endif

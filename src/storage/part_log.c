@@ -216,6 +216,7 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 	active = log_active(log);
 	pub->log_start = load->log_start;
 	pub->recovery_point = load->recovery_point;
+	pub->recovery_written = MIN(pub->recovery_written, load->recovery_point);
 	pub->end = load->end;
 	pub->appended = (struct log_pos){load->end, active->base, active->size};
 	pub->size_bytes = 0;
@@ -303,6 +304,7 @@ void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_sta
 	struct open_job *job = MEM_NEW(struct open_job);
 
 	log_move(log, PART_LOG_OPENING);
+	pub->recovery_written = MAX(recovery_point, INT64_C(0));
 	job->log = log;
 	job->load = (struct log_load){
 		.dir_path = pub->dir->path,

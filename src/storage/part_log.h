@@ -73,6 +73,7 @@ struct part_log {
 	enum err failure; /* when FAILED */
 	int64_t log_start;
 	int64_t recovery_point;
+	int64_t recovery_written; /* what the checkpoint file says of it, by those who write it; never more */
 	struct log_pos durable;
 	struct log_pos appended;
 	int64_t end;

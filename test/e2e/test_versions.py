@@ -188,6 +188,19 @@ class EveryVersion(Case):
             ("both", {"topics": [{"name": self.t, "topic_id": self.ids[self.t]}]}, error, 42, 6),
             ("neither", {"topics": [{"name": None, "topic_id": UUID_ZERO}]}, error, 42, 6)), 5)
 
+    def test_delete_records(self):
+        def case(offset, name=None, index=0):
+            return {"topics": self.one(name, False, index=index, offset=offset)}
+
+        def error(answer):
+            return answer.topics[0].partitions[0].error
+
+        self.each("DeleteRecords", (
+            ("nothing to move", case(0), error, 0), ("below zero", case(-2), error, 1),
+            ("beyond the end", case(99), error, 1), ("unknown topic", case(0, "absent"), error, 3),
+            ("unknown partition", case(0, index=9), error, 3), ("compacted", case(0, self.keyed), error, 44),
+            ("no topics", {"topics": []}, None, None)), 2)
+
     def test_describe_cluster(self):
         self.each("DescribeCluster", (
             ("brokers", {}, lambda a: a.error, 0), ("operations", {"include_cluster_ops": True}, lambda a: a.error, 0),

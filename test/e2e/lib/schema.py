@@ -265,6 +265,23 @@ response
     error int16
     message string 5+ null=5+
 
+api DeleteRecords 21 flex=2
+request
+  topics []
+    name string
+    partitions []
+      index int32
+      offset int64
+  timeout_ms int32 def=10000
+response
+  throttle_ms int32
+  topics []
+    name string
+    partitions []
+      index int32
+      low_watermark int64
+      error int16
+
 api DescribeCluster 60 flex=0
 request
   include_cluster_ops bool
