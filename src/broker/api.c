@@ -18,6 +18,8 @@ const struct api_def api_defs[] = {
 	{API_ALTER_CLIENT_QUOTAS, 0, 1, 0, API_BROKER, api_alter_client_quotas},
 	{API_ALTER_CONFIGS, 0, 2, 0, API_BROKER, api_alter_configs},
 	{API_INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, API_BROKER, api_incremental_alter_configs},
+	{API_DESCRIBE_LOG_DIRS, 1, 5, 1, API_BROKER, api_describe_log_dirs},
+	{API_LIST_CONFIG_RESOURCES, 0, 1, 0, API_BROKER, api_list_config_resources},
 	{API_DESCRIBE_CONFIGS, 1, 4, 1, API_BROKER | API_CONTROLLER, api_describe_configs},
 	{API_DESCRIBE_QUORUM, 0, 2, 0, API_BROKER | API_CONTROLLER, api_describe_quorum},
 	{API_DESCRIBE_CLUSTER, 0, 2, 0, API_BROKER | API_CONTROLLER, api_describe_cluster},

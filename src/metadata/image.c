@@ -204,6 +204,26 @@ bool image_config_next(const struct image *image, int8_t type, struct str resour
 	return true;
 }
 
+bool image_resource_next(const struct image *image, int8_t type, struct str after, struct str *ret_name)
+{
+	struct resource_key key = {type, after};
+	struct pmap_item *item = NULL;
+	const struct resource_node *node;
+
+	if (!after.p) {
+		/* The empty name is the least, and may be one. */
+		key.name = STR("");
+		item = pmap_get(&image_node_of(image)->state.resources, &key);
+	}
+	if (!item)
+		item = pmap_next(&image_node_of(image)->state.resources, &key);
+	node = item ? container_of(item, struct resource_node, item) : NULL;
+	if (!node || node->type != type)
+		return false;
+	*ret_name = node->name;
+	return true;
+}
+
 /* ---- what differs ---- */
 
 struct topic_diff {

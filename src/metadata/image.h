@@ -123,6 +123,8 @@ bool image_feature_next(const struct image *image, struct str after, struct str 
 
 /* Config overrides of a resource (type codes as in ConfigRecord: 2 topic, 4 broker, ...). False when not set. */
 bool image_config(const struct image *image, int8_t type, struct str resource, struct str key, struct str *ret_value);
+/* Resources of a type that have settings, in order of their names: the first above `after` (null: the first). */
+bool image_resource_next(const struct image *image, int8_t type, struct str after, struct str *ret_name);
 /* Keys of a resource in order. */
 bool image_config_next(const struct image *image, int8_t type, struct str resource, struct str after_key,
 		       struct str *ret_key, struct str *ret_value);
