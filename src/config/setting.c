@@ -314,6 +314,17 @@ static enum err check_list(const struct setting_def *def, struct str list, struc
 			    STR_ARGS(def->name), names);
 }
 
+static enum err refuse_offset_reset(const struct setting_def *def, struct str v, struct err_text *text)
+{
+	char why[400];
+
+	snprintf(why, sizeof(why),
+		 "Invalid value `%.*s` for configuration %.*s. The value must be either 'earliest', 'latest' or of "
+		 "the format 'by_duration:<PnDTnHnMn.nS>'.",
+		 (int)MIN(v.len, (size_t)100), v.p, STR_ARGS(def->name));
+	return refuse(def, v, text, why);
+}
+
 /* latest, earliest, or by_duration: and a length of time P[nD][T[nH][nM][nS]]. */
 static enum err check_offset_reset(const struct setting_def *def, struct str v, struct err_text *text)
 {
@@ -323,7 +334,7 @@ static enum err check_offset_reset(const struct setting_def *def, struct str v, 
 	if (str_eq_c(v, "latest") || str_eq_c(v, "earliest"))
 		return ERR_NONE;
 	if (!str_starts(v, prefix) || v.len < i + 2 || (v.p[i - 1] != 'P' && v.p[i - 1] != 'p'))
-		return refuse(def, v, text, "must be latest, earliest or by_duration:PnDTnHnMn.nS");
+		return refuse_offset_reset(def, v, text);
 	while (i < v.len) {
 		size_t start;
 
@@ -332,12 +343,11 @@ static enum err check_offset_reset(const struct setting_def *def, struct str v, 
 		for (start = i; i < v.len && ((v.p[i] >= '0' && v.p[i] <= '9') || v.p[i] == '.'); i++)
 			;
 		if (i == start || i == v.len || !strchr("DHMSdhms", v.p[i]))
-			return refuse(def, v, text, "must be latest, earliest or by_duration:PnDTnHnMn.nS");
+			return refuse_offset_reset(def, v, text);
 		i++;
 		numbers++;
 	}
-	return numbers ? ERR_NONE
-		       : refuse(def, v, text, "must be latest, earliest or by_duration:PnDTnHnMn.nS");
+	return numbers ? ERR_NONE : refuse_offset_reset(def, v, text);
 }
 
 static enum err check_text(const struct setting_def *def, struct str v, struct err_text *text)
