@@ -6,7 +6,9 @@
 
 #include "alter_configs.h"
 #include "broker.h"
+#include "client_metrics_config.h"
 #include "dynamic_config.h"
+#include "group_config.h"
 #include "live_settings.h"
 #include "topic_describe.h"
 
@@ -19,23 +21,6 @@ static enum err check_topic(struct controller_io *io, struct config_layer layer,
 
 	topic_settings_base(io->broker, io->controller.latest, &base);
 	return topic_config_check(&base, layer, text);
-}
-
-/* Every value that the table of the family knows. */
-static enum err check_values(enum setting_family family, struct config_layer layer, struct err_text *text)
-{
-	for (size_t i = 0; i < layer.n; i++) {
-		const struct setting_def *def = setting_find_in(family, layer.v[i].name);
-		struct setting_value value;
-		enum err err = def ? setting_parse(def, layer.v[i].value, &value, text) : ERR_NONE;
-
-		if (!def && family == SETTING_FAMILY_GROUP)
-			err = err_text_set(text, ERR_INVALID_CONFIG, "Unknown group config name: %.*s",
-					   STR_ARGS(layer.v[i].name));
-		if (err)
-			return err;
-	}
-	return ERR_NONE;
 }
 
 static enum err check_broker(struct controller_io *io, struct str resource, struct config_layer layer,
@@ -72,7 +57,10 @@ static enum err controller_settings_check(void *ctx, int8_t type, struct str res
 		err = check_broker(ctx, resource, layer, text);
 		break;
 	case CONFIG_RESOURCE_TYPE_GROUP:
-		err = check_values(SETTING_FAMILY_GROUP, layer, text);
+		err = group_config_check(((struct controller_io *)ctx)->broker->fixed, layer, text);
+		break;
+	case CONFIG_RESOURCE_TYPE_CLIENT_METRICS:
+		err = client_metrics_config_check(resource, layer, text);
 		break;
 	default:
 		break;
