@@ -51,6 +51,30 @@ static bool conn_is_full(const struct conn *conn)
 	return conn->requests_n >= CONN_INFLIGHT_MAX || conn->inflight_bytes >= INFLIGHT_BYTES_MAX;
 }
 
+/* Invariant 5; a connection that ends is done with at once. */
+static bool conn_is_throttled(const struct conn *conn)
+{
+	return timer_is_on(&conn->throttle) && conn->state == CONN_OPEN;
+}
+
+static void conn_throttle_over(struct timer *timer)
+{
+	struct conn *conn = container_of(timer, struct conn, throttle);
+
+	conn->active_ns = conn->shard->reactor->now_ns;
+	conn_progress(conn);
+}
+
+void conn_throttle(struct conn *conn, int32_t throttle_ms)
+{
+	int64_t until_ns = conn->shard->reactor->now_ns + (int64_t)throttle_ms * NS_PER_MS;
+
+	if (timer_is_on(&conn->throttle) && conn->throttled_until_ns >= until_ns)
+		return;
+	conn->throttled_until_ns = until_ns;
+	timer_start(&conn->shard->reactor->timers, &conn->throttle, until_ns, conn_throttle_over);
+}
+
 static void conn_wait(struct conn *conn)
 {
 	if (!list_is_linked(&conn->waiting))
@@ -83,6 +107,8 @@ static void conn_grown(struct conn *conn)
 static void conn_read(struct conn *conn)
 {
 	if (conn->is_reading || conn->state != CONN_OPEN || conn->sock == IO_SOCK_NONE || conn_is_full(conn))
+		return;
+	if (conn_is_throttled(conn))
 		return;
 	if (!conn_may_grow(conn))
 		return;
@@ -128,6 +154,7 @@ static void conn_free(struct conn *conn)
 	if (conn->partial)
 		buf_unref(conn->partial);
 	conn_grown(conn);
+	timer_stop(&conn->shard->reactor->timers, &conn->throttle);
 	list_remove(&conn->waiting);
 	list_remove(&conn->kick.node);
 	list_remove(&conn->link);
@@ -311,6 +338,8 @@ static void conn_start_requests(struct conn *conn)
 	list_for_each(node, next, &conn->requests) {
 		struct request *request = list_entry(node, struct request, link);
 
+		if (request->state == REQUEST_QUEUED && conn_is_throttled(conn))
+			break;
 		if (request->state == REQUEST_QUEUED && budget_is_short_of_work(&conn->shard->budget)) {
 			conn_wait(conn);
 			break;

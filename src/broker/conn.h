@@ -9,6 +9,8 @@
  * 3. Memory follows the bytes: a frame's memory grows as its bytes arrive, never by what its length promises.
  * 4. Beyond the shard's budget (budget.h) nothing is read and nothing started. With `inflight_max` requests or
  *    `inflight_bytes_max` bytes under way the connection stops reading.
+ * 5. Over a limit of its client (client_quota.h) nothing is read and nothing started for a while; what was started is
+ *    answered.
  */
 #ifndef BROKER_CONN_H
 #define BROKER_CONN_H
@@ -40,6 +42,8 @@ struct conn {
 	int64_t send_began_ns;
 	struct list sending;   /* requests whose responses are in the send under way */
 	struct piece send_pieces[CONN_SEND_PIECES_MAX];
+	int64_t throttled_until_ns;
+	struct timer throttle; /* on: the client is over a limit and is not served until then */
 	bool is_reading;
 	bool in_start;         /* conn_start_requests is on the stack */
 	bool has_any_frame;
@@ -57,6 +61,8 @@ void conn_close(struct conn *conn, const char *why);
 void conn_drain(struct conn *conn);
 /* Sends bytes that are no Kafka response (may be empty) after all responses before, then ends the connection. */
 void conn_add_raw(struct conn *conn, struct bytes answer);
+/* Reads nothing and starts nothing for so long; answers go out. */
+void conn_throttle(struct conn *conn, int32_t throttle_ms);
 /* A request of this connection changed (done, order fixed). */
 void conn_kick(struct conn *conn);
 

@@ -17,6 +17,7 @@
 
 #include "batch_build.h"
 #include "broker.h"
+#include "client_quota.h"
 #include "lifecycle.h"
 #include "log.h"
 #include "mem.h"
@@ -183,13 +184,29 @@ static enum err controller_io_log(struct controller_io *io, struct controller_op
 	return ERR_NONE;
 }
 
+/* Decides, within what the client may change. */
+static void controller_io_decide_within(struct controller_io *io, struct controller_op *op,
+					struct controller_records *records)
+{
+	struct shard *shard = &io->broker->shards[0];
+	struct mutation_budget budget;
+
+	if (op->client_id.p && shard->quotas)
+		io->controller.mutation = client_quota_mutation_begin(shard, op->user, op->client_id, op->is_strict,
+								      &budget);
+	op->err = op->decide(&io->controller, op, records);
+	if (io->controller.mutation)
+		op->throttle_ms = client_quota_mutation_done(shard, op->user, op->client_id, &budget);
+	io->controller.mutation = NULL;
+}
+
 static void controller_io_decide(struct controller_io *io, struct controller_op *op)
 {
 	struct controller_records records = {0};
 
 	op->first_offset = -1;
 	io->controller.now_ms = io->reactor->wall_ms;
-	op->err = op->decide(&io->controller, op, &records);
+	controller_io_decide_within(io, op, &records);
 	if (!op->err && records.values.n > 0)
 		op->err = controller_io_log(io, op, &records);
 	vec_deinit(&records.values);

@@ -33,6 +33,9 @@ struct controller_op {
 	const void *request; /* wire structs */
 	void *response;
 	int16_t version;
+	struct str client_id; /* of a client's operation that makes or deletes partitions; null: nothing is counted */
+	struct str user;
+	bool is_strict; /* over its limit the client is refused, not only slowed down */
 	bool is_barrier; /* removes topics: nothing is decided before every shard has let go of them, so that a topic of
 	                    the same name never meets the old one's files */
 	/* Calls one of the core's functions. */
@@ -42,6 +45,7 @@ struct controller_op {
 	enum err err;
 	int64_t end_offset; /* private: the log's end after its records */
 	int64_t first_offset; /* of its first record, -1 when it wrote none */
+	int32_t throttle_ms; /* the client is to wait */
 	void *ctx;
 };
 

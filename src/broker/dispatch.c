@@ -68,7 +68,12 @@ void dispatch_start(struct request *request)
 		request_close(request, text.text);
 		return;
 	}
+	if (request->shard->quotas)
+		request->busy_from_ns = metrics_clock(request->shard);
 	request->api->handle(request);
+	/* It is still in its connection, which starts requests in this very moment. */
+	if (request->busy_from_ns && request->state == REQUEST_RUNNING)
+		request->busy_ns = metrics_clock(request->shard) - request->busy_from_ns;
 }
 
 enum err dispatch_encode(struct request *request, const void *response)

@@ -2,7 +2,9 @@
 /* Requests: making one from a frame, encoding its response, freeing it. See request.h for its life. */
 #include "request.h"
 
+#include "acceptor.h"
 #include "broker.h"
+#include "client_quota.h"
 #include "conn.h"
 #include "dispatch.h"
 #include "log.h"
@@ -76,9 +78,59 @@ static void request_done(struct request *request)
 	conn_kick(request->conn);
 }
 
-void request_reply(struct request *request, const void *response)
+/* ---- limits of clients ---- */
+
+struct str request_user(const struct request *request UNUSED)
 {
-	enum err err = dispatch_encode(request, response);
+	return STR("ANONYMOUS");
+}
+
+void request_throttle(struct request *request, int32_t throttle_ms)
+{
+	if (throttle_ms <= request->throttle_ms)
+		return;
+	request->throttle_ms = throttle_ms;
+	conn_throttle(request->conn, throttle_ms);
+}
+
+/* Reactor time counts against the client, except the controllers' and what has no answer. */
+static void request_charge_time(struct request *request)
+{
+	struct shard *shard = request->shard;
+	int64_t busy_ns = request->busy_ns;
+
+	if (!request->busy_from_ns || request->conn->acceptor->kind == API_CONTROLLER)
+		return;
+	if (!busy_ns)
+		busy_ns = metrics_clock(shard) - request->busy_from_ns;
+	request_throttle(request, client_quota_record(shard, CLIENT_QUOTA_REQUEST, request_user(request),
+						      request->head.client_id, (double)busy_ns * 100 / NS_PER_S));
+}
+
+/* Every response that can tell it has the field by this name. */
+static void request_tell_throttle(const struct request *request, void *response)
+{
+	const struct msg_type *type = api_find(request->head.api_key)->response;
+
+	for (uint16_t i = 0; i < type->fields_n; i++) {
+		const struct msg_field *field = &type->fields[i];
+
+		if (field->kind != MSG_INT32 || strcmp(field->name, "throttle_time_ms") != 0 ||
+		    request->version < field->version_first || request->version > field->version_last)
+			continue;
+		memcpy((uint8_t *)response + field->offset, &request->throttle_ms, sizeof(int32_t));
+	}
+}
+
+void request_reply(struct request *request, void *response)
+{
+	enum err err;
+
+	if (request->shard->quotas)
+		request_charge_time(request);
+	if (request->throttle_ms)
+		request_tell_throttle(request, response);
+	err = dispatch_encode(request, response);
 
 	metrics_response(request, response);
 	if (err) {

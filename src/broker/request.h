@@ -47,6 +47,9 @@ struct request {
 	int64_t started_ns;
 	int64_t local_done_ns; /* where it began to wait for others; 0: it never did */
 	int64_t done_ns;
+	/* Measured while clients have limits: reactor time of the handler, until it waits or answers. */
+	int64_t busy_from_ns, busy_ns;
+	int32_t throttle_ms;  /* the client is to wait that long */
 	struct piece *pieces; /* response, length prefix included */
 	int pieces_n;
 	/* Called after the response has left, or was dropped; frees pins. It must call request_released, then or later.
@@ -66,8 +69,13 @@ struct request {
 #define REQUEST_ARENA_LIMIT ((size_t)512 << 20)
 #define REQUEST_WORK_MAX (REQUEST_WORK_FACTOR * (REQUEST_ARENA_LIMIT / 32))
 
+/* The client is over a limit: the answer tells it to wait that long, and until then its connection is not served
+ * (KIP-219). 0: nothing. Before request_reply. */
+void request_throttle(struct request *request, int32_t throttle_ms);
+/* Who asks: ANONYMOUS while nobody authenticates. */
+struct str request_user(const struct request *request);
 /* Encodes `response` (struct x_response of the request's api and version) into pieces and queues it. */
-void request_reply(struct request *request, const void *response);
+void request_reply(struct request *request, void *response);
 /* The request has no response (Produce with acks=0). */
 void request_reply_none(struct request *request);
 /* Ends the connection after the responses before this one; `why` goes to the log. */

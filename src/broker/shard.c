@@ -8,6 +8,7 @@
 
 #include "broker.h"
 #include "checkpointer.h"
+#include "client_quota.h"
 #include "fetch_session.h"
 #include "housekeeper.h"
 #include "log.h"
@@ -264,6 +265,7 @@ void shard_apply_image(struct shard *shard, struct image *image)
 
 	live_settings_follow(shard, shard->image, image);
 	image_diff_topics(shard->image, image, shard_topic_diff, &apply);
+	client_quotas_follow(shard, image);
 	shard->image = image;
 	shard_open_more(shard);
 }
@@ -494,6 +496,7 @@ void shard_deinit(struct shard *shard)
 	while ((node = list_pop_front(&shard->free_requests)) != NULL)
 		mem_free(list_entry(node, struct request, link));
 	live_settings_deinit(shard);
+	client_quotas_free(shard->quotas);
 	producer_ids_free(shard->producer_ids);
 	housekeeper_free(shard->keeper);
 	fetch_sessions_free(shard->sessions);

@@ -27,6 +27,7 @@
 struct broker;
 struct fetch_sessions;
 struct housekeeper;
+struct client_quotas;
 
 struct shard {
 	struct broker *broker;
@@ -43,6 +44,7 @@ struct shard {
 	struct fetch_sessions *sessions;
 	struct producer_ids *producer_ids;
 	struct housekeeper *keeper;
+	struct client_quotas *quotas; /* NULL while nobody has a limit */
 	struct buf_pool request_bufs; /* frames under construction */
 	struct budget budget;
 	struct said said;

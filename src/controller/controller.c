@@ -126,6 +126,21 @@ struct str controller_text(struct arena *arena, const struct err_text *text)
 	return arena_str(arena, str_of(text->text));
 }
 
+enum err controller_charge(struct controller *controller, int32_t partitions_n)
+{
+	struct mutation_budget *budget = controller->mutation;
+
+	if (!budget)
+		return ERR_NONE;
+	if (budget->is_strict && budget->tokens < 0) {
+		budget->is_over = true;
+		return ERR_THROTTLING_QUOTA_EXCEEDED;
+	}
+	budget->tokens -= partitions_n;
+	budget->is_over |= !budget->is_strict && budget->tokens < 0;
+	return ERR_NONE;
+}
+
 enum err controller_check_epoch(const struct controller *controller, int32_t broker_id, int64_t epoch)
 {
 	const struct broker_image *broker = image_broker(controller->latest, broker_id);

@@ -58,6 +58,13 @@ struct controller_defaults {
 	void *config_ctx;
 };
 
+/* What the client of an operation may still change, in partitions made or deleted (KIP-599). */
+struct mutation_budget {
+	double tokens;  /* below 0: in debt */
+	bool is_strict; /* a debt refuses what would add to it; else it only slows the client down */
+	bool is_over;   /* out: refused, or in debt */
+};
+
 struct controller {
 	struct image *latest;
 	struct image *committed;
@@ -65,6 +72,7 @@ struct controller {
 	struct controller_defaults defaults;
 	struct rng *rng;
 	int64_t now_ms; /* wall, set by the glue before each call */
+	struct mutation_budget *mutation; /* of the operation being decided; NULL: no limit */
 	struct controller_private *priv; /* broker sessions */
 };
 

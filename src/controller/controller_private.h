@@ -38,6 +38,9 @@ struct str controller_text(struct arena *arena, const struct err_text *text);
  * it touches. */
 void controller_change_partitions(struct controller *controller, int32_t leaving, int32_t arriving, int32_t unclean,
 				  struct controller_records *records, struct arena *arena);
+/* Partitions that the operation makes or deletes, before its records are added. ERR_THROTTLING_QUOTA_EXCEEDED when its
+ * client has to wait. */
+enum err controller_charge(struct controller *controller, int32_t partitions_n) MUST_USE;
 /* ERR_STALE_BROKER_EPOCH unless the broker is registered with this epoch. */
 enum err controller_check_epoch(const struct controller *controller, int32_t broker_id, int64_t epoch) MUST_USE;
 

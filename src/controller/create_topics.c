@@ -334,6 +334,8 @@ static enum err create_topic(struct create *create, const struct create_topics_r
 	if (err)
 		return err;
 	err = in->assignments_n > 0 ? create_plan_manual(create, in, &plan) : create_plan_striped(create, in, &plan);
+	if (!err)
+		err = controller_charge(create->controller, plan.partitions_n);
 	if (err)
 		return err;
 	out->topic_id = uuid_random(create->controller->rng);
@@ -350,7 +352,9 @@ static void create_refuse(struct create *create, struct create_topics_response_t
 	msg_init(&create_topics_response_topics_type, out);
 	out->name = name;
 	out->error_code = err_wire(err);
-	out->error_message = controller_text(create->arena, &create->text);
+	/* As in the original, the code says it all. */
+	out->error_message = err == ERR_THROTTLING_QUOTA_EXCEEDED ? STR_NULL
+								  : controller_text(create->arena, &create->text);
 }
 
 /* ---- the request ---- */

@@ -57,7 +57,12 @@ static struct delete_count *delete_count_id(struct delete *delete, struct uuid i
 static void delete_topic(struct delete *delete, const struct topic_image *topic)
 {
 	struct remove_topic_record record;
+	enum err err = controller_charge(delete->controller, topic->partitions_n);
 
+	if (err) {
+		delete_answer(delete, arena_str(delete->arena, topic->name), topic->id, err, NULL);
+		return;
+	}
 	msg_init(&remove_topic_record_type, &record);
 	record.topic_id = topic->id;
 	controller_add(delete->records, delete->arena, METADATA_REMOVE_TOPIC_RECORD, 0, &record);

@@ -3,6 +3,7 @@
 import time
 import unittest
 
+from lib.batch import batch
 from lib.case import Case, moldau_only
 
 PRODUCE, CONSUME, REQUEST = "producer_byte_rate", "consumer_byte_rate", "request_percentage"
@@ -157,6 +158,155 @@ class Configure(Quotas):
         broker.start()
         self.assertEqual(self.describe(broker.conn(), ("client-id", 1, None)),
                          {(("client-id", None),): {CONSUME: 123456.0}})
+
+
+class Enforce(Quotas):
+    """What a client with a limit gets, measured over some windows."""
+
+    RATE = 200_000
+
+    def limited(self, **values):
+        """A connection whose client id has these limits."""
+        name = self.name()
+        self.set(self.conn(), [("client-id", name)], **values)
+        return self.conn(client_id=name)
+
+    def test_produce(self):
+        conn = self.limited(producer_byte_rate=self.RATE)
+        topic = self.topic(conn)
+        data, sent, told, start = [b"x" * 20_000], 0, 0, time.monotonic()
+        while time.monotonic() - start < 14:
+            answer = conn.call("Produce", 9, acks=-1, timeout_ms=5000, topics=[
+                {"name": topic, "partitions": [{"index": 0, "records": batch(data)}]}])
+            self.assertEqual(answer.topics[0].partitions[0].error, 0)
+            sent += 20_000
+            told += answer.throttle_ms
+        # Ten windows may go at once, then the rate holds.
+        self.assertAlmostEqual(sent / (10 + time.monotonic() - start), self.RATE, delta=self.RATE * 0.15)
+        self.assertGreater(told, 2000)
+
+    def test_produce_without_answer_is_slowed_too(self):
+        conn = self.limited(producer_byte_rate=self.RATE)
+        topic = self.topic(conn)
+        for _ in range(3):
+            conn.produce(topic, [b"x" * 900_000], acks=0)
+        start = time.monotonic()
+        self.assertEqual(conn.call("ApiVersions", 0).error, 0)
+        self.assertGreater(time.monotonic() - start, 2.5)
+
+    def test_others_are_not_slowed(self):
+        conn = self.limited(producer_byte_rate=1000)
+        topic = self.topic(conn)
+        first = conn.call("Produce", 9, acks=-1, timeout_ms=5000, topics=[
+            {"name": topic, "partitions": [{"index": 0, "records": batch([b"x" * 12_000])}]}])
+        self.assertGreater(first.throttle_ms, 500)
+        start = time.monotonic()
+        self.assertEqual(self.conn().produce(topic, [b"x" * 12_000]).error, 0)
+        self.assertLess(time.monotonic() - start, 0.4)
+        self.assertEqual(conn.call("ApiVersions", 0).error, 0)
+        self.assertGreater(time.monotonic() - start, 0.9)
+
+    def test_fetch(self):
+        conn = self.limited(consumer_byte_rate=self.RATE)
+        topic = self.topic(self.conn())
+        feed = self.conn()
+        for _ in range(40):
+            feed.produce(topic, [b"x" * 10_000])
+        got, empty, start = 0, 0, time.monotonic()
+        while time.monotonic() - start < 14:
+            answer = conn.call("Fetch", 12, max_wait_ms=500, min_bytes=1, max_bytes=1 << 26, topics=[
+                {"name": topic, "partitions": [{"index": 0, "offset": 30, "max_bytes": 1 << 20}]}])
+            self.assertEqual(answer.error, 0)
+            self.assertEqual(answer.topics == [], answer.throttle_ms > 0)
+            empty += not answer.topics
+            got += sum(len(t.partitions[0].records) for t in answer.topics)
+        self.assertAlmostEqual(got / (10 + time.monotonic() - start), self.RATE, delta=self.RATE * 0.15)
+        self.assertGreater(empty, 0)
+
+    def test_fetch_sessions(self):
+        """An answer that is empty for the limit's sake begins no session, and goes on with one."""
+        conn = self.limited(consumer_byte_rate=10_000)
+        topic = self.topic(self.conn())
+        self.conn().produce(topic, [b"x" * 30_000])
+        want = [{"name": topic, "partitions": [{"index": 0, "offset": 0, "max_bytes": 1 << 20}]}]
+        first = conn.call("Fetch", 12, max_wait_ms=0, session_epoch=0, max_bytes=1 << 20, topics=want)
+        self.assertEqual((first.error, first.throttle_ms), (0, 0))
+        self.assertGreater(first.session_id, 0)
+        answers = []
+        for epoch in range(1, 6):
+            answers.append(conn.call("Fetch", 12, max_wait_ms=0, session_id=first.session_id, session_epoch=epoch,
+                                     max_bytes=1 << 20, topics=want))
+            if answers[-1].throttle_ms:
+                break
+        self.assertGreater(answers[-1].throttle_ms, 0)
+        self.assertEqual({(a.error, a.session_id) for a in answers}, {(0, first.session_id)})
+        self.assertEqual(answers[-1].topics, [])
+        other = self.conn(client_id=conn.client_id)
+        fresh = other.call("Fetch", 12, max_wait_ms=0, session_epoch=0, max_bytes=1 << 20, topics=want)
+        self.assertGreater(fresh.throttle_ms, 0)
+        self.assertEqual((fresh.error, fresh.session_id, fresh.topics), (0, 0, []))
+
+    def test_one_answer_holds_no_more_than_the_windows(self):
+        conn = self.limited(consumer_byte_rate=5_000)
+        topic = self.topic(self.conn())
+        for _ in range(20):
+            self.conn().produce(topic, [b"x" * 10_000])
+        answer = conn.call("Fetch", 12, max_wait_ms=0, max_bytes=1 << 26, topics=[
+            {"name": topic, "partitions": [{"index": 0, "offset": 0, "max_bytes": 1 << 20}]}])
+        self.assertLessEqual(sum(len(t.partitions[0].records) for t in answer.topics), 50_000)
+
+    def test_request_time(self):
+        conn = self.limited(request_percentage=0.0001)
+        told = [conn.call("Metadata", 12, topics=None).throttle_ms for _ in range(6)]
+        self.assertGreater(max(told), 0)
+        self.assertLessEqual(max(told), 1000)
+
+    def test_precedence(self):
+        """User and client id before user before client id; the defaults after each."""
+        name = self.name()
+        conn, data = self.conn(client_id=name), [b"x" * 60_000]
+        topic = self.topic(conn)
+        tight, loose = {PRODUCE: 1000}, {PRODUCE: 1 << 30}
+        levels = ([("client-id", name)], [("user", "ANONYMOUS")], [("user", "ANONYMOUS"), ("client-id", name)])
+        for i, entity in enumerate(levels):
+            self.set(self.conn(), entity, **tight)
+            with self.subTest(entity=entity):
+                time.sleep(0.3)
+                answer = conn.call("Produce", 9, acks=-1, timeout_ms=5000, topics=[
+                    {"name": topic, "partitions": [{"index": 0, "records": batch(data)}]}])
+                self.assertGreater(answer.throttle_ms, 10_000)
+            conn.close()
+            self.set(self.conn(), entity, **loose)
+            conn = self.conn(client_id=name)
+            time.sleep(0.3)
+            self.assertEqual(conn.call("Produce", 9, acks=-1, timeout_ms=5000, topics=[
+                {"name": topic, "partitions": [{"index": 0, "records": batch(data)}]}]).throttle_ms, 0)
+
+    def create(self, conn, version, *partitions, validate_only=False):
+        names = [self.name() for _ in partitions]
+        answer = conn.call("CreateTopics", version, validate_only=validate_only, topics=[
+            {"name": n, "partition_n": p, "replication_factor": 1} for n, p in zip(names, partitions)])
+        return answer.throttle_ms, [(t.error, t.message) for t in answer.topics], names
+
+    def test_changes_are_refused(self):
+        conn = self.limited(controller_mutation_rate=1)
+        throttle, errors, names = self.create(conn, 7, 5, 8, 1)
+        self.assertEqual(errors, [(0, None), (0, None), (89, None)])
+        self.assertTrue(1500 < throttle <= 2000, throttle)
+        start = time.monotonic()
+        throttle, errors, _ = self.create(conn, 7, 1, validate_only=True)
+        self.assertGreater(time.monotonic() - start, 1.4)
+        self.assertEqual((throttle, errors), (0, [(0, None)]))
+        throttle, errors, _ = self.create(conn, 7, 1, 1, validate_only=True)
+        self.assertEqual(errors[-1], (89, None))
+        answer = conn.call("DeleteTopics", 5, names=names[:2])
+        self.assertEqual([t.error for t in answer.topics][0], 0)
+
+    def test_changes_of_old_versions_are_slowed(self):
+        conn = self.limited(controller_mutation_rate=2)
+        throttle, errors, _ = self.create(conn, 5, 20, 4)
+        self.assertEqual(errors, [(0, None), (0, None)])
+        self.assertTrue(500 < throttle <= 1000, throttle)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@
 #include "api.h"
 #include "batch.h"
 #include "broker.h"
+#include "client_quota.h"
 #include "internal_topics.h"
 #include "msg/produce.h"
 #include "owner_part.h"
@@ -262,6 +263,11 @@ void api_produce(struct request *request)
 	for (int32_t i = 0; i < produce->in->topic_data_n; i++)
 		produce_split_topic(produce, &produce->in->topic_data[i], &produce->out.responses[i]);
 	request->shard->metrics.waiting_produces_n += produce->in->acks == -1;
+	/* Bytes count when they come: the client waits as long as it was too fast, whatever becomes of them. */
+	if (request->shard->quotas)
+		request_throttle(request, client_quota_record(request->shard, CLIENT_QUOTA_PRODUCE,
+							      request_user(request), request->head.client_id,
+							      (double)request->frame.len));
 	request_order_fixed(request);
 	scatter_run(produce->scatter, owner_parts_run, produce_reply);
 }

@@ -21,8 +21,13 @@
  */
 #include "api.h"
 #include "broker.h"
+#include "client_quota.h"
 #include "fetch_op.h"
 #include "shard.h"
+
+/* An answer without its topics, and what each partition takes beside its records. */
+#define FETCH_ANSWER_LEN 30
+#define FETCH_ANSWER_PARTITION_LEN 50
 
 static void fetch_ask(struct fetch *fetch);
 static void fetch_disarm(struct fetch *fetch);
@@ -70,6 +75,7 @@ static void fetch_part_read(struct fetch_part *part)
 {
 	struct partition *partition = part->owner.partition;
 	int64_t offset = part->want->fetch_offset;
+	int64_t bytes_max;
 	bool diverges;
 	enum err err;
 
@@ -90,7 +96,9 @@ static void fetch_part_read(struct fetch_part *part)
 		return;
 	}
 	part->read.offset = offset;
-	part->read.max_bytes = MAX(MIN(part->want->max_bytes, part->fetch->in->max_bytes), 0);
+	bytes_max = MIN(part->want->max_bytes, part->fetch->in->max_bytes);
+	bytes_max = MIN(bytes_max, part->fetch->quota_bytes_max);
+	part->read.max_bytes = MAX(bytes_max, 0);
 	part->read.whole_first = true;
 	part->read.done = fetch_part_read_done;
 	if (leader_read(partition, &part->read))
@@ -210,9 +218,17 @@ static void fetch_round(struct fetch *fetch, enum fetch_state state, void (*run)
 	scatter_run(fetch->scatter, run, done);
 }
 
+static bool fetch_is_follower(const struct fetch *fetch)
+{
+	return fetch->in->replica_id >= 0 || fetch->in->replica_state.replica_id >= 0;
+}
+
 static int64_t fetch_bytes_max(const struct fetch *fetch)
 {
-	return MIN((int64_t)fetch->in->max_bytes, (int64_t)fetch->request->shard->broker->config.fetch_max_bytes);
+	const struct broker_config *config = &fetch->request->shard->broker->config;
+	int64_t max = MIN(fetch->in->max_bytes, config->fetch_max_bytes);
+
+	return MIN(max, fetch->quota_bytes_max);
 }
 
 /* Deals out the request's bytes in order. Returns their sum. */
@@ -269,17 +285,22 @@ static void fetch_result_fill(const struct fetch *fetch, const struct fetch_part
 	}
 }
 
-/* Does an incremental answer name this partition? Remembers what was said. */
+/* Does an incremental answer name this partition? */
+static bool fetch_is_news(const struct fetch *fetch, const struct fetch_part *part)
+{
+	const struct fetch_partition *want = part->want;
+
+	return fetch->is_full || part->err || part->read.piece.len > 0 || part->diverging_epoch >= 0 ||
+	       want->told_high_watermark != part->high_watermark || want->told_log_start != part->log_start;
+}
+
+/* Remembers what was said. */
 static bool fetch_has_news(const struct fetch *fetch, struct fetch_part *part)
 {
-	struct fetch_partition *want = part->want;
-	int64_t high_watermark = part->err ? -1 : part->high_watermark;
-	int64_t log_start = part->err ? -1 : part->log_start;
-	bool news = fetch->is_full || part->err || part->read.piece.len > 0 || part->diverging_epoch >= 0 ||
-		    want->told_high_watermark != high_watermark || want->told_log_start != log_start;
+	bool news = fetch_is_news(fetch, part);
 
-	want->told_high_watermark = high_watermark;
-	want->told_log_start = log_start;
+	part->want->told_high_watermark = part->err ? -1 : part->high_watermark;
+	part->want->told_log_start = part->err ? -1 : part->log_start;
 	return news;
 }
 
@@ -333,9 +354,56 @@ static void fetch_release(struct request *request)
 	fetch_round(request->op, FETCH_REPLY, fetch_leg_release, fetch_released);
 }
 
+/* What the answer will take, to a few bytes a topic; nothing is remembered as said. */
+static int64_t fetch_answer_len(const struct fetch *fetch)
+{
+	int64_t len = FETCH_ANSWER_LEN;
+
+	for (int32_t i = 0; i < fetch->parts_n; i++) {
+		if (fetch_is_news(fetch, &fetch->parts[i]))
+			len += FETCH_ANSWER_PARTITION_LEN + (int64_t)fetch->parts[i].read.piece.len;
+	}
+	return len;
+}
+
+/* Over its limit a consumer gets an empty answer and asks again later (KIP-219): nothing that the session knows
+ * changes, and a new session does not begin. */
+static bool fetch_is_over_quota(struct fetch *fetch)
+{
+	struct request *request = fetch->request;
+	int32_t throttle_ms;
+
+	if (!request->shard->quotas || fetch_is_follower(fetch))
+		return false;
+	throttle_ms = client_quota_record(request->shard, CLIENT_QUOTA_FETCH, request_user(request),
+					  request->head.client_id, (double)fetch_answer_len(fetch));
+	request_throttle(request, throttle_ms);
+	return throttle_ms > 0;
+}
+
+static void fetch_reply_empty(struct fetch *fetch)
+{
+	struct fetch_session *session = fetch->session;
+
+	if (session) {
+		session->in_use = false;
+		fetch->session = NULL;
+		if (fetch->is_full)
+			fetch_session_remove(fetch->request->shard->sessions, session);
+		else
+			fetch->out.session_id = session->id;
+	}
+	fetch->state = FETCH_REPLY;
+	request_reply(fetch->request, &fetch->out);
+}
+
 static void fetch_reply(struct fetch *fetch)
 {
 	timer_stop(&fetch->request->shard->reactor->timers, &fetch->timer);
+	if (fetch_is_over_quota(fetch)) {
+		fetch_reply_empty(fetch);
+		return;
+	}
 	fetch_build(fetch);
 	if (fetch->session) {
 		fetch->session->in_use = false;
@@ -446,7 +514,7 @@ static void fetch_resolve(struct fetch *fetch, struct fetch_part *part)
 		part->err = by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION;
 	} else if (part->want->partition < 0 || !topic_partition(topic, part->want->partition)) {
 		part->err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
-	} else if (fetch->in->replica_id >= 0 || fetch->in->replica_state.replica_id >= 0) {
+	} else if (fetch_is_follower(fetch)) {
 		part->err = ERR_NOT_LEADER_OR_FOLLOWER; /* no other broker has a copy */
 	} else {
 		part->has_owner = true;
@@ -481,6 +549,10 @@ void api_fetch(struct request *request)
 	fetch->in = request->body;
 	fetch->scatter = scatter_new(request->shard, &request->arena);
 	fetch->scatter->home_op = fetch;
+	fetch->quota_bytes_max = INT64_MAX;
+	if (request->shard->quotas && !fetch_is_follower(fetch))
+		fetch->quota_bytes_max = client_quota_window_bytes(request->shard, request_user(request),
+								   request->head.client_id);
 	fetch->news = ARENA_NEW_N(&request->arena, struct fetch_news, fetch->scatter->legs_n);
 	list_init(&fetch->wants);
 	msg_init(&fetch_response_type, &fetch->out);

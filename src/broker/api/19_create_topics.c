@@ -42,6 +42,7 @@ static void create_topics_done(struct controller_op *op)
 
 	if (op->err)
 		create_topics_fail(create, op->err);
+	request_throttle(create->request, op->throttle_ms);
 	request_reply(create->request, &create->out);
 }
 
@@ -57,6 +58,9 @@ void api_create_topics(struct request *request)
 		.request = request->body,
 		.response = &create->out,
 		.version = request->version,
+		.client_id = request->head.client_id.p ? request->head.client_id : STR(""),
+		.user = request_user(request),
+		.is_strict = request->version >= 6, /* KIP-599 */
 		.decide = create_topics_decide,
 		.done = create_topics_done,
 		.ctx = create,

@@ -45,6 +45,7 @@ static void delete_topics_done(struct controller_op *op)
 
 	if (op->err)
 		delete_topics_fail(delete, op->err);
+	request_throttle(delete->request, op->throttle_ms);
 	request_reply(delete->request, &delete->out);
 }
 
@@ -60,6 +61,9 @@ void api_delete_topics(struct request *request)
 		.request = request->body,
 		.response = &delete->out,
 		.version = request->version,
+		.client_id = request->head.client_id.p ? request->head.client_id : STR(""),
+		.user = request_user(request),
+		.is_strict = request->version >= 5, /* KIP-599 */
 		.is_barrier = true,
 		.decide = delete_topics_decide,
 		.done = delete_topics_done,

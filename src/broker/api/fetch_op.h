@@ -41,6 +41,7 @@ struct fetch {
 	struct request *request;
 	const struct fetch_request *in;
 	struct fetch_session *session;
+	int64_t quota_bytes_max; /* what the client's limit lets one answer hold */
 	bool is_full; /* sessionless, or the first of a session: all partitions are answered */
 	struct list wants; /* sessionless: struct fetch_partition */
 	struct fetch_part *parts;

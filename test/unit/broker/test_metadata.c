@@ -28,7 +28,7 @@ enum err controller_create_topics(struct controller *controller, int16_t version
 	return ERR_NONE;
 }
 
-void request_reply(struct request *of, const void *response)
+void request_reply(struct request *of, void *response)
 {
 	const struct metadata_response *out = response;
 
