@@ -241,6 +241,7 @@ class Enforce(Quotas):
         self.assertGreater(answers[-1].throttle_ms, 0)
         self.assertEqual({(a.error, a.session_id) for a in answers}, {(0, first.session_id)})
         self.assertEqual(answers[-1].topics, [])
+        time.sleep(0.3)  # until every reactor knows
         other = self.conn(client_id=conn.client_id)
         fresh = other.call("Fetch", 12, max_wait_ms=0, session_epoch=0, max_bytes=1 << 20, topics=want)
         self.assertGreater(fresh.throttle_ms, 0)
