@@ -208,6 +208,35 @@ class EveryVersion(Case):
             ("controllers", {"endpoint_type": 2}, lambda a: a.error, 114, 1),
             ("nonsense", {"endpoint_type": 9}, lambda a: a.error, 115, 1)), 2)
 
+    def test_describe_configs(self):
+        def asked(kind, name, **values):
+            return dict({"resources": [dict({"type": kind, "name": name}, **values)]}, include_synonyms=True)
+
+        def error(answer):
+            return answer.results[0].error
+
+        node = str(self.c.call("Metadata", 12, topics=[]).brokers[0].node_id)
+        self.each("DescribeConfigs", (
+            ("nothing", {"resources": []}, lambda a: a.results, []), ("topic", asked(2, self.t), error, 0),
+            ("keys", asked(2, self.t, keys=["retention.ms"]), lambda a: len(a.results[0].configs), 1),
+            ("unknown topic", asked(2, "nope"), error, 3), ("bad name", asked(2, "a b"), error, 17),
+            ("broker", asked(4, node), error, 0), ("all brokers", asked(4, ""), error, 0),
+            ("another broker", asked(4, "77"), error, 42), ("loggers", asked(8, node), error, 0),
+            ("metrics", asked(16, "m"), error, 0), ("group", asked(32, "g"), error, 0),
+            ("nonsense", asked(5, "x"), error, 42),
+            ("documentation", dict(asked(2, self.t), include_documentation=True), error, 0, 3)), 3)
+
+    def test_list_config_resources(self):
+        self.each("ListConfigResources", (
+            ("as it comes", {}, lambda a: a.error, 0), ("types", {"types": [2, 4]}, lambda a: a.error, 0, 1),
+            ("nonsense", {"types": [5]}, lambda a: a.error, 35, 1)), 1)
+
+    def test_describe_log_dirs(self):
+        self.each("DescribeLogDirs", (
+            ("all", {"topics": None}, lambda a: a.results[0].error, 0),
+            ("none", {"topics": []}, lambda a: a.results[0].topics, []),
+            ("one", {"topics": [{"name": self.t, "partitions": [0]}]}, lambda a: len(a.results[0].topics), 1)), 4)
+
     def test_describe_topic_partitions(self):
         def case(*names, **values):
             return dict({"topics": [{"name": n} for n in names]}, **values)

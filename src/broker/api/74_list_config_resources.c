@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ListConfigResources (key 74), versions 0-1 (KIP-714, KIP-1142): names of resources that have settings. Version 0 tells
- * client-metrics subscriptions only. Groups and subscriptions are told when something is set for them; every topic and
- * every broker is told.
+ * ListConfigResources (key 74), versions 0-1 (KIP-714, KIP-1142): names of resources that have settings. Version 0
+ * tells client-metrics subscriptions only. Groups and subscriptions are told when something is set for them; every
+ * topic and every broker is told.
  */
 #include <stdio.h>
 
