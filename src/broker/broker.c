@@ -67,6 +67,7 @@ static enum err broker_open_dirs(struct broker *broker, struct fs *fs, struct er
 		if (!broker_has_dir(broker, eff->log_dirs.v[i]))
 			err = broker_open_dir(broker, fs, eff->log_dirs.v[i], text);
 	}
+	broker->data_dirs_n = broker->dirs_n;
 	if (!err && !broker_has_dir(broker, eff->metadata_log_dir))
 		err = broker_open_dir(broker, fs, eff->metadata_log_dir, text);
 	for (int i = 0; !err && i < broker->dirs_n; i++) {

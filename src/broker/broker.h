@@ -46,6 +46,7 @@ struct broker {
 	struct uuid incarnation;
 	struct log_dir dirs[BROKER_DIRS_MAX];
 	int dirs_n;
+	int data_dirs_n; /* the first of them, which hold partitions; one for metadata alone comes behind */
 	int metadata_dir; /* index in dirs */
 	int64_t metadata_recovery_point;
 	struct found found;

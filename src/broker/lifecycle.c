@@ -278,7 +278,8 @@ static void life_register(struct lifecycle *life)
 	life_fill_features(life, request);
 	request->log_dirs = ARENA_NEW_N(&life->arena, struct uuid, broker->dirs_n);
 	for (int i = 0; i < broker->dirs_n; i++) {
-		request->log_dirs[request->log_dirs_n++] = broker->dirs[i].meta.directory_id;
+		if (i < broker->data_dirs_n)
+			request->log_dirs[request->log_dirs_n++] = broker->dirs[i].meta.directory_id;
 		/* Clean only if every directory says so of the same epoch. */
 		if (broker->dirs[i].clean_broker_epoch != request->previous_broker_epoch)
 			request->previous_broker_epoch = -1;

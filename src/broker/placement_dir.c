@@ -23,7 +23,7 @@ static struct storage_dir *placement_dir_least(struct shard *shard)
 {
 	struct storage_dir *best = NULL;
 
-	for (int d = 0; d < shard->broker->dirs_n; d++) {
+	for (int d = 0; d < shard->broker->data_dirs_n; d++) {
 		struct storage_dir *dir = &shard->storage.dirs[d];
 
 		if (dir->state == LOG_DIR_OFFLINE)

@@ -228,18 +228,6 @@ static bool log_dirs_is_cordoned(const struct shard *shard, const char *path)
 	return false;
 }
 
-/* Does the broker keep partitions there, not only the metadata? */
-static bool log_dirs_is_shown(const struct broker *broker, int dir)
-{
-	const struct str_list *list = &broker->config.eff.log_dirs;
-
-	for (size_t i = 0; i < list->n; i++) {
-		if (str_eq_c(list->v[i], broker->dirs[dir].path))
-			return true;
-	}
-	return false;
-}
-
 static void log_dirs_reply(struct scatter *scatter)
 {
 	struct log_dirs *dirs = scatter->home_op;
@@ -255,8 +243,8 @@ static void log_dirs_reply(struct scatter *scatter)
 
 		while (at < rows_n && rows[at]->dir == i)
 			at++;
-		if (!log_dirs_is_shown(broker, i))
-			continue;
+		if (i >= broker->data_dirs_n && at == first)
+			continue; /* for metadata alone */
 		dirs->out.results_n++;
 		out->log_dir = str_of(broker->dirs[i].path);
 		if (shard->storage.dirs[i].state == LOG_DIR_OFFLINE) {
