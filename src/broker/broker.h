@@ -26,7 +26,6 @@ struct controller_io;
 struct lifecycle;
 struct checkpointer;
 struct stray_removal;
-struct logger_table;
 
 enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STOPPED, BROKER_FAILED };
 
@@ -57,7 +56,6 @@ struct broker {
 	struct stray_removal *removal; /* of what deletions left, from the start on */
 	int64_t broker_epoch; /* of the running registration, -1 before */
 	int64_t started_ns;
-	const struct logger_table *loggers; /* logger_settings.h, or NULL: there are none */
 	const char *host_name; /* this machine's, for listeners that name no host */
 	/* process_port_owner, or NULL: who holds a port is not named. */
 	bool (*port_owner)(uint16_t port, char *ret, size_t cap);

@@ -32,8 +32,7 @@ static void settings_change_done(struct controller_op *op)
 /* Levels of loggers change on the broker that is asked, and are forgotten with its process. */
 static void settings_change_loggers(struct settings_change *change, struct resource_change *resource)
 {
-	broker_alter_loggers(change->request->shard->broker, resource, change->changes.validate_only,
-			     &change->request->arena);
+	broker_alter_loggers(resource, change->changes.validate_only, &change->request->arena);
 }
 
 void settings_change_run(struct settings_change *change)

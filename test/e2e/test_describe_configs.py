@@ -189,6 +189,61 @@ class Describe(Settings):
         self.eventually(check)
 
 
+class Loggers(Settings):
+    def test_describe(self):
+        rows = self.rows(LOGGER, self.node)
+        for name in ("root", "kafka.server.KafkaApis", "state.change.logger"):
+            self.assertIn(name, rows)
+        for row in rows.values():
+            self.assertEqual((row.source, row.type, row.read_only, row.sensitive, row.synonyms, row.documentation),
+                             (FROM_LOGGER, 0, False, False, [], ""))
+        self.assertEqual(self.rows(LOGGER, self.node, "root", "nope").keys(), {"root"})
+
+    def test_change(self):
+        name = "kafka.server.KafkaApis"
+        before = self.value(LOGGER, self.node, name)[0]
+        self.assertEqual(self.change(LOGGER, self.node, name, "TRACE", validate_only=True), (0, None))
+        self.assertEqual(self.value(LOGGER, self.node, name)[0], before)
+        self.set(LOGGER, self.node, name, "ERROR")
+        self.assertEqual([self.value(LOGGER, self.node, n)[0] for n in (name, "root")], ["ERROR", before])
+        self.set(LOGGER, self.node, name, None)
+        self.assertEqual(self.value(LOGGER, self.node, name)[0], before)
+
+    def test_refused(self):
+        words = "Cannot set the log level of {} to {} as it is not a supported log level. Valid log levels are DEBUG, " \
+                "ERROR, FATAL, INFO, TRACE, WARN"
+        for name, op, value, error, message in (
+                ("root", SET, "info", 40, words.format("root", "info")),
+                ("root", SET, "", 40, words.format("root", "")),
+                ("root", SET, "OFF", 40, words.format("root", "OFF")),
+                ("nope.logger", SET, "INFO", 40, "Logger nope.logger does not exist!"),
+                ("nope.logger", DELETE, None, 40, "Logger nope.logger does not exist!"),
+                ("", SET, "INFO", 40, "Logger  does not exist!"),
+                ("root", DELETE, None, 42, "Removing the log level of the root logger is not allowed"),
+                ("root", APPEND, "INFO", 42, "APPEND operation is not allowed for the BROKER_LOGGER resource"),
+                ("root", SUBTRACT, "INFO", 42, "SUBTRACT operation is not allowed for the BROKER_LOGGER resource"),
+                ("root", SET, None, 42, "Null value not supported for : root")):
+            self.assertEqual(self.change(LOGGER, self.node, name, value, op), (error, message))
+        self.assertEqual(self.change(LOGGER, "77", "root", "INFO"),
+                         (42, f"Unexpected node id. Expected {self.node}, but received 77"))
+        self.assertEqual(self.change(LOGGER, "", "root", "INFO"), (42, "Node id must be an integer, but it is: "))
+
+    @moldau_only
+    def test_takes_effect_at_once(self):
+        node = self.moldau(reactors="2").start()
+        conn = self.conn(node)
+        self.c = conn
+        self.set(LOGGER, self.node, "root", "DEBUG")
+        topic = self.topic(conn, 4)
+        node.wait_log("partition.move", topic)
+        self.set(LOGGER, self.node, "root", "ERROR")
+        other = self.topic(conn, 4)
+        self.assertNotIn(other, node.log())
+        node.crash()
+        self.c = self.conn(node)
+        self.assertEqual(self.value(LOGGER, self.node, "root")[0], "INFO")
+
+
 class Resources(Settings):
     def list(self, version, types=None):
         answer = self.c.call("ListConfigResources", version, **({} if types is None else {"types": types}))

@@ -12,7 +12,7 @@
 #include "api.h"
 #include "broker.h"
 #include "config_describe.h"
-#include "logger_settings.h"
+#include "log_levels.h"
 #include "msg/describe_configs.h"
 #include "shard.h"
 #include "topic_name.h"
@@ -411,7 +411,7 @@ static void describe_metrics(struct describe_configs *d, const struct describe_c
 static void describe_loggers(struct describe_configs *d, const struct describe_configs_request_resources *in,
 			     struct describe_configs_response_results *out)
 {
-	const struct logger_table *table = d->request->shard->broker->loggers;
+	const struct log_levels *levels = log_levels_current();
 	struct config_rows rows;
 	struct config_wanted wanted;
 
@@ -426,16 +426,16 @@ static void describe_loggers(struct describe_configs *d, const struct describe_c
 		.names = in->configuration_keys,
 		.names_n = (size_t)MAX(in->configuration_keys_n, 0),
 	};
-	rows = rows_new(d, table ? table->n : 0);
-	for (size_t i = 0; table && i < table->n; i++) {
+	rows = rows_new(d, levels ? levels->loggers_n : 0);
+	for (size_t i = 0; levels && i < levels->loggers_n; i++) {
 		struct describe_configs_response_results_configs *row;
-		struct str name = table->name(table->ctx, i);
+		struct str name = log_levels_name(levels, i);
 
 		if (!wanted_has_name(&wanted, name))
 			continue;
 		row = rows_push(&rows);
 		row->name = name;
-		row->value = table->level(table->ctx, i);
+		row->value = log_levels_text(levels, i);
 		row->config_source = SETTING_SOURCE_LOGGER;
 		row->config_type = SETTING_TYPE_UNKNOWN;
 		row->documentation = STR("");
