@@ -41,6 +41,12 @@ static enum err broker_open_dir(struct broker *broker, struct fs *fs, struct str
 				    BROKER_DIRS_MAX);
 	snprintf(name, sizeof(name), "%.*s", STR_ARGS(path));
 	err = log_dir_open(dir, fs, name, broker->cluster_id, broker->node_id, &refusal, text);
+	if (err == ERR_INCONSISTENT_CLUSTER_ID && broker->dirs_n == 0)
+		return err_text_set(text, err,
+				    "ML1010 %s belongs to another cluster than %.*s, which cluster.id (or CLUSTER_ID) "
+				    "asks for. Nothing was changed. If you meant this data, remove cluster.id; for a new "
+				    "cluster choose an empty directory.",
+				    name, STR_ARGS(broker->cluster_id));
 	if (err)
 		return refusal == LOG_DIR_IN_USE ? broker_dir_in_use(broker, name, text) : err;
 	broker->dirs_n++;
@@ -188,6 +194,8 @@ enum err broker_open(struct broker *broker, struct node *node, struct broker_con
 	broker->fixed = &broker->config;
 	broker->node = node;
 	broker->node_id = broker->config.eff.node_id;
+	if (!broker->config.origin[SETTING_CLUSTER_ID].is_null)
+		broker->cluster_id = broker->config.cluster_id;
 	broker->broker_epoch = -1;
 	broker->started_ns = node->reactors[0].now_ns;
 	broker->incarnation = uuid_random(&node->reactors[0].rng);

@@ -8,21 +8,25 @@
  * 1. The first SIGTERM or SIGINT asks for a clean stop, at any time from the start on; another one at least SECOND_NS
  *    later ends the process at once. (timeout(1), and a shell between terminal and process, send the first one twice.)
  *    Signals arrive on their own thread, which touches only what `lock` guards and what is atomic.
- * 2. `struct serve` lives as long as the process, since the thread of the signals does.
+ * 2. SIGHUP reads the configuration again, on the thread of the signals; reactor 0 gets it as a message. The node is
+ *    not taken down while that goes on.
+ * 3. `struct serve` lives as long as the process, since the thread of the signals does.
  */
 #include "serve.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "config_file.h"
 #include "io.h"
+#include "live_settings.h"
 #include "log_writer.h"
 #include "process.h"
 
-#define CONFIG_FILE_MAX ((size_t)16 << 20)
 #define HELPERS_N 4
 #define ALONE_CPUS_MAX 3 /* up to here one reactor: the rest of the machine is for clients and helpers */
 #define PROGRESS_NS NS_PER_S
@@ -50,6 +54,15 @@ struct serve {
 	bool is_asked;   /* under lock: a signal has come, at asked_ns */
 	int64_t asked_ns;
 	struct msg stop_msg;
+	bool is_reloading; /* under lock: the thread of the signals reads the configuration and may log */
+	pthread_cond_t reloaded;
+};
+
+/* A configuration on its way to reactor 0. */
+struct serve_reload {
+	struct msg msg;
+	struct serve *serve;
+	struct broker_config config;
 };
 
 static void serve_progress(struct timer *timer)
@@ -91,6 +104,95 @@ static void serve_stop_arrived(struct reactor *reactor, struct msg *msg)
 	serve_stop(container_of(msg, struct serve, stop_msg));
 }
 
+/* From all sources anew; the caller frees the report. ERR_NOT_FOUND with errno when
+ * the file cannot be read. */
+static enum err serve_load(const struct serve_options *options, struct broker_config *ret, struct config_report *report)
+{
+	struct config_source source = {.file_name = options->file_name,
+				       .file_text = options->file_text,
+				       .env = (const char *const *)environ,
+				       .overrides = options->overrides,
+				       .overrides_n = options->overrides_n,
+				       .read = config_file_read_reference};
+	char *text = NULL;
+	size_t len;
+	enum err err;
+
+	if (options->file_path) {
+		errno = config_file_read(options->file_path, &text, &len);
+		if (errno)
+			return ERR_NOT_FOUND;
+		source.file_text = (struct bytes){(const uint8_t *)text, len};
+	}
+	err = broker_config_load(ret, report, &source);
+	mem_free(text);
+	return err;
+}
+
+static void serve_reload_arrived(struct reactor *reactor, struct msg *msg)
+{
+	struct serve_reload *reload = container_of(msg, struct serve_reload, msg);
+	struct serve *serve = reload->serve;
+	int level;
+
+	if (serve->is_stopping || !serve->is_serving) {
+		broker_config_deinit(&reload->config);
+	} else {
+		if (log_levels_parse(reload->config.log_level, true, &level) && !getenv("KAFKA_LOG4J_ROOT_LOGLEVEL") &&
+		    !str_eq(reload->config.log_level, serve->broker.config.log_level) &&
+		    log_levels_add(&serve->log_levels, STR("root"), level))
+			UNREACHABLE();
+		broker_reload_config(&serve->broker, &reload->config);
+	}
+	mem_free(reload);
+}
+
+/* On the thread of the signals, which may wait for the disk. */
+static void serve_reload(struct serve *serve)
+{
+	struct config_report report = {0};
+	struct serve_reload *reload;
+	struct reactor *reactor = &serve->node.reactors[0];
+	struct list msgs;
+	bool is_up;
+	enum err err;
+
+	pthread_mutex_lock(&serve->lock);
+	is_up = serve->is_reloading = serve->is_node_up && !serve->is_asked;
+	pthread_mutex_unlock(&serve->lock);
+	if (!is_up)
+		return;
+	log_sink_set(log_writer_sink(serve->log));
+	reload = MEM_NEW(struct serve_reload);
+	reload->serve = serve;
+	err = serve_load(serve->options, &reload->config, &report);
+	if (err == ERR_NOT_FOUND)
+		log_error("config.reload", "code=ML1111 file=\"%s\" reason=\"%s\"", serve->options->file_path,
+			  strerror(errno));
+	for (size_t i = 0; i < report.findings.n; i++) {
+		const struct config_finding *finding = &report.findings.v[i];
+
+		if (finding->severity == CONFIG_ERROR)
+			log_error("config.reload", "code=%s where=\"%.*s\" text=\"%.*s\"", finding->code,
+				  STR_ARGS(finding->where), STR_ARGS(finding->text));
+	}
+	config_report_deinit(&report);
+	if (err) {
+		mem_free(reload);
+	} else {
+		list_init(&msgs);
+		reload->msg.handle = serve_reload_arrived;
+		list_push_back(&msgs, &reload->msg.node);
+		mailbox_put(&reactor->inbox, &msgs);
+		reactor->io->ops->wake(reactor->io);
+	}
+	log_sink_set(NULL);
+	pthread_mutex_lock(&serve->lock);
+	serve->is_reloading = false;
+	pthread_cond_signal(&serve->reloaded);
+	pthread_mutex_unlock(&serve->lock);
+}
+
 /* On the thread of the signals. */
 static void serve_signal(int number, void *ctx)
 {
@@ -99,8 +201,10 @@ static void serve_signal(int number, void *ctx)
 	struct list msgs;
 	int64_t now_ns;
 
-	if (number == SIGHUP)
+	if (number == SIGHUP) {
+		serve_reload(serve);
 		return;
+	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	now_ns = now.tv_sec * NS_PER_S + now.tv_nsec;
 	pthread_mutex_lock(&serve->lock);
@@ -130,6 +234,8 @@ static void serve_signal(int number, void *ctx)
 static void serve_node_is_up(struct serve *serve, bool is_up)
 {
 	pthread_mutex_lock(&serve->lock);
+	while (!is_up && serve->is_reloading)
+		pthread_cond_wait(&serve->reloaded, &serve->lock);
 	serve->is_node_up = is_up;
 	pthread_mutex_unlock(&serve->lock);
 }
@@ -191,31 +297,14 @@ static void serve_print_findings(const struct serve *serve, const struct config_
 static enum cli_exit serve_configure(struct serve *serve)
 {
 	const struct serve_options *options = serve->options;
-	struct config_source source = {.file_name = options->file_name,
-				       .file_text = options->file_text,
-				       .env = (const char *const *)environ,
-				       .overrides = options->overrides,
-				       .overrides_n = options->overrides_n};
 	struct config_report report = {0};
-	struct fs *fs = io_posix_fs(serve->shared);
-	char *text = NULL;
-	size_t len;
-	enum err err;
+	enum err err = serve_load(options, &serve->config, &report);
 
-	if (options->file_path) {
-		err = fs_read_all(fs, options->file_path, CONFIG_FILE_MAX, &text, &len);
-		if (err) {
-			int number = fs->ops->last_errno(fs);
-
-			fprintf(options->err, "ML1111 %s cannot be read: %s\n", options->file_path,
-				number ? strerror(number) : err_text(err));
-			return CLI_FAILED;
-		}
-		source.file_text = (struct bytes){(const uint8_t *)text, len};
+	if (err == ERR_NOT_FOUND) {
+		fprintf(options->err, "ML1111 %s cannot be read: %s\n", options->file_path, strerror(errno));
+		return CLI_FAILED;
 	}
-	err = broker_config_load(&serve->config, &report, &source);
 	serve_print_findings(serve, &report, err || !options->is_dev ? CONFIG_WARNING : CONFIG_ERROR);
-	mem_free(text);
 	config_report_deinit(&report);
 	return err ? CLI_FAILED : CLI_OK;
 }
@@ -330,6 +419,7 @@ enum cli_exit serve(const struct serve_options *options)
 	serve->options = options;
 	serve->code = CLI_OK;
 	pthread_mutex_init(&serve->lock, NULL);
+	pthread_cond_init(&serve->reloaded, NULL);
 	if (signal_start(serve_signal, serve))
 		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
 	serve->shared = io_posix_shared_new(&(struct io_posix_options){.helpers_n = HELPERS_N});

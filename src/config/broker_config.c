@@ -40,8 +40,7 @@ static const struct {
 };
 
 /* Keys of classes that the original loads; without the classes they mean nothing. */
-static const char *const plugin_prefixes[] = {"rsm.config.", "rlmm.config.", "config.providers.",
-					      "remote.log.metadata."};
+static const char *const plugin_prefixes[] = {"rsm.config.", "rlmm.config.", "remote.log.metadata."};
 
 struct load {
 	struct broker_config config;
@@ -75,6 +74,8 @@ static void report_unknown(struct load *load, const struct config_pair *pair)
 				  "%.*s is not used: %s. Remove the line.", STR_ARGS(pair->key), why);
 		return;
 	}
+	if (str_starts(pair->key, STR("config.providers.")))
+		return; /* config_provider.c has read it */
 	for (size_t i = 0; i < ARRAY_N(plugin_prefixes); i++) {
 		if (str_starts(pair->key, str_of(plugin_prefixes[i]))) {
 			config_report_add(load->report, CONFIG_INFO, "ML1109", pair->key, &pair->origin,

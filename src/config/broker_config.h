@@ -6,7 +6,8 @@
  * Codes: ML1002 advertised address nobody can reach; ML1100 key of a ZooKeeper cluster or otherwise removed;
  * ML1101 unknown key; ML1102 refused; ML1103 value not valid; ML1104 required key missing; ML1105 keys
  * contradict each other; ML1106 listeners; ML1107 form of file, environment or override; ML1108 given twice;
- * ML1109 given, but without effect here or not yet.
+ * ML1109 given, but without effect here or not yet;
+ * ML1112 references in values.
  */
 #ifndef CONFIG_BROKER_CONFIG_H
 #define CONFIG_BROKER_CONFIG_H

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "config_provider.h"
 #include "properties.h"
 #include "setting.h"
 
@@ -108,6 +109,11 @@ bool config_source_env_key(struct str variable, struct arena *arena, struct str 
 	char *p;
 	size_t len = 0;
 
+	/* Names under which images give the id of the cluster; KAFKA_CLUSTER_ID is cluster.id by the rule below. */
+	if (str_eq_c(variable, "CLUSTER_ID") || str_eq_c(variable, "KAFKA_KRAFT_CLUSTER_ID")) {
+		*ret = STR("cluster.id");
+		return true;
+	}
 	if (!str_starts(variable, prefix) || variable.len == prefix.len)
 		return false;
 	for (size_t i = 0; i < ARRAY_N(env_not_settings); i++) {
@@ -242,5 +248,6 @@ void config_source_read(const struct config_source *source, struct arena *arena,
 	read_env(source, arena, report, ret);
 	read_overrides(source, arena, report, ret);
 	settle(ret, report);
+	config_providers_fill(ret, source, arena, report);
 	derive_listeners(arena, report, ret);
 }

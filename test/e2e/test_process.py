@@ -403,6 +403,35 @@ class Process(Case):
         broker = self.server("num.partitions=3\n", env={"KAFKA_NUM_PARTITIONS": "7"}).start()
         self.assertEqual(self.partitions(broker), 7)
 
+    def test_sighup_reads_the_file_again(self):
+        broker = self.server("message.max.bytes=2000\n").start()
+        conn = self.conn(broker)
+        name = self.name()
+        conn.call("CreateTopics", 7, topics=[{"name": name}])
+        conn.wait_leader(name, 1)
+        self.assertEqual(conn.produce(name, [b"x" * 3000]).error, 10)
+        with open(broker.config) as f:
+            text = f.read()
+        with open(broker.config, "w") as f:
+            f.write(text.replace("message.max.bytes=2000", "message.max.bytes=5000"))
+        broker.signal(signal.SIGHUP)
+        broker.wait_log("config.reload", "changed=1")
+        self.assertEqual(conn.produce(name, [b"x" * 3000]).error, 0)
+        with open(broker.config, "a") as f:
+            f.write("num.partitions=many\n")
+        broker.signal(signal.SIGHUP)
+        broker.wait_log("config.reload", "ML1103")
+        self.assertEqual(conn.produce(name, [b"x" * 3000]).error, 0)
+
+    def test_cluster_id_of_the_environment(self):
+        broker = self.server(env={"CLUSTER_ID": "kQHvXdQ2SGCzG0e2Xk1ZGA"}).start()
+        self.assertEqual(self.conn(broker).call("Metadata", 12, topics=[]).cluster_id, "kQHvXdQ2SGCzG0e2Xk1ZGA")
+        broker.stop()
+        broker.env = {"CLUSTER_ID": "MkU3OEVBNTcwNTJENDM2Qk"}
+        code, said = self.refused(broker)
+        self.assertEqual(code, 1, said)
+        self.assertIn("ML1010", said)
+
     def partitions(self, broker):
         return self.conn(broker).call("CreateTopics", 7, topics=[{"name": "p"}],
                                       validate_only=True).topics[0].partition_n

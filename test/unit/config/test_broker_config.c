@@ -168,7 +168,7 @@ static void test_findings(void **state)
 		 ERR_BAD_CONFIG},
 		{"remote.log.storage.system.enable=true\n", "ML1102", "remote.log.storage.system.enable",
 		 "not built in", ERR_BAD_CONFIG},
-		{"config.providers=file\n", "ML1102", "config.providers", "not filled in", ERR_BAD_CONFIG},
+		{"config.providers=file\n", "ML1112", "config.providers", "class is missing", ERR_BAD_CONFIG},
 		{"create.topic.policy.class.name=x.Y\n", "ML1102", "create.topic.policy.class.name", "Java",
 		 ERR_BAD_CONFIG},
 		{"io.backend=uring\n", "ML1103", "io.backend", "one of: auto, posix", ERR_BAD_CONFIG},
