@@ -46,5 +46,14 @@ void api_alter_client_quotas(struct request *request);
 void api_describe_quorum(struct request *request);
 void api_alter_configs(struct request *request);
 void api_incremental_alter_configs(struct request *request);
+void api_create_partitions(struct request *request);
+void api_elect_leaders(struct request *request);
+void api_alter_partition_reassignments(struct request *request);
+void api_list_partition_reassignments(struct request *request);
+void api_update_features(struct request *request);
+void api_unregister_broker(struct request *request);
+void api_describe_acls(struct request *request);
+void api_create_acls(struct request *request);
+void api_delete_acls(struct request *request);
 
 #endif

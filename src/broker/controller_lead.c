@@ -56,6 +56,8 @@ void controller_io_lead(struct controller_io *io)
 {
 	const struct broker_config *config = &io->broker->config;
 	struct controller_defaults defaults = {
+		.node_id = io->broker->node_id,
+		.kraft_version = io->load.kraft_version,
 		.num_partitions = config->num_partitions,
 		.default_replication_factor = (int16_t)config->default_replication_factor,
 		.broker_session_timeout_ms = config->broker_session_timeout_ms,

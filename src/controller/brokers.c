@@ -15,6 +15,7 @@
 #include "mem.h"
 #include "msg/broker_heartbeat.h"
 #include "msg/broker_registration.h"
+#include "msg/unregister_broker.h"
 
 #define FENCED_NO_CHANGE 0
 #define FENCED_NOW 1
@@ -346,5 +347,31 @@ enum err controller_tick(struct controller *controller, struct controller_record
 			return ERR_NONE;
 		}
 	}
+	return ERR_NONE;
+}
+
+/* ---- leaving for good ---- */
+
+enum err controller_unregister_broker(struct controller *controller, const struct unregister_broker_request *request,
+				      struct unregister_broker_response *response, struct controller_records *records,
+				      struct arena *arena)
+{
+	const struct broker_image *broker = image_broker(controller->latest, request->broker_id);
+	struct unregister_broker_record record;
+
+	msg_init(&unregister_broker_response_type, response);
+	response->error_message = STR("");
+	if (!broker) {
+		response->error_code = ERR_BROKER_ID_NOT_REGISTERED;
+		response->error_message = arena_printf(arena, "Broker ID %d is not currently registered",
+						       request->broker_id);
+		return ERR_NONE;
+	}
+	records->atomic = true;
+	controller_change_partitions(controller, broker->id, BROKER_NONE, BROKER_NONE, records, arena);
+	msg_init(&unregister_broker_record_type, &record);
+	record.broker_id = broker->id;
+	record.broker_epoch = broker->epoch;
+	controller_add(records, arena, METADATA_UNREGISTER_BROKER_RECORD, 0, &record);
 	return ERR_NONE;
 }

@@ -156,7 +156,7 @@ static bool controller_topic_config(const struct controller *controller, struct 
 	       image_config(controller->latest, CONFIG_TYPE_BROKER, STR(""), key, ret);
 }
 
-static int32_t controller_min_isr(const struct controller *controller, struct str topic)
+int32_t controller_min_isr(const struct controller *controller, struct str topic)
 {
 	struct str text;
 	int32_t value;

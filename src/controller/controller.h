@@ -38,6 +38,8 @@ enum controller_list { CONTROLLER_LIST_UNKNOWN, CONTROLLER_LIST_NOT, CONTROLLER_
 struct create_topics_response_topics_configs;
 
 struct controller_defaults {
+	int32_t node_id;
+	int16_t kraft_version;
 	int32_t num_partitions;
 	int16_t default_replication_factor;
 	int64_t broker_session_timeout_ms;
@@ -97,6 +99,16 @@ struct delete_topics_request;
 struct delete_topics_response;
 struct alter_client_quotas_request;
 struct alter_client_quotas_response;
+struct create_partitions_request;
+struct create_partitions_response;
+struct elect_leaders_request;
+struct elect_leaders_response;
+struct alter_partition_reassignments_request;
+struct alter_partition_reassignments_response;
+struct update_features_request;
+struct update_features_response;
+struct unregister_broker_request;
+struct unregister_broker_response;
 struct broker_registration_request;
 struct broker_registration_response;
 struct broker_heartbeat_request;
@@ -115,6 +127,24 @@ enum err controller_alter_client_quotas(struct controller *controller,
 					const struct alter_client_quotas_request *request,
 					struct alter_client_quotas_response *response,
 					struct controller_records *records, struct arena *arena) MUST_USE;
+enum err controller_create_partitions(struct controller *controller, const struct create_partitions_request *request,
+				      struct create_partitions_response *response, struct controller_records *records,
+				      struct arena *arena) MUST_USE;
+enum err controller_elect_leaders(struct controller *controller, const struct elect_leaders_request *request,
+				  struct elect_leaders_response *response, struct controller_records *records,
+				  struct arena *arena) MUST_USE;
+enum err controller_alter_reassignments(struct controller *controller,
+					const struct alter_partition_reassignments_request *request,
+					struct alter_partition_reassignments_response *response,
+					struct controller_records *records, struct arena *arena) MUST_USE;
+enum err controller_update_features(struct controller *controller, int16_t version,
+				    const struct update_features_request *request,
+				    struct update_features_response *response, struct controller_records *records,
+				    struct arena *arena) MUST_USE;
+/* Whether the broker lives or not, as in Kafka; it stays out until it registers again, which it does when it starts. */
+enum err controller_unregister_broker(struct controller *controller, const struct unregister_broker_request *request,
+				      struct unregister_broker_response *response, struct controller_records *records,
+				      struct arena *arena) MUST_USE;
 /* log_end_offset: where the first record will lie; it becomes the broker's epoch. A registration over the one of a node
  * that went without saying so is refused (error 101) only while this controller has heard that node itself within the
  * session timeout: differs from Kafka, where a controller that has just started waits for the whole timeout, so that a

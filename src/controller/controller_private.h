@@ -29,6 +29,8 @@ struct controller_private {
 /* The metadata.version of `latest`. */
 int16_t controller_metadata_version(const struct controller *controller);
 bool controller_has_elr(const struct controller *controller);
+/* min.insync.replicas of a topic. */
+int32_t controller_min_isr(const struct controller *controller, struct str topic);
 /* Encodes a record into the operation's. */
 void controller_add(struct controller_records *records, struct arena *arena, enum metadata_record_id type,
 		    int16_t version, const void *record);

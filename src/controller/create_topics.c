@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "controller_private.h"
-#include "feature_table.h"
 #include "msg/create_topics.h"
+#include "new_partition.h"
 #include "placement.h"
 #include "topic_name.h"
 
@@ -19,10 +19,9 @@ struct create {
 	struct controller *controller;
 	struct controller_records *records;
 	struct arena *arena;
-	int16_t version;           /* of the request */
-	int16_t partition_version; /* of the record */
-	struct map seen;           /* names of the request -> struct create_topics_request_topics */
-	struct map unified;        /* existing names that could collide, unified -> topic_image */
+	int16_t version;    /* of the request */
+	struct map seen;    /* names of the request -> struct create_topics_request_topics */
+	struct map unified; /* existing names that could collide, unified -> topic_image */
 	bool has_unified;
 	struct err_text text;
 };
@@ -121,60 +120,22 @@ static enum err create_check_configs(struct create *create, const struct create_
 
 /* ---- placement ---- */
 
-static enum err create_check_replicas(struct create *create, const int32_t *replicas, int32_t n)
-{
-	enum err err = ERR_INVALID_REPLICA_ASSIGNMENT;
-	const struct image *image = create->controller->latest;
-
-	if (n <= 0)
-		return err_text_set(&create->text, err,
-				    "The manual partition assignment includes an empty replica list.");
-	for (int32_t i = 0; i < n; i++) {
-		if (!image_broker(image, replicas[i]))
-			return err_text_set(&create->text, err, "The manual partition assignment includes broker %d, "
-					    "but no such broker is registered.", replicas[i]);
-	}
-	/* All are registered, so a list that is longer than the cluster repeats itself early. */
-	for (int32_t i = 0; i < n; i++) {
-		for (int32_t j = 0; j < i; j++) {
-			if (replicas[i] == replicas[j])
-				return err_text_set(&create->text, err, "The manual partition assignment includes the "
-						    "broker %d more than once.", replicas[i]);
-		}
-	}
-	return ERR_NONE;
-}
-
-static bool create_has_active(const struct create *create, const int32_t *replicas, int32_t n)
-{
-	for (int32_t i = 0; i < n; i++) {
-		if (broker_is_active(create->controller->latest, replicas[i]))
-			return true;
-	}
-	return false;
-}
-
 static enum err create_take_assignment(struct create *create, const struct create_topics_request_topics *in,
 				       int32_t at, bool *has, struct create_plan *plan)
 {
 	const struct create_topics_request_topics_assignments *assignment = &in->assignments[at];
 	int32_t index = assignment->partition_index, n = assignment->broker_ids_n;
+	const struct image *image = create->controller->latest;
 	enum err err;
 
 	if (index >= 0 && index < in->assignments_n && has[index])
 		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT,
 				    "Found multiple manual partition assignments for partition %d", index);
-	err = create_check_replicas(create, assignment->broker_ids, n);
+	err = replicas_check(image, assignment->broker_ids, n, plan->replicas_n, &create->text);
+	if (!err)
+		err = replicas_check_active(image, assignment->broker_ids, n, index, &create->text);
 	if (err)
 		return err;
-	if (at > 0 && n != plan->replicas_n)
-		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT, "The manual partition "
-				    "assignment includes a partition with %d replica(s), but this is not consistent "
-				    "with previous partitions, which have %d replica(s).", n, plan->replicas_n);
-	if (!create_has_active(create, assignment->broker_ids, n))
-		return err_text_set(&create->text, ERR_INVALID_REPLICA_ASSIGNMENT, "All brokers specified in the "
-				    "manual partition assignment for partition %d are fenced or in controlled "
-				    "shutdown.", index);
 	if (at == 0) {
 		plan->replicas_n = n;
 		plan->replicas = ARENA_NEW_N(create->arena, int32_t, (int64_t)n * in->assignments_n);
@@ -240,44 +201,6 @@ static enum err create_plan_striped(struct create *create, const struct create_t
 
 /* ---- records ---- */
 
-/* A broker with one directory has all its replicas there; with more it chooses itself. */
-static struct uuid create_directory(const struct create *create, int32_t broker_id)
-{
-	const struct broker_image *broker = image_broker(create->controller->latest, broker_id);
-
-	return broker->log_dirs_n == 1 ? broker->log_dirs[0] : UUID_DIR_UNASSIGNED;
-}
-
-static void create_add_partition(struct create *create, struct uuid topic_id, int32_t index, int32_t *replicas,
-				 int32_t n)
-{
-	struct partition_record record;
-	int32_t *isr = ARENA_NEW_N(create->arena, int32_t, n);
-	int32_t isr_n = 0;
-
-	for (int32_t i = 0; i < n; i++) {
-		if (broker_is_active(create->controller->latest, replicas[i]))
-			isr[isr_n++] = replicas[i];
-	}
-	msg_init(&partition_record_type, &record);
-	record.partition_id = index;
-	record.topic_id = topic_id;
-	record.replicas = replicas;
-	record.replicas_n = n;
-	record.isr = isr;
-	record.isr_n = isr_n;
-	record.leader = isr[0];
-	record.leader_epoch = 0;
-	record.partition_epoch = 0;
-	if (create->partition_version >= 1) {
-		record.directories = ARENA_NEW_N(create->arena, struct uuid, n);
-		record.directories_n = n;
-		for (int32_t i = 0; i < n; i++)
-			record.directories[i] = create_directory(create, replicas[i]);
-	}
-	controller_add(create->records, create->arena, METADATA_PARTITION_RECORD, create->partition_version, &record);
-}
-
 static void create_add_records(struct create *create, const struct create_topics_request_topics *in, struct uuid id,
 			       const struct create_plan *plan)
 {
@@ -297,7 +220,8 @@ static void create_add_records(struct create *create, const struct create_topics
 		controller_add(create->records, create->arena, METADATA_CONFIG_RECORD, 0, &config);
 	}
 	for (int32_t i = 0; i < plan->partitions_n; i++)
-		create_add_partition(create, id, i, plan->replicas + (int64_t)i * plan->replicas_n, plan->replicas_n);
+		controller_add_partition(create->controller, create->records, create->arena, id, i,
+					 plan->replicas + (int64_t)i * plan->replicas_n, plan->replicas_n);
 }
 
 /* ---- one topic ---- */
@@ -445,7 +369,6 @@ enum err controller_create_topics(struct controller *controller, int16_t version
 		.records = records,
 		.arena = arena,
 		.version = version,
-		.partition_version = partition_version(controller_metadata_version(controller)),
 	};
 
 	msg_init(&create_topics_response_type, response);

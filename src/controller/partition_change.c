@@ -93,6 +93,10 @@ static void election_run(struct election *e)
 {
 	const struct partition_image *p = e->partition;
 
+	if (e->change->prefers_first && p->replicas_n > 0 && election_is_valid(e, p->replicas[0])) {
+		e->leader = p->replicas[0];
+		return;
+	}
 	e->leader = p->leader;
 	if (p->leader != LEADER_NONE && election_is_valid(e, p->leader))
 		return;

@@ -18,6 +18,7 @@ struct partition_change {
 	int32_t arriving; /* broker that counts as alive already, or BROKER_NONE */
 	int32_t unclean;  /* broker that leaves and may have lost data, or BROKER_NONE */
 	bool is_elr_enabled;
+	bool prefers_first;     /* the first replica shall lead, if it may */
 	bool may_elect_unclean; /* unclean.leader.election.enable of the topic */
 	int32_t min_isr;        /* of the topic */
 };

@@ -47,3 +47,14 @@ int16_t feature_default(struct str feature, int16_t metadata_version)
 	}
 	return level;
 }
+
+bool metadata_version_changes(int16_t low, int16_t high)
+{
+	static const int16_t changes[] = {7, 8, 11, 13, 14, 15, 17, 23, 30};
+
+	for (size_t i = 0; i < ARRAY_N(changes); i++) {
+		if (changes[i] > low && changes[i] <= high)
+			return true;
+	}
+	return false;
+}

@@ -42,6 +42,9 @@ bool feature_level_parse(struct str feature, struct str name, int16_t *ret);
 /* The level that a cluster formatted at a metadata.version gets. */
 int16_t feature_default(struct str feature, int16_t metadata_version);
 
+/* Did a metadata.version above `low` up to `high` change what the metadata holds? Then high cannot become low. */
+bool metadata_version_changes(int16_t low, int16_t high);
+
 /* The versions of records to write. */
 static inline int16_t register_broker_version(int16_t metadata_version)
 {
