@@ -119,6 +119,7 @@ struct coord_op {
 	void (*done)(struct coord_op *op);
 	/* Before done, when the records are committed or have failed (then they are undone already). May be NULL. */
 	void (*settled)(struct coord_op *op, void *machine, enum err err);
+	void *ctx; /* the owner's */
 	/* out */
 	enum err err;
 	/* private */

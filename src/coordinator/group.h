@@ -58,8 +58,19 @@ struct group_store {
 	/* The newest image, for the length of a call; set by the glue before each. NULL in tests that need none. */
 	const struct image *image;
 	int64_t offsets_n;
-	struct coord_timer expiry;
-	uint64_t seed; /* of maps */
+	struct coord_timer expiry; /* the next look for expired offsets, or the next part of one */
+	uint32_t expiry_next;      /* where in `groups` it goes on */
+	struct coord_timer purge;  /* the next part of deleting a topic's offsets */
+	uint32_t purge_next;
+	VEC(struct deleted_topic) deleted; /* the first is being looked for */
+	struct arena scratch; /* for one call */
+	uint64_t seed;        /* of maps */
+};
+
+/* Offsets that were committed until then go. */
+struct deleted_topic {
+	struct str name; /* owned */
+	int64_t wall_ms;
 };
 
 /* What differs by kind. All are called on groups of that kind only. */
@@ -105,6 +116,8 @@ struct group {
 void group_store_init(struct group_store *store, struct coord_shard *shard, const struct group_settings *settings,
 		      uint64_t seed);
 void group_store_deinit(struct group_store *store);
+/* Ends what is parked in all groups, which stay as they are. */
+void group_store_release(struct group_store *store, enum err err);
 /* For coord_shard_init; the machine is a struct group_store. */
 extern const struct coord_machine_ops group_machine_ops;
 

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See coordinator_io.h. One struct coord_partition per partition of the topic that this reactor owns and leads:
+ *
+ *    made by an image --> log opens --> loading (coordinator_load.c) --> serving --> going --> freed
+ *                                                                         by an image, a failure, the stop
+ *
+ * Writes (coordinator_log.c): records of one turn --> one batch --> leader_append --> committed or failed.
+ */
+#include "coordinator_io_internal.h"
+
+#include "broker.h"
+#include "log.h"
+#include "mem.h"
+#include "shard.h"
+
+#define TICK_BUDGET 500
+#define LOAD_WAIT_NS NS_PER_S /* how long requests wait for a shard that is loading */
+
+struct coordinator_io *coordinator_io_new(struct shard *shard)
+{
+	struct coordinator_io *io = MEM_NEW(struct coordinator_io);
+
+	io->shard = shard;
+	map_init(&io->partitions, MAP_U64, shard->reactor->node->hash_seed);
+	list_init(&io->going);
+	return io;
+}
+
+/* ---- timers ---- */
+
+static void coord_partition_tick(struct timer *timer);
+
+void coord_partition_arm(struct coord_partition *part)
+{
+	struct reactor *reactor = part->io->shard->reactor;
+	int64_t next_ms = coord_shard_next_ms(&part->shard);
+
+	if (next_ms == INT64_MAX) {
+		timer_stop(&reactor->timers, &part->tick);
+		return;
+	}
+	timer_start(&reactor->timers, &part->tick, next_ms * NS_PER_MS, coord_partition_tick);
+}
+
+static void coord_partition_tick(struct timer *timer)
+{
+	struct coord_partition *part = container_of(timer, struct coord_partition, tick);
+
+	coord_partition_enter(part);
+	coord_shard_tick(&part->shard, TICK_BUDGET);
+	coord_partition_arm(part);
+}
+
+static void coord_partition_timer_moved(struct coord_shard *shard)
+{
+	coord_partition_arm(shard->ctx);
+}
+
+static const struct coord_log_ops coord_partition_log = {
+	.write = coord_partition_write,
+	.timer_moved = coord_partition_timer_moved,
+};
+
+void coord_partition_enter(struct coord_partition *part)
+{
+	const struct reactor *reactor = part->io->shard->reactor;
+
+	coord_shard_time(&part->shard, reactor->now_ns / NS_PER_MS, reactor->wall_ms);
+	part->store.image = part->io->shard->image;
+}
+
+/* ---- life ---- */
+
+static bool list_has(const struct str_list *list, const char *value)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (str_eq_c(list->v[i], value))
+			return true;
+	}
+	return false;
+}
+
+static struct group_settings coordinator_settings(const struct broker_config *config)
+{
+	struct str policy = config->group_consumer_migration_policy;
+	char first = policy.len ? (char)(policy.p[0] | 0x20) : 'b';
+
+	return (struct group_settings){
+		.initial_rebalance_delay_ms = config->group_initial_rebalance_delay_ms,
+		.min_session_timeout_ms = config->group_min_session_timeout_ms,
+		.max_session_timeout_ms = config->group_max_session_timeout_ms,
+		.max_size = config->group_max_size,
+		.offset_metadata_max_bytes = config->offset_metadata_max_bytes,
+		.offsets_retention_ms = (int64_t)config->offsets_retention_minutes * 60000,
+		.offsets_retention_check_interval_ms = config->offsets_retention_check_interval_ms,
+		.consumer_session_timeout_ms = config->group_consumer_session_timeout_ms,
+		.consumer_heartbeat_interval_ms = config->group_consumer_heartbeat_interval_ms,
+		.consumer_max_size = config->group_consumer_max_size,
+		.consumer_assignment_interval_ms = config->group_consumer_assignment_interval_ms,
+		.consumer_regex_refresh_interval_ms = config->group_consumer_regex_refresh_interval_ms,
+		.consumer_has_uniform = list_has(&config->group_consumer_assignors, "uniform"),
+		.consumer_has_range = list_has(&config->group_consumer_assignors, "range"),
+		.consumer_range_first = config->group_consumer_assignors.n > 0 &&
+					str_eq_c(config->group_consumer_assignors.v[0], "range"),
+		.can_upgrade = first == 'u' || first == 'b',
+		.can_downgrade = (first == 'd' && policy.len > 1 && (policy.p[1] | 0x20) == 'o') || first == 'b',
+	};
+}
+
+static void coord_partition_new(struct coordinator_io *io, struct uuid topic_id, int32_t index)
+{
+	struct coord_partition *part = MEM_NEW(struct coord_partition);
+	struct shard *shard = io->shard;
+	struct group_settings settings = coordinator_settings(shard->config);
+
+	part->io = io;
+	part->topic_id = topic_id;
+	part->index = index;
+	list_init(&part->batches);
+	list_init(&part->waiting);
+	coord_shard_init(&part->shard, &group_machine_ops, &part->store, &coord_partition_log, part,
+			 &shard->reactor->rng);
+	part->shard.partition = index;
+	group_store_init(&part->store, &part->shard, &settings, shard->reactor->node->hash_seed);
+	map_put_u64(&io->partitions, (uint64_t)index, part);
+	coord_partition_enter(part);
+	coord_partition_load(part);
+}
+
+void coord_partition_free_if_idle(struct coord_partition *part)
+{
+	if (!part->is_going || part->is_loading || part->is_flushing || !list_is_empty(&part->batches))
+		return;
+	list_remove(&part->link);
+	timer_stop(&part->io->shard->reactor->timers, &part->tick);
+	timer_stop(&part->io->shard->reactor->timers, &part->wait_timer);
+	group_store_deinit(&part->store);
+	coord_shard_deinit(&part->shard);
+	coord_partition_load_free(part);
+	mem_free(part);
+}
+
+/* Ends everything that waits here, now; what is on its way to the disk comes back later. */
+static void coord_partition_go(struct coord_partition *part, enum err err)
+{
+	map_remove_u64(&part->io->partitions, (uint64_t)part->index);
+	list_push_back(&part->io->going, &part->link);
+	part->is_going = true;
+	coord_partition_enter(part);
+	coord_partition_drop_writes(part);
+	coord_shard_unload(&part->shard, err);
+	coord_partition_wake(part, err);
+	coord_partition_load_stop(part);
+	coord_partition_free_if_idle(part);
+}
+
+void coordinator_io_free(struct coordinator_io *io)
+{
+	struct coord_partition *part;
+
+	if (!io)
+		return;
+	for (uint32_t it = 0; (part = map_next(&io->partitions, &it)) != NULL;)
+		coord_partition_go(part, ERR_NOT_COORDINATOR);
+	CHECK(list_is_empty(&io->going));
+	map_deinit(&io->partitions);
+	mem_free(io);
+}
+
+static bool coordinator_leads(const struct shard *shard, const struct topic_image *topic, int32_t index)
+{
+	const struct partition_image *partition = topic_partition(topic, index);
+
+	return partition && partition->leader == shard->broker->node_id &&
+	       shard_of_partition(shard->broker->shards_n, topic->id, index) == shard->index;
+}
+
+void coordinator_io_follow(struct shard *shard)
+{
+	struct coordinator_io *io = shard->coordinators;
+	const struct topic_image *topic = image_topic(shard->image, STR(OFFSETS_TOPIC));
+	struct coord_partition *part;
+
+	for (uint32_t it = 0; (part = map_next(&io->partitions, &it)) != NULL;) {
+		if (!topic || !uuid_eq(topic->id, part->topic_id) || !coordinator_leads(shard, topic, part->index))
+			coord_partition_go(part, ERR_NOT_COORDINATOR);
+	}
+	if (io->is_stopping)
+		return;
+	for (int32_t i = 0; topic && i < topic->partitions_n; i++) {
+		if (coordinator_leads(shard, topic, i) && !map_get_u64(&io->partitions, (uint64_t)i) &&
+		    shard_partition(shard, topic->id, i))
+			coord_partition_new(io, topic->id, i);
+	}
+}
+
+void coordinator_io_topic_deleted(struct shard *shard, struct str topic)
+{
+	struct coord_partition *part;
+
+	if (str_eq_c(topic, OFFSETS_TOPIC))
+		return;
+	for (uint32_t it = 0; (part = map_next(&shard->coordinators->partitions, &it)) != NULL;) {
+		coord_partition_enter(part);
+		if (part->shard.state == COORD_ACTIVE)
+			offsets_topic_deleted(&part->store, topic);
+	}
+}
+
+void coordinator_io_drain(struct shard *shard)
+{
+	struct coord_partition *part;
+
+	shard->coordinators->is_stopping = true;
+	for (uint32_t it = 0; (part = map_next(&shard->coordinators->partitions, &it)) != NULL;) {
+		coord_partition_enter(part);
+		coord_partition_wake(part, ERR_NOT_COORDINATOR);
+		group_store_release(&part->store, ERR_NOT_COORDINATOR);
+	}
+}
+
+void coordinator_io_stop(struct shard *shard)
+{
+	struct coord_partition *part;
+
+	shard->coordinators->is_stopping = true;
+	for (uint32_t it = 0; (part = map_next(&shard->coordinators->partitions, &it)) != NULL;)
+		coord_partition_go(part, ERR_NOT_COORDINATOR);
+}
+
+bool coordinator_io_is_idle(const struct shard *shard)
+{
+	return shard->coordinators->partitions.n == 0 && list_is_empty(&shard->coordinators->going);
+}
+
+/* ---- requests ---- */
+
+int32_t coordinator_partition_of(struct str key, int32_t partitions_n)
+{
+	int32_t hash = hash_java_string(key);
+
+	return hash == INT32_MIN ? 0 : (hash < 0 ? -hash : hash) % partitions_n;
+}
+
+static void coordinator_call_returns(struct reactor *reactor, struct msg *msg)
+{
+	struct coordinator_call *call = container_of(msg, struct coordinator_call, msg);
+
+	call->done(call);
+}
+
+static void coordinator_call_home(struct coordinator_call *call)
+{
+	struct shard *home = call->request->shard;
+
+	if (call->owner == home) {
+		call->done(call);
+		return;
+	}
+	call->msg.handle = coordinator_call_returns;
+	reactor_send(call->owner->reactor, home->reactor, &call->msg);
+}
+
+static void coordinator_call_decided(struct coord_op *op)
+{
+	coordinator_call_home(op->ctx);
+}
+
+static void coordinator_call_refuse(struct coordinator_call *call, enum err err)
+{
+	call->op->err = err;
+	coordinator_call_home(call);
+}
+
+static void coordinator_wait_over(struct timer *timer)
+{
+	coord_partition_wake(container_of(timer, struct coord_partition, wait_timer), ERR_COORDINATOR_LOAD_IN_PROGRESS);
+}
+
+static void coordinator_call_run(struct coord_partition *part, struct coordinator_call *call)
+{
+	struct reactor *reactor = part->io->shard->reactor;
+
+	if (part->shard.state == COORD_LOADING && reactor->now_ns - part->load_started_ns < LOAD_WAIT_NS) {
+		if (list_is_empty(&part->waiting))
+			timer_start(&reactor->timers, &part->wait_timer, part->load_started_ns + LOAD_WAIT_NS,
+				    coordinator_wait_over);
+		list_push_back(&part->waiting, &call->link);
+		return;
+	}
+	coord_partition_enter(part);
+	coord_shard_submit(&part->shard, call->op);
+}
+
+void coord_partition_wake(struct coord_partition *part, enum err err)
+{
+	struct list waiting;
+
+	timer_stop(&part->io->shard->reactor->timers, &part->wait_timer);
+	list_init(&waiting);
+	list_splice(&waiting, &part->waiting);
+	while (!list_is_empty(&waiting)) {
+		struct coordinator_call *call =
+			list_entry(list_pop_front(&waiting), struct coordinator_call, link);
+
+		if (err)
+			coordinator_call_refuse(call, err);
+		else
+			coordinator_call_run(part, call);
+	}
+}
+
+static void coordinator_call_on_owner(struct coordinator_call *call)
+{
+	struct coordinator_io *io = call->owner->coordinators;
+	struct coord_partition *part = map_get_u64(&io->partitions, (uint64_t)call->partition);
+
+	if (!part || io->is_stopping || !uuid_eq(part->topic_id, call->topic_id))
+		coordinator_call_refuse(call, ERR_NOT_COORDINATOR);
+	else
+		coordinator_call_run(part, call);
+}
+
+static void coordinator_call_arrives(struct reactor *reactor, struct msg *msg)
+{
+	coordinator_call_on_owner(container_of(msg, struct coordinator_call, msg));
+}
+
+void coordinator_call_start(struct coordinator_call *call)
+{
+	struct shard *home = call->request->shard;
+	const struct topic_image *topic = image_topic(home->image, STR(OFFSETS_TOPIC));
+
+	call->link = (struct list){0};
+	call->arena.limit = REQUEST_ARENA_LIMIT;
+	call->op->arena = &call->arena;
+	call->op->origin = COORD_ORIGIN_NONE;
+	call->op->done = coordinator_call_decided;
+	call->op->ctx = call;
+	call->owner = home;
+	if (!topic || topic->partitions_n == 0) {
+		coordinator_call_refuse(call, ERR_NOT_COORDINATOR);
+		return;
+	}
+	call->topic_id = topic->id;
+	call->partition = coordinator_partition_of(call->group_id, topic->partitions_n);
+	call->owner = &home->broker->shards[shard_of_partition(home->broker->shards_n, topic->id, call->partition)];
+	if (call->owner == home) {
+		coordinator_call_on_owner(call);
+		return;
+	}
+	call->msg.handle = coordinator_call_arrives;
+	reactor_send(home->reactor, call->owner->reactor, &call->msg);
+}
+
+void coordinator_call_free(struct coordinator_call *call)
+{
+	arena_reset(&call->arena);
+}
+
+enum err coordinator_io_each(struct shard *shard, void (*fn)(void *ctx, const struct group *group), void *ctx)
+{
+	struct coord_partition *part;
+	enum err err = ERR_NONE;
+
+	for (uint32_t it = 0; (part = map_next(&shard->coordinators->partitions, &it)) != NULL;) {
+		const struct group *group;
+
+		if (part->shard.state == COORD_LOADING)
+			err = ERR_COORDINATOR_LOAD_IN_PROGRESS;
+		if (part->shard.state != COORD_ACTIVE)
+			continue;
+		for (uint32_t g = 0; (group = map_next(&part->store.groups, &g)) != NULL;)
+			fn(ctx, group);
+	}
+	return err;
+}

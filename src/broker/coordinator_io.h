@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The coordinators of groups on one reactor: for each partition of __consumer_offsets that it owns and leads, the
+ * shard (coordinator/coord_shard.h), its loading, its writes, its timer. And the way there for requests.
+ *
+ *   request --by the hash of the group's id--> partition --> its reactor --> operation --> answer, home again
+ *
+ * 1. Shards come and go by images, as partitions do: leading a partition makes one, which loads itself.
+ * 2. What the operations of one turn write goes into one batch, and is appended at the end of the turn.
+ * 3. A request that meets a shard which is loading waits a moment; then it is told COORDINATOR_LOAD_IN_PROGRESS.
+ */
+#ifndef BROKER_COORDINATOR_IO_H
+#define BROKER_COORDINATOR_IO_H
+
+#include "arena.h"
+#include "group.h"
+#include "request.h"
+
+#define OFFSETS_TOPIC "__consumer_offsets"
+
+struct coordinator_io;
+
+struct coordinator_io *coordinator_io_new(struct shard *shard);
+/* NULL is fine. All logs are closed. */
+void coordinator_io_free(struct coordinator_io *io);
+/* A new image is in force on the shard. */
+void coordinator_io_follow(struct shard *shard);
+/* A topic went away: so do the offsets in it. */
+void coordinator_io_topic_deleted(struct shard *shard, struct str topic);
+/* The broker stops: nothing is taken any more, what waits for others to join is ended. */
+void coordinator_io_drain(struct shard *shard);
+/* Before the logs close. */
+void coordinator_io_stop(struct shard *shard);
+/* Nothing of it is under way any more. */
+bool coordinator_io_is_idle(const struct shard *shard);
+
+/* One request for one group. Embed it; it lives in the request's arena. */
+struct coordinator_call {
+	struct msg msg;         /* private */
+	struct list link;       /* private */
+	struct shard *owner;    /* private */
+	struct uuid topic_id;   /* private */
+	int32_t partition;      /* private */
+	/* in */
+	struct request *request;
+	struct str group_id;
+	struct coord_op *op;    /* decide is set */
+	/* At home. op->err: none, or what kept the operation from being decided. Frees nothing. */
+	void (*done)(struct coordinator_call *call);
+	/* For what the operation makes; coordinator_call_free when the answer has been encoded. */
+	struct arena arena;
+};
+
+/* Runs the operation where the group is coordinated. `done` runs later, or before this returns. */
+void coordinator_call_start(struct coordinator_call *call);
+void coordinator_call_free(struct coordinator_call *call);
+
+/* Which partition of the topic keeps the group (or transaction); partitions_n > 0. */
+int32_t coordinator_partition_of(struct str key, int32_t partitions_n);
+
+/* All groups of all shards of one reactor. ERR_COORDINATOR_LOAD_IN_PROGRESS when one is still loading; fn is called for
+ * the others all the same. */
+enum err coordinator_io_each(struct shard *shard, void (*fn)(void *ctx, const struct group *group),
+			     void *ctx) MUST_USE;
+
+#endif

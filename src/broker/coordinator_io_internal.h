@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the coordinators' glue share: see coordinator_io.h. */
+#ifndef BROKER_COORDINATOR_IO_INTERNAL_H
+#define BROKER_COORDINATOR_IO_INTERNAL_H
+
+#include "batch_build.h"
+#include "coordinator_io.h"
+#include "group_offsets.h"
+#include "partition.h"
+
+struct coordinator_io {
+	struct shard *shard;
+	struct map partitions; /* index -> struct coord_partition */
+	struct list going;     /* taken out of partitions; they go when nothing is under way */
+	bool is_stopping;
+};
+
+/* Reading the log of a shard that loads. */
+struct coord_load {
+	struct io_op op; /* first reads, then replays */
+	struct watch open;
+	struct deferred next;
+	struct log_read read;
+	struct coord_partition *part;
+	uint8_t *bytes; /* what was read */
+	size_t bytes_cap;
+	struct scratch plain; /* of a packed batch */
+	int64_t offset;       /* the next to read */
+	int64_t told_ns;      /* when the log last heard of the progress */
+};
+
+struct coord_partition {
+	struct list link; /* in io->going */
+	struct coordinator_io *io;
+	struct uuid topic_id;
+	int32_t index;
+	struct coord_shard shard;
+	struct group_store store;
+	struct timer tick;
+	struct list waiting; /* calls, until it is loaded */
+	struct timer wait_timer;
+	/* writes */
+	struct coord_batch *open_batch; /* takes more; NULL: none */
+	struct list batches;            /* all, in order: closed or open ones, then under way ones are in front */
+	struct deferred flush;
+	bool is_flushing;
+	/* load */
+	struct coord_load *load;
+	int64_t load_started_ns;
+	bool is_loading; /* something of the load is under way elsewhere */
+	bool is_going;
+};
+
+/* Time and image for what follows. */
+void coord_partition_enter(struct coord_partition *part);
+void coord_partition_arm(struct coord_partition *part);
+/* Calls that waited for the load go on, or are told err. */
+void coord_partition_wake(struct coord_partition *part, enum err err);
+void coord_partition_free_if_idle(struct coord_partition *part);
+
+/* coordinator_log.c */
+enum err coord_partition_write(struct coord_shard *shard, uint64_t seq, struct coord_origin origin,
+			       const struct coord_records *records) MUST_USE;
+/* What has not been appended yet never will be. */
+void coord_partition_drop_writes(struct coord_partition *part);
+
+/* coordinator_load.c */
+void coord_partition_load(struct coord_partition *part);
+/* No more is read; what is under way comes back. */
+void coord_partition_load_stop(struct coord_partition *part);
+void coord_partition_load_free(struct coord_partition *part);
+
+#endif

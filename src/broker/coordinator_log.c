@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing a coordinator's records: operations of one turn fill a batch, the end of the turn appends it.
+ *
+ *    OPEN --full, or another origin--> CLOSED --end of the turn--> APPENDING --stored--> committed
+ *      \--------------------------------------------/                  \--refused, failed--> failed: this and all behind
+ *
+ * 1. Batches are appended in order; a batch behind one that was refused is never appended.
+ * 2. A batch holds whole operations of one origin.
+ */
+#include "broker.h"
+#include "coordinator_io_internal.h"
+#include "log.h"
+#include "mem.h"
+#include "shard.h"
+
+enum coord_batch_state { COORD_BATCH_OPEN, COORD_BATCH_CLOSED, COORD_BATCH_APPENDING };
+
+struct coord_batch {
+	struct list link;
+	struct coord_partition *part;
+	enum coord_batch_state state;
+	uint64_t seq_first, seq_last;
+	struct coord_origin origin;
+	struct scratch bytes; /* as written, not packed */
+	struct scratch packed;
+	struct batch_builder builder;
+	struct leader_append append;
+	struct arena arena;
+	bool is_dropped; /* its operations were undone: whatever becomes of it */
+};
+
+/* A record's own bytes around key and value, and the batch's header: never less than what they take. */
+#define RECORD_OVERHEAD 32
+#define APPEND_TIMEOUT_MS INT32_MAX
+
+/* What clients are told of an append that failed: where retrying helps, an error that makes them. */
+static enum err coordinator_append_error(enum err err)
+{
+	switch ((int)err) {
+	case ERR_NOT_LEADER_OR_FOLLOWER:
+	case ERR_KAFKA_STORAGE_ERROR:
+	case ERR_LOG_CLOSED:
+	case ERR_DIR_OFFLINE:
+	case ERR_IO:
+		return ERR_NOT_COORDINATOR;
+	case ERR_UNKNOWN_TOPIC_OR_PARTITION:
+	case ERR_NOT_ENOUGH_REPLICAS:
+	case ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+	case ERR_REQUEST_TIMED_OUT:
+	case ERR_DISK_FULL:
+		return ERR_COORDINATOR_NOT_AVAILABLE;
+	default:
+		return ERR_UNKNOWN_SERVER_ERROR;
+	}
+}
+
+static void coord_batch_free(struct coord_batch *batch)
+{
+	list_remove(&batch->link);
+	scratch_deinit(&batch->bytes);
+	scratch_deinit(&batch->packed);
+	arena_reset(&batch->arena);
+	mem_free(batch);
+}
+
+/* Everything from this batch on is void. Those under way come back by themselves. */
+static void coord_batches_drop(struct coord_partition *part, struct list *from)
+{
+	part->open_batch = NULL;
+	while (from != &part->batches) {
+		struct coord_batch *batch = list_entry(from, struct coord_batch, link);
+
+		from = from->next;
+		if (batch->state == COORD_BATCH_APPENDING)
+			batch->is_dropped = true;
+		else
+			coord_batch_free(batch);
+	}
+}
+
+void coord_partition_drop_writes(struct coord_partition *part)
+{
+	coord_batches_drop(part, part->batches.next);
+}
+
+static void coord_batch_appended(struct leader_append *append)
+{
+	struct coord_batch *batch = container_of(append, struct coord_batch, append);
+	struct coord_partition *part = batch->part;
+	uint64_t first = batch->seq_first, last = batch->seq_last;
+	bool is_dropped = batch->is_dropped;
+	enum err err = append->err;
+
+	if (err && !is_dropped) {
+		log_warn("coordinator.append", "topic=" OFFSETS_TOPIC " partition=%d error=%s", part->index,
+			 err_name(err));
+		coord_batches_drop(part, batch->link.next);
+	}
+	coord_batch_free(batch);
+	if (!is_dropped) {
+		coord_partition_enter(part);
+		if (err)
+			coord_shard_failed(&part->shard, first, coordinator_append_error(err));
+		else
+			coord_shard_committed(&part->shard, last);
+	}
+	coord_partition_free_if_idle(part);
+}
+
+/* Packs a finished batch with the codec of the setting: a builder that packs cannot stay open over other work. */
+static enum err coord_batch_pack(struct coord_batch *batch, enum codec codec, struct bytes *built)
+{
+	struct compress_ctx *ctx = batch->part->io->shard->compress;
+	struct batch_spec spec = batch->builder.spec;
+	struct batch_builder builder;
+	struct batch_info info;
+	struct record_iter it;
+	struct record record;
+	enum err err = batch_check_header(*built, 0, &info);
+
+	CHECK_OP(err, ==, ERR_NONE);
+	spec.codec = codec;
+	err = batch_builder_init(&builder, &spec, &batch->packed, ctx);
+	record_iter_init(&it, &info, (struct bytes){built->p + BATCH_HEADER_LEN, built->len - BATCH_HEADER_LEN});
+	while (!err && record_iter_next(&it, &record)) {
+		struct record_fields fields = record_fields_of(&record);
+
+		err = batch_builder_add(&builder, record.timestamp, &fields);
+	}
+	return err ? err : batch_builder_finish(&builder, built);
+}
+
+static void coord_batch_append(struct coord_batch *batch, struct partition *partition)
+{
+	struct coord_partition *part = batch->part;
+	struct reactor *reactor = part->io->shard->reactor;
+	enum codec codec = (enum codec)part->io->shard->config->offsets_topic_compression_codec;
+	struct bytes built = {0};
+	enum err err = batch_builder_finish(&batch->builder, &built);
+
+	if (!err && codec != CODEC_NONE)
+		err = coord_batch_pack(batch, codec, &built);
+
+	batch->state = COORD_BATCH_APPENDING;
+	batch->append = (struct leader_append){
+		.partition = partition,
+		.records = codec == CODEC_NONE ? batch->bytes.p : batch->packed.p,
+		.records_len = built.len,
+		.acks = -1,
+		.timeout_ms = APPEND_TIMEOUT_MS,
+		.now_ms = reactor->wall_ms,
+		.reactor = reactor,
+		.compress = part->io->shard->compress,
+		.arena = &batch->arena,
+		.done = coord_batch_appended,
+	};
+	if (!err)
+		err = partition ? partition_check_leader(partition, -1) : ERR_NOT_LEADER_OR_FOLLOWER;
+	if (err) {
+		batch->append.err = err == ERR_WOULD_BLOCK ? ERR_NOT_LEADER_OR_FOLLOWER : err;
+		coord_batch_appended(&batch->append);
+		return;
+	}
+	leader_append_start(&batch->append);
+}
+
+static struct coord_batch *coord_batch_next(struct coord_partition *part)
+{
+	for (struct list *node = part->batches.next; node != &part->batches; node = node->next) {
+		struct coord_batch *batch = list_entry(node, struct coord_batch, link);
+
+		if (batch->state != COORD_BATCH_APPENDING)
+			return batch;
+	}
+	return NULL;
+}
+
+static void coord_partition_flush(struct deferred *deferred)
+{
+	struct coord_partition *part = container_of(deferred, struct coord_partition, flush);
+	struct shard *shard = part->io->shard;
+	struct coord_batch *batch;
+
+	/* The answers to what fails at once may write more: it goes with this flush. */
+	while ((batch = coord_batch_next(part)) != NULL) {
+		if (batch == part->open_batch)
+			part->open_batch = NULL;
+		coord_batch_append(batch, shard_partition(shard, part->topic_id, part->index));
+	}
+	part->is_flushing = false;
+	coord_partition_free_if_idle(part);
+}
+
+static struct coord_batch *coord_batch_new(struct coord_partition *part, struct coord_origin origin)
+{
+	struct coord_batch *batch = MEM_NEW(struct coord_batch);
+	struct batch_spec spec = BATCH_SPEC_INIT;
+	enum err err;
+
+	batch->part = part;
+	batch->origin = origin;
+	list_init(&batch->link);
+	if (origin.producer_id >= 0) {
+		spec.producer_id = origin.producer_id;
+		spec.producer_epoch = origin.producer_epoch;
+		spec.attributes = BATCH_TRANSACTIONAL;
+	}
+	err = batch_builder_init(&batch->builder, &spec, &batch->bytes, NULL);
+	CHECK_OP(err, ==, ERR_NONE); /* an empty scratch has room for a header */
+	list_push_back(&part->batches, &batch->link);
+	part->open_batch = batch;
+	return batch;
+}
+
+static bool coord_batch_takes(const struct coord_batch *batch, struct coord_origin origin, size_t len, size_t max)
+{
+	return batch && batch->origin.producer_id == origin.producer_id &&
+	       batch->origin.producer_epoch == origin.producer_epoch &&
+	       batch_builder_len(&batch->builder) + len <= max;
+}
+
+enum err coord_partition_write(struct coord_shard *shard, uint64_t seq, struct coord_origin origin,
+			       const struct coord_records *records)
+{
+	struct coord_partition *part = shard->ctx;
+	struct reactor *reactor = part->io->shard->reactor;
+	const struct partition *partition = shard_partition(part->io->shard, part->topic_id, part->index);
+	size_t len = records->bytes + records->v.n * RECORD_OVERHEAD;
+	size_t max = partition ? (size_t)partition->config.max_message_bytes : 0;
+	struct coord_batch *batch = part->open_batch;
+
+	if (!partition)
+		return ERR_NOT_COORDINATOR;
+	if (BATCH_HEADER_LEN + len > max)
+		return ERR_MESSAGE_TOO_LARGE;
+	if (batch && !coord_batch_takes(batch, origin, len, max)) {
+		batch->state = COORD_BATCH_CLOSED;
+		batch = NULL;
+	}
+	if (!batch) {
+		batch = coord_batch_new(part, origin);
+		batch->seq_first = seq;
+	}
+	batch->seq_last = seq;
+	for (size_t i = 0; i < records->v.n; i++) {
+		struct record_fields fields = {.key = records->v.v[i].key, .value = records->v.v[i].value};
+		enum err err = batch_builder_add(&batch->builder, reactor->wall_ms, &fields);
+
+		CHECK_OP(err, ==, ERR_NONE); /* the size was checked above */
+	}
+	if (!part->is_flushing) {
+		part->is_flushing = true;
+		reactor_defer(reactor, &part->flush, coord_partition_flush);
+	}
+	return ERR_NONE;
+}

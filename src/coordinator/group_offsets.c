@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See group_offsets.h. Expiry and the deletion of topics are in offsets_expiry.c. */
+#include "group_offsets.h"
+
+#include "mem.h"
+#include "msg/offset_commit.h"
+#include "msg/offset_delete.h"
+#include "msg/offset_fetch.h"
+
+/* Version 1 is the only one that carries a time of expiry. */
+#define OFFSET_VALUE_VERSION 4
+#define OFFSET_VALUE_VERSION_EXPIRES 1
+
+/* ---- the state ---- */
+
+/* Index of the entry of a partition, or of the one it would stand before. */
+static int32_t offset_topic_at(const struct offset_topic *topic, int32_t partition, bool *ret_found)
+{
+	int32_t low = 0, high = topic->entries_n;
+
+	while (low < high) {
+		int32_t middle = low + (high - low) / 2;
+
+		if (topic->entries[middle].partition < partition)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_found = low < topic->entries_n && topic->entries[low].partition == partition;
+	return low;
+}
+
+const struct offset_entry *offsets_find(const struct group *group, struct str name, int32_t partition)
+{
+	const struct offset_topic *topic = map_get_str(&group->offsets, name);
+	bool found = false;
+	int32_t at = topic ? offset_topic_at(topic, partition, &found) : 0;
+
+	return found ? &topic->entries[at] : NULL;
+}
+
+static struct offset_topic *offset_topic_get(struct group *group, struct str name)
+{
+	struct offset_topic *topic = map_get_str(&group->offsets, name);
+
+	if (topic)
+		return topic;
+	topic = MEM_NEW(struct offset_topic);
+	topic->name = (struct str){mem_strdup_n(name.p, name.len), name.len};
+	map_put_str(&group->offsets, topic->name, topic);
+	return topic;
+}
+
+static void offset_topic_free(struct offset_topic *topic)
+{
+	for (int32_t i = 0; i < topic->entries_n; i++)
+		mem_free(topic->entries[i].metadata);
+	mem_free(topic->entries);
+	mem_free((char *)topic->name.p);
+	mem_free(topic);
+}
+
+void offsets_free(struct group *group)
+{
+	struct offset_topic *topic;
+
+	for (uint32_t it = 0; (topic = map_next(&group->offsets, &it)) != NULL;)
+		offset_topic_free(topic);
+	map_deinit(&group->offsets);
+	group->store->offsets_n -= group->offsets_n;
+	group->offsets_n = 0;
+}
+
+static void offsets_put(struct group *group, struct str name, const struct offset_entry *entry)
+{
+	struct offset_topic *topic = offset_topic_get(group, name);
+	bool found;
+	int32_t at = offset_topic_at(topic, entry->partition, &found);
+
+	if (found) {
+		mem_free(topic->entries[at].metadata);
+	} else {
+		if (topic->entries_n == topic->entries_cap) {
+			topic->entries_cap = topic->entries_cap ? topic->entries_cap * 3 / 2 + 1 : 1;
+			topic->entries = mem_realloc(topic->entries,
+						     (size_t)topic->entries_cap * sizeof(*topic->entries));
+		}
+		memmove(&topic->entries[at + 1], &topic->entries[at],
+			(size_t)(topic->entries_n - at) * sizeof(*topic->entries));
+		topic->entries_n++;
+		group->offsets_n++;
+		group->store->offsets_n++;
+	}
+	topic->entries[at] = *entry;
+}
+
+static void offsets_remove(struct group *group, struct str name, int32_t partition)
+{
+	struct offset_topic *topic = map_get_str(&group->offsets, name);
+	bool found = false;
+	int32_t at = topic ? offset_topic_at(topic, partition, &found) : 0;
+
+	if (!found)
+		return;
+	mem_free(topic->entries[at].metadata);
+	topic->entries_n--;
+	memmove(&topic->entries[at], &topic->entries[at + 1],
+		(size_t)(topic->entries_n - at) * sizeof(*topic->entries));
+	group->offsets_n--;
+	group->store->offsets_n--;
+	if (topic->entries_n == 0) {
+		map_remove_str(&group->offsets, name);
+		offset_topic_free(topic);
+	}
+}
+
+/* ---- records ---- */
+
+/* Types 0 and 1 have one shape of key, and values that read alike. */
+static enum err offsets_replay(struct group_store *store, struct coord_origin origin, const void *k, const void *v,
+			       struct err_text *text)
+{
+	const struct offset_commit_key *key = k;
+	const struct offset_commit_value *value = v;
+	struct offset_entry entry;
+	struct group *group;
+
+	if (!value) {
+		group = group_find(store, key->group);
+		if (group)
+			offsets_remove(group, key->topic, key->partition);
+		return ERR_NONE;
+	}
+	group = group_find_or_make_classic(store, key->group);
+	entry = (struct offset_entry){
+		.offset = value->offset,
+		.commit_ms = value->commit_timestamp,
+		.expire_ms = value->expire_timestamp,
+		.topic_id = value->topic_id,
+		.metadata = value->metadata.len ? mem_strdup_n(value->metadata.p, value->metadata.len) : NULL,
+		.partition = key->partition,
+		.leader_epoch = value->leader_epoch,
+		.metadata_len = (int32_t)value->metadata.len,
+	};
+	offsets_put(group, key->topic, &entry);
+	return ERR_NONE;
+}
+
+static struct str offset_metadata(const struct offset_entry *entry)
+{
+	return entry->metadata ? (struct str){entry->metadata, (size_t)entry->metadata_len} : STR("");
+}
+
+static bool offsets_current(struct group_store *store, struct coord_origin origin, const void *k,
+			    struct arena *arena, void *v, int16_t *ret_version)
+{
+	const struct offset_commit_key *key = k;
+	struct offset_commit_value *value = v;
+	const struct group *group = group_find(store, key->group);
+	const struct offset_entry *entry = group ? offsets_find(group, key->topic, key->partition) : NULL;
+
+	if (!entry)
+		return false;
+	value->offset = entry->offset;
+	value->leader_epoch = entry->leader_epoch;
+	value->metadata = offset_metadata(entry);
+	value->commit_timestamp = entry->commit_ms;
+	value->expire_timestamp = entry->expire_ms;
+	value->topic_id = entry->topic_id;
+	*ret_version = entry->expire_ms >= 0 ? OFFSET_VALUE_VERSION_EXPIRES : OFFSET_VALUE_VERSION;
+	return true;
+}
+
+const struct group_record_ops offsets_record_ops = {offsets_replay, offsets_current};
+
+void offsets_tombstones(const struct group *group, struct coord_records *records)
+{
+	const struct offset_topic *topic;
+
+	for (uint32_t it = 0; (topic = map_next(&group->offsets, &it)) != NULL;) {
+		for (int32_t i = 0; i < topic->entries_n; i++) {
+			struct offset_commit_key key = {group->id, topic->name, topic->entries[i].partition};
+
+			coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_OFFSET_COMMIT, 0, &key, NULL);
+		}
+	}
+}
+
+/* ---- commit ---- */
+
+static enum err offsets_check_commit(struct group_store *store, const struct offset_commit_request *in,
+				     int16_t version)
+{
+	struct group *group = group_find(store, in->group_id);
+
+	if (!group) {
+		/* Without a member the group comes to be by its offsets. */
+		if (in->generation_id_or_member_epoch < 0)
+			return store->groups.n < GROUPS_MAX ? ERR_NONE : ERR_GROUP_MAX_SIZE_REACHED;
+		return version >= 9 ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
+	}
+	return group->kind->check_commit(group, in->member_id, in->group_instance_id,
+					 in->generation_id_or_member_epoch, version, false);
+}
+
+static void offset_commit_one(struct group_store *store, const struct offset_commit_request *in,
+			      const struct offset_commit_request_topics *topic,
+			      const struct offset_commit_request_topics_partitions *partition,
+			      struct coord_records *records)
+{
+	struct offset_commit_key key = {in->group_id, topic->name, partition->partition_index};
+	struct offset_commit_value value;
+	int16_t version = OFFSET_VALUE_VERSION;
+
+	msg_init(&offset_commit_value_type, &value);
+	value.offset = partition->committed_offset;
+	value.leader_epoch = partition->committed_leader_epoch;
+	value.metadata = partition->committed_metadata.p ? partition->committed_metadata : STR("");
+	value.commit_timestamp = store->shard->wall_ms;
+	value.topic_id = topic->topic_id;
+	if (in->retention_time_ms != -1) {
+		value.expire_timestamp = store->shard->wall_ms + in->retention_time_ms;
+		version = OFFSET_VALUE_VERSION_EXPIRES;
+	}
+	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_OFFSET_COMMIT, version, &key, &value);
+}
+
+enum err offsets_commit(struct group_store *store, const struct offset_commit_request *in, int16_t version,
+			struct offset_commit_response *out, struct coord_records *records)
+{
+	struct arena *arena = records->arena;
+	enum err err = offsets_check_commit(store, in, version);
+
+	if (err)
+		return err;
+	out->topics = MSG_NEW_N(arena, offset_commit_response_topics, in->topics_n);
+	out->topics_n = in->topics_n;
+	for (int32_t i = 0; i < in->topics_n; i++) {
+		const struct offset_commit_request_topics *topic = &in->topics[i];
+		struct offset_commit_response_topics *answer = &out->topics[i];
+
+		answer->name = topic->name;
+		answer->topic_id = topic->topic_id;
+		answer->partitions = MSG_NEW_N(arena, offset_commit_response_topics_partitions, topic->partitions_n);
+		answer->partitions_n = topic->partitions_n;
+		for (int32_t j = 0; j < topic->partitions_n; j++) {
+			const struct offset_commit_request_topics_partitions *partition = &topic->partitions[j];
+
+			answer->partitions[j].partition_index = partition->partition_index;
+			if ((int64_t)partition->committed_metadata.len > store->settings.offset_metadata_max_bytes)
+				answer->partitions[j].error_code = ERR_OFFSET_METADATA_TOO_LARGE;
+			else if (store->offsets_n + (int64_t)records->v.n >= OFFSETS_MAX)
+				answer->partitions[j].error_code = ERR_INVALID_COMMIT_OFFSET_SIZE;
+			else
+				offset_commit_one(store, in, topic, partition, records);
+		}
+	}
+	return ERR_NONE;
+}
+
+/* ---- fetch ---- */
+
+static void offset_fetch_fill(struct offset_fetch_response_groups_topics_partitions *out, int32_t partition,
+			      const struct offset_entry *entry, struct arena *arena)
+{
+	out->partition_index = partition;
+	out->committed_offset = entry ? entry->offset : -1;
+	out->committed_leader_epoch = entry ? entry->leader_epoch : -1;
+	out->metadata = entry ? arena_str(arena, offset_metadata(entry)) : STR("");
+}
+
+static void offsets_fetch_asked(const struct group *group, const struct offset_fetch_request_groups *in,
+				struct arena *arena, struct offset_fetch_response_groups *ret)
+{
+	ret->topics = MSG_NEW_N(arena, offset_fetch_response_groups_topics, in->topics_n);
+	ret->topics_n = in->topics_n;
+	for (int32_t i = 0; i < in->topics_n; i++) {
+		const struct offset_fetch_request_groups_topics *topic = &in->topics[i];
+		struct offset_fetch_response_groups_topics *out = &ret->topics[i];
+
+		out->name = topic->name;
+		out->topic_id = topic->topic_id;
+		out->partitions = MSG_NEW_N(arena, offset_fetch_response_groups_topics_partitions,
+					    topic->partition_indexes_n);
+		out->partitions_n = topic->partition_indexes_n;
+		for (int32_t j = 0; j < topic->partition_indexes_n; j++) {
+			int32_t partition = topic->partition_indexes[j];
+			const struct offset_entry *entry = group ? offsets_find(group, topic->name, partition) : NULL;
+
+			/* Of a topic of the same name that was there before. */
+			if (entry && !uuid_is_zero(entry->topic_id) && !uuid_is_zero(topic->topic_id) &&
+			    !uuid_eq(entry->topic_id, topic->topic_id))
+				entry = NULL;
+			offset_fetch_fill(&out->partitions[j], partition, entry, arena);
+		}
+	}
+}
+
+static void offsets_fetch_all(const struct group *group, struct arena *arena,
+			      struct offset_fetch_response_groups *ret)
+{
+	const struct offset_topic *topic;
+
+	if (!group)
+		return;
+	ret->topics = MSG_NEW_N(arena, offset_fetch_response_groups_topics, group->offsets.n);
+	for (uint32_t it = 0; (topic = map_next(&group->offsets, &it)) != NULL;) {
+		struct offset_fetch_response_groups_topics *out = &ret->topics[ret->topics_n++];
+
+		out->name = arena_str(arena, topic->name);
+		out->partitions = MSG_NEW_N(arena, offset_fetch_response_groups_topics_partitions, topic->entries_n);
+		out->partitions_n = topic->entries_n;
+		for (int32_t i = 0; i < topic->entries_n; i++)
+			offset_fetch_fill(&out->partitions[i], topic->entries[i].partition, &topic->entries[i], arena);
+	}
+}
+
+void offsets_fetch(struct group_store *store, const struct offset_fetch_request_groups *in, bool require_stable,
+		   struct arena *arena, struct offset_fetch_response_groups *ret)
+{
+	struct group *group = group_find(store, in->group_id);
+	enum err err = ERR_NONE;
+
+	ret->group_id = in->group_id;
+	if (group)
+		err = group->kind->check_fetch(group, in->member_id, in->member_epoch);
+	ret->error_code = err_wire(err);
+	if (err)
+		return;
+	if (in->topics_n < 0)
+		offsets_fetch_all(group, arena, ret);
+	else
+		offsets_fetch_asked(group, in, arena, ret);
+}
+
+/* ---- delete ---- */
+
+enum err offsets_delete(struct group_store *store, const struct offset_delete_request *in,
+			struct offset_delete_response *out, struct coord_records *records)
+{
+	struct arena *arena = records->arena;
+	const struct group *group = group_find(store, in->group_id);
+	enum err err = group ? group->kind->check_offset_delete(group) : ERR_GROUP_ID_NOT_FOUND;
+
+	if (err)
+		return err;
+	out->topics = MSG_NEW_N(arena, offset_delete_response_topics, in->topics_n);
+	out->topics_n = in->topics_n;
+	for (int32_t i = 0; i < in->topics_n; i++) {
+		const struct offset_delete_request_topics *topic = &in->topics[i];
+		bool is_subscribed = group->kind->is_subscribed(group, topic->name);
+		struct offset_delete_response_topics *answer = &out->topics[i];
+
+		answer->name = topic->name;
+		answer->partitions = MSG_NEW_N(arena, offset_delete_response_topics_partitions, topic->partitions_n);
+		answer->partitions_n = topic->partitions_n;
+		for (int32_t j = 0; j < topic->partitions_n; j++) {
+			struct offset_commit_key key = {in->group_id, topic->name,
+							topic->partitions[j].partition_index};
+
+			answer->partitions[j].partition_index = key.partition;
+			if (is_subscribed)
+				answer->partitions[j].error_code = ERR_GROUP_SUBSCRIBED_TO_TOPIC;
+			else if (offsets_find(group, topic->name, key.partition))
+				coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_OFFSET_COMMIT, 0, &key, NULL);
+		}
+	}
+	return ERR_NONE;
+}
