@@ -7,6 +7,7 @@
 #include "shard.h"
 
 #include "broker.h"
+#include "coordinator_io.h"
 #include "checkpointer.h"
 #include "client_quota.h"
 #include "fetch_session.h"
@@ -191,6 +192,7 @@ static void shard_topic_removed(struct shard *shard, const struct topic_image *i
 {
 	struct shard_topic *topic = map_remove_uuid(&shard->topics, image->id);
 
+	coordinator_io_topic_deleted(shard, image->name);
 	if (!topic)
 		return;
 	for (int32_t i = 0; i < topic->partitions_n; i++)
@@ -267,6 +269,7 @@ void shard_apply_image(struct shard *shard, struct image *image)
 	image_diff_topics(shard->image, image, shard_topic_diff, &apply);
 	client_quotas_follow(shard, image);
 	shard->image = image;
+	coordinator_io_follow(shard);
 	shard_open_more(shard);
 }
 
@@ -389,6 +392,7 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	shard->compress = MEM_NEW(struct compress_ctx);
 	shard->sessions = fetch_sessions_new(shard);
 	shard->producer_ids = producer_ids_new(shard);
+	shard->coordinators = coordinator_io_new(shard);
 	shard->keeper = housekeeper_new(shard);
 	reactor_timer(reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
@@ -398,6 +402,7 @@ void shard_drain(struct shard *shard)
 	shard->is_stopping = true;
 	list_for_each(node, next, &shard->conns)
 		conn_drain(list_entry(node, struct conn, link));
+	coordinator_io_drain(shard);
 }
 
 bool shard_is_drained(const struct shard *shard)
@@ -414,6 +419,7 @@ void shard_stop(struct shard *shard)
 	housekeeper_stop(shard->keeper);
 	list_for_each(node, next, &shard->conns)
 		conn_close(list_entry(node, struct conn, link), "the broker is stopping");
+	coordinator_io_stop(shard);
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			struct partition *partition = topic->partitions[i];
@@ -438,7 +444,7 @@ bool shard_is_closed(const struct shard *shard)
 
 	if (shard->conns_n > 0 || shard->requests_n > 0 || !list_is_empty(&shard->closing))
 		return false;
-	if (!storage_is_idle(&shard->storage))
+	if (!storage_is_idle(&shard->storage) || !coordinator_io_is_idle(shard))
 		return false;
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
@@ -497,6 +503,7 @@ void shard_deinit(struct shard *shard)
 		mem_free(list_entry(node, struct request, link));
 	live_settings_deinit(shard);
 	client_quotas_free(shard->quotas);
+	coordinator_io_free(shard->coordinators);
 	producer_ids_free(shard->producer_ids);
 	housekeeper_free(shard->keeper);
 	fetch_sessions_free(shard->sessions);

@@ -26,6 +26,7 @@
 
 struct broker;
 struct fetch_sessions;
+struct coordinator_io;
 struct housekeeper;
 struct client_quotas;
 
@@ -43,6 +44,7 @@ struct shard {
 	struct compress_ctx *compress;
 	struct fetch_sessions *sessions;
 	struct producer_ids *producer_ids;
+	struct coordinator_io *coordinators;
 	struct housekeeper *keeper;
 	struct client_quotas *quotas; /* NULL while nobody has a limit */
 	struct buf_pool request_bufs; /* frames under construction */

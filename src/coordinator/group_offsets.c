@@ -30,7 +30,7 @@ static int32_t offset_topic_at(const struct offset_topic *topic, int32_t partiti
 	return low;
 }
 
-const struct offset_entry *offsets_find(const struct group *group, struct str name, int32_t partition)
+const struct committed_offset *offsets_find(const struct group *group, struct str name, int32_t partition)
 {
 	const struct offset_topic *topic = map_get_str(&group->offsets, name);
 	bool found = false;
@@ -71,7 +71,7 @@ void offsets_free(struct group *group)
 	group->offsets_n = 0;
 }
 
-static void offsets_put(struct group *group, struct str name, const struct offset_entry *entry)
+static void offsets_put(struct group *group, struct str name, const struct committed_offset *entry)
 {
 	struct offset_topic *topic = offset_topic_get(group, name);
 	bool found;
@@ -122,7 +122,7 @@ static enum err offsets_replay(struct group_store *store, struct coord_origin or
 {
 	const struct offset_commit_key *key = k;
 	const struct offset_commit_value *value = v;
-	struct offset_entry entry;
+	struct committed_offset entry;
 	struct group *group;
 
 	if (!value) {
@@ -132,7 +132,7 @@ static enum err offsets_replay(struct group_store *store, struct coord_origin or
 		return ERR_NONE;
 	}
 	group = group_find_or_make_classic(store, key->group);
-	entry = (struct offset_entry){
+	entry = (struct committed_offset){
 		.offset = value->offset,
 		.commit_ms = value->commit_timestamp,
 		.expire_ms = value->expire_timestamp,
@@ -146,7 +146,7 @@ static enum err offsets_replay(struct group_store *store, struct coord_origin or
 	return ERR_NONE;
 }
 
-static struct str offset_metadata(const struct offset_entry *entry)
+static struct str offset_metadata(const struct committed_offset *entry)
 {
 	return entry->metadata ? (struct str){entry->metadata, (size_t)entry->metadata_len} : STR("");
 }
@@ -157,7 +157,7 @@ static bool offsets_current(struct group_store *store, struct coord_origin origi
 	const struct offset_commit_key *key = k;
 	struct offset_commit_value *value = v;
 	const struct group *group = group_find(store, key->group);
-	const struct offset_entry *entry = group ? offsets_find(group, key->topic, key->partition) : NULL;
+	const struct committed_offset *entry = group ? offsets_find(group, key->topic, key->partition) : NULL;
 
 	if (!entry)
 		return false;
@@ -261,7 +261,7 @@ enum err offsets_commit(struct group_store *store, const struct offset_commit_re
 /* ---- fetch ---- */
 
 static void offset_fetch_fill(struct offset_fetch_response_groups_topics_partitions *out, int32_t partition,
-			      const struct offset_entry *entry, struct arena *arena)
+			      const struct committed_offset *entry, struct arena *arena)
 {
 	out->partition_index = partition;
 	out->committed_offset = entry ? entry->offset : -1;
@@ -285,7 +285,7 @@ static void offsets_fetch_asked(const struct group *group, const struct offset_f
 		out->partitions_n = topic->partition_indexes_n;
 		for (int32_t j = 0; j < topic->partition_indexes_n; j++) {
 			int32_t partition = topic->partition_indexes[j];
-			const struct offset_entry *entry = group ? offsets_find(group, topic->name, partition) : NULL;
+			const struct committed_offset *entry = group ? offsets_find(group, topic->name, partition) : NULL;
 
 			/* Of a topic of the same name that was there before. */
 			if (entry && !uuid_is_zero(entry->topic_id) && !uuid_is_zero(topic->topic_id) &&

@@ -11,7 +11,7 @@
 
 #include "group.h"
 
-struct offset_entry {
+struct committed_offset {
 	int64_t offset;
 	int64_t commit_ms;
 	int64_t expire_ms; /* -1: by retention */
@@ -24,7 +24,7 @@ struct offset_entry {
 
 struct offset_topic {
 	struct str name; /* owned */
-	struct offset_entry *entries;
+	struct committed_offset *entries;
 	int32_t entries_n;
 	int32_t entries_cap;
 };
@@ -44,7 +44,7 @@ extern const struct group_record_ops offsets_record_ops; /* types 0 and 1 */
 /* Frees a group's offsets. */
 void offsets_free(struct group *group);
 /* NULL: none. */
-const struct offset_entry *offsets_find(const struct group *group, struct str topic, int32_t partition);
+const struct committed_offset *offsets_find(const struct group *group, struct str topic, int32_t partition);
 
 /* The request's topics have names, and exist. `out->topics` gets the same shape. An error is everybody's. */
 enum err offsets_commit(struct group_store *store, const struct offset_commit_request *in, int16_t version,

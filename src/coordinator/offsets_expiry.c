@@ -30,7 +30,7 @@ static void offset_tombstone(struct group_store *store, struct coord_records *re
 	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_OFFSET_COMMIT, 0, &key, NULL);
 }
 
-static bool offset_is_expired(const struct group *group, const struct offset_entry *entry, int64_t wall_ms)
+static bool offset_is_expired(const struct group *group, const struct committed_offset *entry, int64_t wall_ms)
 {
 	int64_t base_ms;
 

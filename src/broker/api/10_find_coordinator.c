@@ -1,48 +1,240 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FindCoordinator (key 10), versions 0-6. There are no coordinators yet: every key is refused with an error that
- * clients do not retry. It is advertised all the same, because librdkafka turns lz4 off where it is missing.
+ * FindCoordinator (key 10), versions 0-6: the leader of the partition of __consumer_offsets that the group's id falls
+ * on. The topic is created on first use, and the answer held until its leaders are there (at most 5 s): differs from
+ * Kafka, which answers COORDINATOR_NOT_AVAILABLE first.
+ *
+ * There is no coordinator of transactions nor of share groups yet: such keys are refused with an error that clients do
+ * not retry.
  */
 #include "api.h"
+#include "broker.h"
+#include "controller_io.h"
+#include "coordinator_io.h"
+#include "mem.h"
+#include "msg/create_topics.h"
 #include "msg/find_coordinator.h"
+#include "shard.h"
+#include "topic_reply.h"
 
 enum { GROUP = 0, TRANSACTION = 1, SHARE = 2 };
 
-/* Share coordinators came with version 6. */
-static bool find_coordinator_knows(int16_t version, int8_t type)
+#define FIND_HOLD_MS 5000
+
+struct creation;
+
+struct find_coordinator {
+	struct request *request;
+	struct creation *creation; /* NULL: none is waited for */
+	struct timer hold;
+};
+
+/* The creation of the topic, in memory of its own: it may take longer than the client is kept waiting. */
+struct creation {
+	struct controller_op op;
+	struct create_topics_request create;
+	struct create_topics_response created;
+	struct find_coordinator *find; /* NULL: has been answered without it */
+	struct shard *shard;
+	struct arena arena;
+};
+
+/* One answer, in the form of version 4 and later. */
+typedef struct find_coordinator_response_coordinators found_coordinator;
+
+static void find_coordinator_error(found_coordinator *out, enum err err, struct str message)
 {
-	return type == GROUP || type == TRANSACTION || (type == SHARE && version >= 6);
+	out->node_id = -1;
+	out->host = STR("");
+	out->port = -1;
+	out->error_code = err_wire(err);
+	out->error_message = message;
 }
 
-void api_find_coordinator(struct request *request)
+static void find_coordinator_group(const struct request *request, struct str key, found_coordinator *out)
 {
+	const struct image *image = request->shard->image;
+	const struct topic_image *topic = image_topic(image, STR(OFFSETS_TOPIC));
+	const struct partition_image *partition = NULL;
+	const struct endpoint_image *endpoint = NULL;
+
+	if (topic && topic->partitions_n > 0)
+		partition = topic_partition(topic, coordinator_partition_of(key, topic->partitions_n));
+	if (partition)
+		endpoint = broker_endpoint(request, image_broker(image, partition->leader));
+	if (!endpoint) {
+		find_coordinator_error(out, ERR_COORDINATOR_NOT_AVAILABLE,
+				       str_of(err_text(ERR_COORDINATOR_NOT_AVAILABLE)));
+		return;
+	}
+	out->node_id = partition->leader;
+	out->host = endpoint->host;
+	out->port = endpoint->port;
+	out->error_message = STR("NONE");
+}
+
+static void find_coordinator_key(const struct request *request, int8_t type, struct str key, found_coordinator *out)
+{
+	out->key = key;
+	if (type == GROUP)
+		find_coordinator_group(request, key, out);
+	else if (type == TRANSACTION)
+		find_coordinator_error(out, ERR_UNSUPPORTED_VERSION,
+				       STR("This broker has no transaction coordinator yet."));
+	else if (type == SHARE && request->version >= 6)
+		find_coordinator_error(out, ERR_UNSUPPORTED_VERSION,
+				       STR("This broker has no share coordinator yet."));
+	else
+		find_coordinator_error(out, ERR_INVALID_REQUEST, STR("There is no such kind of coordinator."));
+}
+
+static void find_coordinator_reply(struct find_coordinator *find)
+{
+	struct request *request = find->request;
 	const struct find_coordinator_request *in = request->body;
-	bool is_known = find_coordinator_knows(request->version, in->key_type);
-	const struct str message = is_known ? STR("This broker has no group or transaction coordinator yet.")
-					    : STR("There is no such kind of coordinator.");
-	const enum err err = is_known ? ERR_UNSUPPORTED_VERSION : ERR_INVALID_REQUEST;
 	struct find_coordinator_response out;
 
 	msg_init(&find_coordinator_response_type, &out);
 	if (request->version < 4) {
-		out.error_code = err_wire(err);
-		out.node_id = -1;
-		out.port = -1;
-		out.host = STR("");
+		found_coordinator one;
+
+		msg_init(&find_coordinator_response_coordinators_type, &one);
+		find_coordinator_key(request, in->key_type, in->key, &one);
+		out.error_code = one.error_code;
 		if (request->version >= 1)
-			out.error_message = message;
+			out.error_message = one.error_message;
+		out.node_id = one.node_id;
+		out.host = one.host;
+		out.port = one.port;
 		request_reply(request, &out);
 		return;
 	}
 	out.coordinators = MSG_NEW_N(&request->arena, find_coordinator_response_coordinators, in->coordinator_keys_n);
 	out.coordinators_n = in->coordinator_keys_n;
-	for (int32_t i = 0; i < in->coordinator_keys_n; i++) {
-		out.coordinators[i].key = in->coordinator_keys[i];
-		out.coordinators[i].node_id = -1;
-		out.coordinators[i].host = STR("");
-		out.coordinators[i].port = -1;
-		out.coordinators[i].error_code = err_wire(err);
-		out.coordinators[i].error_message = message;
-	}
+	for (int32_t i = 0; i < in->coordinator_keys_n; i++)
+		find_coordinator_key(request, in->key_type, in->coordinator_keys[i], &out.coordinators[i]);
 	request_reply(request, &out);
+}
+
+/* ---- creating the topic ---- */
+
+static enum err find_coordinator_decide(struct controller *controller, struct controller_op *op,
+					struct controller_records *records)
+{
+	return controller_create_topics(controller, op->version, op->request, op->response, records, op->arena);
+}
+
+/* Answers as things are; the creation goes on. */
+static void find_coordinator_hold_ends(struct find_coordinator *find)
+{
+	if (!find->creation)
+		return;
+	find->creation->find = NULL;
+	find->creation = NULL;
+	timer_stop(&find->request->shard->reactor->timers, &find->hold);
+	find_coordinator_reply(find);
+}
+
+static void find_coordinator_timed_out(struct timer *timer)
+{
+	find_coordinator_hold_ends(container_of(timer, struct find_coordinator, hold));
+}
+
+static void find_coordinator_cancel(struct request *request)
+{
+	find_coordinator_hold_ends(request->op);
+}
+
+static void find_coordinator_created(struct controller_op *op)
+{
+	struct creation *creation = op->ctx;
+	struct shard *shard = creation->shard;
+
+	/* Somebody else may have created it just before. */
+	if (creation->find)
+		find_coordinator_hold_ends(creation->find);
+	arena_reset(&creation->arena);
+	mem_free(creation);
+	shard->requests_n--;
+}
+
+static int32_t brokers_alive_n(const struct image *image)
+{
+	const struct broker_image *broker;
+	int32_t n = 0;
+
+	for (int32_t id = -1; (broker = image_broker_next(image, id)) != NULL; id = broker->id)
+		n += !broker->fenced;
+	return n;
+}
+
+static void creation_fill(struct creation *creation)
+{
+	const struct broker_config *config = creation->shard->config;
+	const struct {
+		const char *name;
+		struct str value;
+	} configs[] = {
+		{"compression.type", STR("producer")},
+		{"cleanup.policy", STR("compact")},
+		{"segment.bytes", arena_printf(&creation->arena, "%d", config->offsets_topic_segment_bytes)},
+	};
+	struct create_topics_request_topics *topic;
+
+	msg_init(&create_topics_request_type, &creation->create);
+	msg_init(&create_topics_response_type, &creation->created);
+	topic = MSG_NEW(&creation->arena, create_topics_request_topics);
+	topic->name = STR(OFFSETS_TOPIC);
+	topic->num_partitions = config->offsets_topic_num_partitions;
+	topic->replication_factor =
+		internal_topic_copies(&config->eff.offsets_topic, brokers_alive_n(creation->shard->image));
+	topic->configs = MSG_NEW_N(&creation->arena, create_topics_request_topics_configs, ARRAY_N(configs));
+	topic->configs_n = ARRAY_N(configs);
+	for (size_t i = 0; i < ARRAY_N(configs); i++) {
+		topic->configs[i].name = str_of(configs[i].name);
+		topic->configs[i].value = configs[i].value;
+	}
+	creation->create.timeout_ms = FIND_HOLD_MS;
+	creation->create.topics = topic;
+	creation->create.topics_n = 1;
+}
+
+static void find_coordinator_create(struct find_coordinator *find)
+{
+	struct request *request = find->request;
+	struct shard *shard = request->shard;
+	struct creation *creation = MEM_NEW(struct creation);
+
+	creation->shard = shard;
+	creation->find = find;
+	creation_fill(creation);
+	creation->op = (struct controller_op){
+		.home = shard->reactor,
+		.arena = &creation->arena,
+		.request = &creation->create,
+		.response = &creation->created,
+		.version = 7,
+		.decide = find_coordinator_decide,
+		.done = find_coordinator_created,
+		.ctx = creation,
+	};
+	find->creation = creation;
+	request->op = find;
+	request->cancel = find_coordinator_cancel;
+	shard->requests_n++; /* the stop waits for it */
+	reactor_timer(shard->reactor, &find->hold, FIND_HOLD_MS * NS_PER_MS, find_coordinator_timed_out);
+	controller_submit(shard->broker, &creation->op);
+}
+
+void api_find_coordinator(struct request *request)
+{
+	const struct find_coordinator_request *in = request->body;
+	struct find_coordinator *find = ARENA_NEW(&request->arena, struct find_coordinator);
+	bool asks_any = request->version < 4 || in->coordinator_keys_n > 0;
+
+	find->request = request;
+	if (in->key_type == GROUP && asks_any && !image_topic(request->shard->image, STR(OFFSETS_TOPIC)))
+		find_coordinator_create(find);
+	else
+		find_coordinator_reply(find);
 }
