@@ -173,6 +173,7 @@ struct live_reload {
 	struct broker_config *now;
 	struct broker_config *before; /* freed when no shard reads it any more */
 	int out_n;
+	int changed_n;
 };
 
 struct live_reload_leg {
@@ -188,6 +189,7 @@ static void live_reload_returns(struct reactor *reactor, struct msg *msg)
 	mem_free(leg);
 	if (--reload->out_n > 0)
 		return;
+	log_info("config.reload", "changed=%d", reload->changed_n);
 	if (reload->before != &reload->broker->config) {
 		broker_config_deinit(reload->before);
 		mem_free(reload->before);
@@ -212,8 +214,9 @@ static bool live_can_change(const struct setting_def *def)
 {
 	enum setting_id id = setting_id(def);
 
-	return def->update != SETTING_UPDATE_READ_ONLY && id != SETTING_LISTENERS &&
-	       id != SETTING_LISTENER_SECURITY_PROTOCOL_MAP;
+	if (id == SETTING_LISTENERS || id == SETTING_LISTENER_SECURITY_PROTOCOL_MAP)
+		return false;
+	return def->update != SETTING_UPDATE_READ_ONLY || id == SETTING_LOG_LEVEL; /* who writes the log sees to it */
 }
 
 static struct str live_text(const struct setting_def *def, const struct broker_config *config, char *buf, size_t cap)
@@ -292,18 +295,16 @@ static void live_keep_effective(struct broker_config *now, const struct broker_c
 void broker_reload_config(struct broker *broker, struct broker_config *take_config)
 {
 	struct live_reload *reload = MEM_NEW(struct live_reload);
-	int changed_n;
 
 	reload->broker = broker;
 	reload->before = broker->fixed;
 	reload->now = MEM_NEW(struct broker_config);
 	*reload->now = *take_config;
 	*take_config = (struct broker_config){0};
-	changed_n = live_settle(reload->now, reload->before);
+	reload->changed_n = live_settle(reload->now, reload->before);
 	live_keep_effective(reload->now, &broker->config);
 	broker->fixed = reload->now;
 	reload->out_n = broker->shards_n;
-	log_info("config.reload", "changed=%d", changed_n);
 	for (int i = 0; i < broker->shards_n; i++) {
 		struct live_reload_leg *leg = MEM_NEW(struct live_reload_leg);
 
