@@ -26,6 +26,9 @@ double hist_quantile(const double weights[HIST_BINS_N], double q)
 	for (int i = 0; i < HIST_BINS_N; i++) {
 		double first = i ? (double)hist_bin_end(i - 1) : 0;
 
+		/* The first bins hold one value each. */
+		if (weights[i] > 0 && below + weights[i] >= wanted && i < 1 << HIST_SUB_BITS)
+			return i;
 		if (weights[i] > 0 && below + weights[i] >= wanted)
 			return first + ((double)hist_bin_end(i) - first) * (wanted - below) / weights[i];
 		below += weights[i];

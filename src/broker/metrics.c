@@ -88,6 +88,19 @@ void metrics_response(struct request *request, const void *response)
 		metrics_errors(api, row->response, response, request->version);
 }
 
+static void metrics_slowest(struct metrics_api *api, const struct request *request, int64_t total_ns)
+{
+	struct str client = request->head.client_id;
+	size_t len = MIN(client.len, sizeof(api->slowest.client_id) - 1);
+
+	api->slowest.total_ns = total_ns;
+	api->slowest.wall_ms = request->shard->reactor->wall_ms;
+	api->slowest.correlation_id = request->head.correlation_id;
+	if (len > 0)
+		memcpy(api->slowest.client_id, client.p, len);
+	api->slowest.client_id[len] = 0;
+}
+
 void metrics_request_sent(const struct request *request, int64_t send_began_ns, int64_t sent_ns)
 {
 	struct metrics *metrics = &request->shard->metrics;
@@ -109,6 +122,8 @@ void metrics_request_sent(const struct request *request, int64_t send_began_ns, 
 	hist_add(&api->phases[METRICS_SEND], sent_ns - send_began_ns);
 	hist_add(&api->phases[METRICS_TOTAL], sent_ns - request->received_ns);
 	hist_add(&api->bytes, (int64_t)request->frame.len);
+	if (sent_ns - request->received_ns > api->slowest.total_ns)
+		metrics_slowest(api, request, sent_ns - request->received_ns);
 }
 
 struct metrics_listener *metrics_listener(struct shard *shard, int acceptor_index)

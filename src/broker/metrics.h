@@ -48,6 +48,13 @@ struct metrics_api {
 	int errors_n;
 	struct hist phases[METRICS_PHASES_N]; /* ns */
 	struct hist bytes;                    /* of the request's frame */
+	/* The slowest request since the copy before this one; total_ns 0: none. */
+	struct {
+		int64_t total_ns;
+		int64_t wall_ms;
+		int32_t correlation_id;
+		char client_id[48];
+	} slowest;
 };
 
 enum metrics_topic_count {

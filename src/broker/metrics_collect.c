@@ -81,6 +81,13 @@ static void metrics_fill_node(struct shard *shard, struct metrics_node *ret)
 		ret->epoch_start_offset = io->raft.epoch_start_offset;
 	}
 	ret->listeners_n = broker->acceptors.acceptors_n;
+	for (int i = 0; i < ret->listeners_n && !ret->address[0]; i++) {
+		const struct acceptor *acceptor = &broker->acceptors.acceptors[i];
+
+		if (acceptor->kind == API_BROKER)
+			snprintf(ret->address, sizeof(ret->address), "%.*s:%u", STR_ARGS(acceptor->advertised_host),
+				 acceptor->advertised_port);
+	}
 	for (int i = 0; i < ret->listeners_n; i++)
 		snprintf(ret->listeners[i].name, sizeof(ret->listeners[i].name), "%.*s",
 			 STR_ARGS(broker->acceptors.acceptors[i].name));
@@ -99,6 +106,7 @@ static void metrics_fill_shard(struct metrics_query *query)
 
 	ret->now_ns = shard->reactor->now_ns;
 	ret->slept_ns = shard->reactor->io->slept_ns;
+	ret->began_ns = shard->broker->started_ns;
 	ret->turns = shard->reactor->turns;
 	ret->conns_n = shard->conns_n;
 	ret->requests_n = shard->requests_n;
@@ -131,6 +139,7 @@ static void metrics_fill_shard(struct metrics_query *query)
 		if (!query->apis[i])
 			query->apis[i] = mem_alloc(sizeof(*query->apis[i]));
 		*query->apis[i] = *metrics->apis[i];
+		metrics->apis[i]->slowest.total_ns = 0;
 	}
 }
 
@@ -217,6 +226,7 @@ static void metrics_walk(struct metrics_query *query)
 	int left = METRICS_CHUNK;
 
 	query->is_done = true;
+	query->has_more_of_topic = false;
 	while (image && left > 0) {
 		struct str at = {query->at_topic, strlen(query->at_topic)};
 
@@ -228,6 +238,7 @@ static void metrics_walk(struct metrics_query *query)
 		if (!topic)
 			return;
 		left--;
+		query->has_more_of_topic |= query->at_partition > 0 && query->topics_n == 0;
 		metrics_fill_topic(query, topic);
 		memcpy(query->at_topic, query->topics[query->topics_n - 1].name, sizeof(query->at_topic));
 		if (!(query->want & METRICS_WANT_PARTITIONS))

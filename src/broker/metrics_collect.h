@@ -34,6 +34,7 @@ struct metrics_node {
 	int64_t broker_epoch;
 	char cluster_id[64];
 	int32_t node_id;
+	char address[128]; /* host:port that clients are told */
 	int32_t brokers_n, fenced_n, leaving_n;
 	int32_t topics_n;
 	int64_t partitions_n;
@@ -56,7 +57,8 @@ struct metrics_node {
 };
 
 struct metrics_shard {
-	int64_t now_ns, slept_ns; /* since the reactor began */
+	int64_t now_ns, slept_ns; /* slept in all */
+	int64_t began_ns;         /* when the broker was opened */
 	uint64_t turns;
 	int32_t conns_n, requests_n, queued_n, running_n;
 	int32_t waiting_fetches_n, waiting_produces_n;
@@ -106,6 +108,7 @@ struct metrics_query {
 	struct metrics_topic_row topics[METRICS_CHUNK];
 	struct metrics_partition_row partitions[METRICS_CHUNK];
 	int topics_n, partitions_n;
+	bool has_more_of_topic; /* the first of `topics` was told before: this is about further partitions of it */
 	bool is_done;
 	/* private */
 	char at_topic[METRICS_TOPIC_NAME_MAX + 1]; /* go on behind it, or with its partition at_partition */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "config_file.h"
+#include "http.h"
 #include "io.h"
 #include "live_settings.h"
 #include "log_writer.h"
@@ -42,6 +43,7 @@ struct serve {
 	struct broker broker;
 	struct log_levels log_levels;
 	struct log_writer *log;
+	struct http *http; /* NULL: none */
 	enum cli_exit code;
 	/* Of reactor 0. */
 	bool is_stopping;
@@ -353,6 +355,23 @@ static enum cli_exit serve_node(struct serve *serve)
 	return CLI_OK;
 }
 
+/* Before the disk is looked at, so that a long start can be watched. */
+static enum err serve_http(struct serve *serve, struct err_text *text)
+{
+	const struct broker_config *config = &serve->config;
+	struct http_options options = {
+		.listener = config->http_listener,
+		.is_explicit = config->origin[SETTING_HTTP_LISTENER].kind != CONFIG_ORIGIN_DEFAULT,
+		.dialect = config->http_metrics_dialect,
+		.partitions_max = config->http_metrics_partitions_max,
+		.version = MOLDAU_VERSION,
+		.log_sink = log_writer_sink(serve->log),
+		.port_owner = process_port_owner,
+	};
+
+	return http_start(&options, &serve->http, text);
+}
+
 /* From the first look at the disk to the last. */
 static enum cli_exit serve_broker(struct serve *serve)
 {
@@ -365,7 +384,11 @@ static enum cli_exit serve_broker(struct serve *serve)
 		serve->config.open_files_max = (int32_t)MIN(process_raise_file_limit() / 2, (int64_t)INT32_MAX);
 	broker->port_owner = process_port_owner;
 	broker->file_owner = process_file_owner;
-	err = broker_open(broker, &serve->node, &serve->config, &text);
+	err = serve_http(serve, &text);
+	if (!err) {
+		http_stage(serve->http, "directories are checked and the metadata log is read");
+		err = broker_open(broker, &serve->node, &serve->config, &text);
+	}
 	if (err)
 		return serve_refuse(serve, text.text[0] ? text.text : err_text(err));
 	broker->ctx = serve;
@@ -373,18 +396,23 @@ static enum cli_exit serve_broker(struct serve *serve)
 	if (!serve_is_asked(serve)) {
 		broker_start(broker);
 		serve_node_is_up(serve, true);
+		http_node_up(serve->http, broker);
 		node_run(&serve->node);
+		http_node_down(serve->http);
 		serve_node_is_up(serve, false);
 	}
 	if (serve->code != CLI_OK)
 		serve_refuse(serve, broker->failure.text[0] ? broker->failure.text : "The broker broke off.");
 	timer_stop(&serve->node.reactors[0].timers, &serve->progress);
+	http_free(serve->http);
+	serve->http = NULL;
 	broker_close(broker);
 	return serve->code;
 }
 
 static void serve_free(struct serve *serve)
 {
+	http_free(serve->http);
 	if (serve->node.reactors)
 		node_deinit(&serve->node);
 	for (int i = 0; i < NODE_REACTORS_MAX; i++) {

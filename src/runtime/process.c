@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -97,6 +98,79 @@ int64_t process_rss_bytes(void)
 	n = fscanf(f, "%lld %lld", &size, &resident);
 	fclose(f);
 	return n == 2 ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* ---- counts ---- */
+
+static int64_t process_files_n(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int64_t n = 0;
+
+	if (!dir)
+		return -1;
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 3; /* ".", ".." and the one that reads */
+}
+
+/* The number behind `key` at the start of a line of a file of the system; -1. */
+static int64_t process_number(const char *path, const char *key)
+{
+	FILE *f = fopen(path, "re");
+	char line[256];
+	long long value = -1;
+
+	if (!f)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), " %lld", &value) != 1)
+			value = -1;
+	}
+	fclose(f);
+	return value;
+}
+
+/* Field 22 of stat: ticks after boot; fields are counted behind the name, which may hold anything. */
+static double process_started_s(void)
+{
+	int64_t boot_s = process_number("/proc/stat", "btime");
+	FILE *f = fopen("/proc/self/stat", "re");
+	char text[1024];
+	unsigned long long ticks = 0;
+	const char *at;
+	size_t n;
+
+	if (!f)
+		return 0;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = 0;
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	if (!at || boot_s < 0 || sscanf(at, " %llu", &ticks) != 1)
+		return 0;
+	return (double)boot_s + (double)ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+void process_stats_read(struct process_stats *ret)
+{
+	struct timespec cpu = {0};
+	struct rlimit limit;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	*ret = (struct process_stats){
+		.rss_bytes = process_rss_bytes(),
+		.virtual_bytes = process_number("/proc/self/status", "VmSize:") * 1024,
+		.cpu_s = (double)cpu.tv_sec + (double)cpu.tv_nsec / NS_PER_S,
+		.files_n = process_files_n(),
+		.files_max = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int64_t)limit.rlim_cur : -1,
+		.started_s = process_started_s(),
+		.read_bytes = process_number("/proc/self/io", "read_bytes:"),
+		.written_bytes = process_number("/proc/self/io", "write_bytes:"),
+	};
 }
 
 /* ---- who holds what ---- */

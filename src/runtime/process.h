@@ -13,6 +13,15 @@ enum err signal_start(signal_fn *fn, void *ctx) MUST_USE;
 int64_t process_raise_file_limit(void);
 int process_cpus(void);
 int64_t process_rss_bytes(void);
+/* What the system counts of this process. */
+struct process_stats {
+	int64_t rss_bytes, virtual_bytes;
+	double cpu_s; /* user and system, all threads */
+	int64_t files_n, files_max; /* descriptors; -1: the system does not tell */
+	double started_s;           /* since 1970; 0: the system does not tell */
+	int64_t read_bytes, written_bytes; /* of disks; -1: the system does not tell */
+};
+void process_stats_read(struct process_stats *ret);
 /* Who listens on a TCP port of this machine: "java (pid 3311)". False, and `ret` untouched, when nobody does or the
  * system does not let us see it. */
 bool process_port_owner(uint16_t port, char *ret, size_t cap);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One look at a whole node: a query goes to every shard, again and again until each is done; what comes is put
+ * together. Counters go into the sampler, topics and partitions into lists that live until the next look.
+ *
+ *    IDLE --start--> ASKING --last answer--> IDLE (done is called)
+ *                      |
+ *                      +-- the node stops: abandoned, done is never called
+ *
+ * 1. One at a time. Queries are the reactors' between harvest_start and their answer.
+ */
+#ifndef HTTP_HARVEST_H
+#define HTTP_HARVEST_H
+
+#include "sampler.h"
+#include "vec.h"
+
+struct harvest_topic {
+	struct str name; /* memory of the arena */
+	int32_t partitions_n;
+	bool has_counts; /* partitions of it are on this broker */
+	struct metrics_topic counts;
+	const struct sampler_topic_rate *rate; /* NULL without counts */
+};
+
+struct harvest {
+	struct sampler *sampler;
+	struct broker *broker;
+	struct post_box *box;
+	int want;
+	bool is_asking;
+	int out_n; /* queries under way */
+	struct metrics_query **queries; /* one per shard */
+	int64_t began_ns, took_ns;
+	int turns_n; /* chunks asked for */
+	VEC(struct harvest_topic) topics;
+	VEC(struct metrics_partition_row) partitions; /* `topic`: index in topics */
+	struct map by_name; /* topic -> its index + 1 */
+	struct arena names;
+	int *topic_of_row; /* METRICS_CHUNK */
+	void (*done)(struct harvest *harvest);
+	void *ctx;
+};
+
+void harvest_init(struct harvest *harvest, struct sampler *sampler, struct broker *broker, struct post_box *box);
+/* No query may be with a reactor that still turns. */
+void harvest_deinit(struct harvest *harvest);
+/* want: METRICS_WANT_TOPICS, _PARTITIONS or 0; the node and the counters always come along. */
+void harvest_start(struct harvest *harvest, int want, int64_t now_ns, void (*done)(struct harvest *harvest));
+/* An answer has come; with the last one `done` runs. now_ns: monotonic. */
+void harvest_answer(struct harvest *harvest, struct metrics_query *query, int64_t now_ns);
+
+#endif

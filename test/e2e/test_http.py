@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics and health over HTTP. Only for Moldau."""
+import http.client
+import json
+import re
+import socket
+import sys
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+from lib.broker import free_port
+from lib.case import Case, moldau_only
+
+try:
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+    from prometheus_client.parser import text_string_to_metric_families as parse_text
+except ImportError:
+    # The distribution's package, for an interpreter that is not the distribution's.
+    sys.path.append("/usr/lib/python3/dist-packages")
+    try:
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+        from prometheus_client.parser import text_string_to_metric_families as parse_text
+    except ImportError:
+        parse_text = parse_openmetrics = None
+
+DIALECTS = ["jmx", "reporter", "confluent", "native", "all"]
+needs_parser = unittest.skipIf(parse_text is None, "prometheus_client is not installed")
+
+
+def get(port, path, headers=None, data=None):
+    """(status, headers, text)"""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {}, data=data)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read().decode()
+
+
+class Metrics(Case):
+    own = True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.http = free_port()
+        cls.overrides = {"http.listener": f"127.0.0.1:{cls.http}"}
+        super().setUpClass()
+
+    def page(self, dialect="jmx"):
+        status, headers, text = get(self.http, f"/metrics?dialect={dialect}")
+        self.assertEqual(status, 200, text[:500])
+        self.assertEqual(headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
+        return text
+
+    def samples(self, dialect="jmx"):
+        """{(name, labels): value}"""
+        out = {}
+        for family in parse_text(self.page(dialect)):
+            for sample in family.samples:
+                key = sample.name, tuple(sorted(sample.labels.items()))
+                self.assertNotIn(key, out)
+                out[key] = sample.value
+        return out
+
+    def value(self, name, dialect="jmx", **labels):
+        samples = self.samples(dialect)
+        return samples[name, tuple(sorted(labels.items()))]
+
+    @needs_parser
+    def test_every_dialect_parses(self):
+        c = self.conn()
+        t = self.topic(c, 3)
+        c.produce(t, [b"x"])
+        c.fetch(t, 0, topic_id=c.topic_id(t), max_wait_ms=0)
+        for dialect in DIALECTS:
+            with self.subTest(dialect=dialect):
+                text = self.page(dialect)
+                types = re.findall(r"^# TYPE (\S+)", text, re.M)
+                self.assertEqual(len(types), len(set(types)), "a family comes twice")
+                self.assertGreater(len(self.samples(dialect)), 100)
+
+    @needs_parser
+    def test_openmetrics(self):
+        c = self.conn()
+        c.metadata()
+        status, headers, text = get(self.http, "/metrics?dialect=native",
+                                    {"Accept": "application/openmetrics-text; version=1.0.0, text/plain;q=0.5"})
+        self.assertEqual(status, 200)
+        self.assertTrue(headers["Content-Type"].startswith("application/openmetrics-text"))
+        families = {family.name: family for family in parse_openmetrics(text)}
+        duration = families["moldau_request_duration_seconds"]
+        self.assertEqual(duration.type, "histogram")
+        exemplars = [sample.exemplar for sample in duration.samples if sample.exemplar]
+        self.assertTrue(exemplars)
+        self.assertIn("correlation_id", exemplars[0].labels)
+
+    @needs_parser
+    def test_topic_counts(self):
+        c = self.conn()
+        t = self.topic(c, 2)
+        before = self.samples()
+        size = 0
+        for index in (0, 1):
+            for i in range(5):
+                answer = c.produce(t, [b"0123456789"] * 3, index=index)
+                self.assertEqual(answer.error, 0)
+        answer = c.fetch(t, 0, topic_id=c.topic_id(t), max_wait_ms=0)
+        size = len(answer.records)
+        get_topic = lambda name: self.value(f"kafka_server_brokertopicmetrics_{name}", topic=t)
+        self.assertEqual(get_topic("messagesin_total"), 30)
+        self.assertEqual(get_topic("bytesin_total"), 2 * size)
+        self.assertEqual(get_topic("bytesout_total"), size)
+        self.assertEqual(get_topic("totalproducerequests_total"), 10)
+        self.assertEqual(get_topic("totalfetchrequests_total"), 1)
+        name = "kafka_server_brokertopicmetrics_messagesin_total"
+        self.assertEqual(self.value(name) - before[name, ()], 30)
+        self.assertEqual(self.value("kafka_log_log_logendoffset", topic=t, partition="1"), 15)
+        self.assertEqual(self.value("kafka_log_log_size", topic=t, partition="0"), size)
+        self.assertEqual(self.value("kafka_topic_partition_current_offset", topic=t, partition="0"), 15)
+        self.assertEqual(self.value("kafka_topic_partitions", topic=t), 2)
+
+    @needs_parser
+    def test_failures_are_counted(self):
+        c = self.conn()
+        t = self.topic(c, 1, max_message_bytes=1000)
+        before = self.samples()
+        self.assertEqual(c.produce(t, [b"x" * 2000]).error, 10)
+        after = self.samples()
+        key = "kafka_network_requestmetrics_errors_total", (("error", "MESSAGE_TOO_LARGE"), ("request", "Produce"))
+        self.assertEqual(after[key] - before.get(key, 0), 1)
+        self.assertGreater(self.value("kafka_server_brokertopicmetrics_bytesrejected_total", topic=t), 2000)
+        self.assertEqual(self.value("kafka_server_brokertopicmetrics_failedproducerequests_total", topic=t), 0)
+
+    @needs_parser
+    def test_a_deleted_topic_goes_and_the_sum_stays(self):
+        c = self.conn()
+        t = self.topic(c)
+        c.produce(t, [b"x"])
+        total = self.value("kafka_server_brokertopicmetrics_messagesin_total")
+        c.delete(t)
+
+        def check():
+            self.assertNotIn(f'"{t}"', self.page())
+        self.eventually(check)
+        self.assertEqual(self.value("kafka_server_brokertopicmetrics_messagesin_total"), total)
+
+    @needs_parser
+    def test_times_of_a_long_poll_are_remote(self):
+        c = self.conn()
+        t = self.topic(c)
+        for _ in range(20):
+            c.fetch(t, 0, topic_id=c.topic_id(t), max_wait_ms=100, min_bytes=1)
+        samples = self.samples("native")
+
+        def mean(phase):
+            labels = (("phase", phase), ("request", "Fetch"))
+            name = "moldau_request_duration_seconds"
+            return samples[name + "_sum", labels] / samples[name + "_count", labels]
+        self.assertGreater(mean("remote"), 0.01)
+        self.assertLess(mean("local"), 0.01)
+        parts = sum(mean(p) for p in ("queue", "local", "remote", "response_queue", "send"))
+        self.assertAlmostEqual(parts, mean("total"), delta=mean("total") / 10)
+
+    @needs_parser
+    def test_connections(self):
+        def count():
+            return sum(v for (name, labels), v in self.samples().items()
+                       if name == "kafka_server_socket_server_metrics_connection_count"
+                       and dict(labels)["listener"] == "PLAINTEXT")
+        before = count()
+        conns = [self.conn() for _ in range(5)]
+        for c in conns:
+            c.metadata()
+        self.assertEqual(count(), before + 5)
+
+    @needs_parser
+    def test_aggregates_stand_beside_topics(self):
+        c = self.conn()
+        t = self.topic(c)
+        c.produce(t, [b"x"])
+        samples = self.samples()
+        for name in ("messagesin", "bytesin", "totalproducerequests"):
+            self.assertIn((f"kafka_server_brokertopicmetrics_{name}_total", ()), samples)
+            self.assertIn((f"kafka_server_brokertopicmetrics_{name}_total", (("topic", t),)), samples)
+        self.assertNotIn("kafka_network_requestmetrics_totaltimems_sum", self.page())
+
+    @needs_parser
+    def test_names_of_other_dialects(self):
+        c = self.conn()
+        c.produce(self.topic(c), [b"x"])
+        names = {dialect: {name for name, _ in self.samples(dialect)} for dialect in DIALECTS}
+        base = "kafka_server_brokertopicmetrics_bytesin"
+        self.assertIn(base + "_total", names["jmx"])
+        self.assertIn(base + "persec_total", names["reporter"])
+        self.assertIn(base + "persec", names["confluent"])
+        self.assertIn("kafka_server_raftmetrics_current_leader", names["jmx"])
+        self.assertIn("kafka_server_raft_metrics_current_leader", names["jmx"])
+        self.assertNotIn(base + "_total", names["native"])
+        for dialect in DIALECTS[:-1]:
+            self.assertLessEqual(names[dialect], names["all"])
+
+    def test_unknown_dialect(self):
+        self.assertEqual(get(self.http, "/metrics?dialect=nonsense")[0], 400)
+
+    def test_health(self):
+        for path, status in [("/livez", 200), ("/startupz", 200), ("/readyz", 200), ("/healthz", 200),
+                             ("/v1/ready", 204), ("/v1/ready/", 204), ("/v1/broker-state", 200),
+                             ("/v1/status/ready", 200), ("/v1/cluster/health_overview", 200),
+                             ("/v1/safe-to-stop", 200), ("/nothing", 404)]:
+            with self.subTest(path=path):
+                self.assertEqual(get(self.http, path)[0], status)
+        self.assertEqual(get(self.http, "/readyz")[2], "ok\n")
+        lines = get(self.http, "/readyz?verbose")[2].splitlines()
+        self.assertEqual(lines[-1], "ok")
+        self.assertTrue(all(line.startswith("[+] ") for line in lines[:-1]), lines)
+        self.assertEqual(json.loads(get(self.http, "/healthz")[2])["status"], "healthy")
+        self.assertEqual(json.loads(get(self.http, "/v1/broker-state")[2]), {"brokerState": 3})
+        overview = json.loads(get(self.http, "/v1/cluster/health_overview")[2])
+        self.assertTrue(overview["is_healthy"])
+        self.assertEqual(overview["all_nodes"], [1])
+
+    def test_safe_to_stop_tells_reasons(self):
+        c = self.conn()
+        self.topic(c)
+        answer = json.loads(get(self.http, "/v1/safe-to-stop")[2])
+        self.assertFalse(answer["safe"])
+        self.assertEqual({reason["code"] for reason in answer["reasons"]}, {"quorum_lost", "partitions_unavailable"})
+
+    def test_wrong_method(self):
+        self.assertEqual(get(self.http, "/metrics", data=b"x")[0], 405)
+
+    def test_a_kafka_client_is_named_and_closed(self):
+        with socket.create_connection(("127.0.0.1", self.http), 5) as sock:
+            sock.sendall(bytes.fromhex("0000002300120003000000070000"))
+            sock.settimeout(5)
+            try:
+                self.assertEqual(sock.recv(100), b"")
+            except ConnectionResetError:
+                pass
+        self.eventually(lambda: self.assertIn("ML1031", self.broker.log()))
+        self.assertEqual(get(self.http, "/livez")[0], 200)
+
+    def test_many_at_once(self):
+        bad = []
+
+        def ask():
+            for path in ("/metrics", "/readyz", "/livez", "/metrics?dialect=all"):
+                status, _, text = get(self.http, path)
+                if status != 200 or not text:
+                    bad.append((path, status))
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(bad, [])
+
+    def test_clients_that_go_away(self):
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", self.http), 5) as sock:
+                sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual(get(self.http, "/metrics")[0], 200)
+
+    def test_requests_that_are_too_large(self):
+        with socket.create_connection(("127.0.0.1", self.http), 5) as sock:
+            sock.settimeout(5)
+            sock.sendall(b"GET /metrics HTTP/1.1\r\nX: " + b"y" * 100000 + b"\r\n\r\n")
+            try:
+                self.assertNotIn(b" 200 ", sock.recv(1000))
+            except ConnectionResetError:
+                pass
+        self.assertEqual(get(self.http, "/livez")[0], 200)
+
+
+@moldau_only
+class Listener(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = None
+
+    def test_off(self):
+        broker = self.moldau({"http.listener": ""}).start()
+        self.assertNotIn("http.listen", broker.log())
+
+    def test_an_explicit_address_must_be_free(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            code, text = self.refused(self.moldau({"http.listener": f"127.0.0.1:{port}"}))
+        self.assertEqual(code, 1, text)
+        self.assertIn(f"ML1020 Port {port} is taken by", text)
+        self.assertIn("http.listener", text)
+
+    def test_a_wrong_address_is_refused(self):
+        code, text = self.refused(self.moldau({"http.listener": "nonsense:port"}))
+        self.assertEqual(code, 1)
+        self.assertIn("ML1103 http.listener", text)
+
+    def test_a_free_port(self):
+        broker = self.moldau({"http.listener": "0"}).start()
+        port = int(re.search(r"http\.listen host=127\.0\.0\.1 port=(\d+)", broker.log())[1])
+        self.assertEqual(get(port, "/readyz")[0], 200)
+
+    @needs_parser
+    def test_several_loops(self):
+        port = free_port()
+        broker = self.moldau({"http.listener": str(port)}, reactors=3).start()
+        c = self.conn(broker)
+        names = [self.name() for _ in range(4)]
+        for name in names:
+            c.create(name, 8)
+            for index in range(8):
+                c.produce(name, [b"x"], index=index)
+        text = get(port, "/metrics")[2]
+        samples = {(s.name, tuple(sorted(s.labels.items()))): s.value for f in parse_text(text) for s in f.samples}
+        for name in names:
+            self.assertEqual(samples["kafka_server_brokertopicmetrics_messagesin_total", (("topic", name),)], 8)
+            for index in range(8):
+                key = "kafka_log_log_logendoffset", (("partition", str(index)), ("topic", name))
+                self.assertEqual(samples[key], 1)
+        self.assertEqual(samples["kafka_server_replicamanager_partitioncount", ()], 32)
+        self.assertEqual(samples["kafka_server_replicamanager_leadercount", ()], 32)
+
+    @needs_parser
+    def test_many_partitions_have_no_series(self):
+        port = free_port()
+        broker = self.moldau({"http.listener": str(port), "http.metrics.partitions.max": 10}).start()
+        c = self.conn(broker)
+        c.create(self.name(), 11)
+        text = get(port, "/metrics")[2]
+        self.assertIn("\nmoldau_metrics_partitions_left_out 11\n", text)
+        self.assertNotIn("\nkafka_log_log_size{", text)
+        self.assertIn("\nkafka_server_replicamanager_partitioncount 11\n", text)
+
+    def test_ends_with_the_broker(self):
+        port = free_port()
+        broker = self.moldau({"http.listener": str(port)}).start()
+        stop = threading.Event()
+
+        def ask():
+            while not stop.is_set():
+                try:
+                    get(port, "/metrics")
+                except (OSError, http.client.HTTPException):
+                    time.sleep(0.005)
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            time.sleep(0.3)
+            broker.signal(15)
+            self.assertEqual(broker.wait_exit(), 0, broker.log()[-2000:])
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+if __name__ == "__main__":
+    unittest.main()
