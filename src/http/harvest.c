@@ -78,7 +78,8 @@ static int harvest_topic(struct harvest *harvest, const struct metrics_topic_row
 static void harvest_take(struct harvest *harvest, const struct metrics_query *query)
 {
 	for (int i = 0; i < query->topics_n; i++)
-		harvest->topic_of_row[i] = harvest_topic(harvest, &query->topics[i], i == 0 && query->has_more_of_topic);
+		harvest->topic_of_row[i] =
+			harvest_topic(harvest, &query->topics[i], i == 0 && query->has_more_of_topic);
 	for (int i = 0; i < query->partitions_n; i++) {
 		struct metrics_partition_row row = query->partitions[i];
 

@@ -245,7 +245,8 @@ void health_redpanda_ready(struct http_request *request)
 	http_reply(request, is_ready ? HTTP_OK : HTTP_SERVUNAVAIL, text_json, &page);
 }
 
-/* Names of partitions for which `is_it` holds, as a JSON array of at most REASONS_PARTITIONS_MAX; returns their count. */
+/* Names of partitions for which `is_it` holds, as a JSON array of at most REASONS_PARTITIONS_MAX; returns how many
+ * there are. */
 static int64_t health_partitions(struct page *page, const struct harvest *harvest,
 				 bool (*is_it)(const struct metrics_partition_row *row))
 {
@@ -370,8 +371,8 @@ void health_safe_to_stop(struct http_request *request)
 	stop = (struct health_stop){.page = &page};
 	page_text(&page, "{\"reasons\":[");
 	if (harvest->sampler->node.raft_role >= 0)
-		health_reason(&stop, "quorum_lost", "the metadata quorum has one voter, this node: no topic can be made "
-			      "or changed meanwhile");
+		health_reason(&stop, "quorum_lost",
+			      "the metadata quorum has one voter, this node: no topic can be made or changed meanwhile");
 	health_stop_partitions(&stop, harvest);
 	page_format(&page, "],\"safe\":%s,\"node_id\":%d,\"loses_acknowledged_records\":false}\n",
 		    stop.reasons_n ? "false" : "true", harvest->sampler->node.node_id);

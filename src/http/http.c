@@ -384,7 +384,8 @@ static enum err http_begin(struct http *http, struct err_text *text)
 	http->base = event_base_new();
 	http->server = http->base ? evhttp_new(http->base) : NULL;
 	if (!http->server || http->wake_fd < 0)
-		return err_text_set(text, ERR_TOO_MANY_FILES, "The system gives no descriptors for http.listener (ulimit -n).");
+		return err_text_set(text, ERR_TOO_MANY_FILES,
+				    "The system gives no descriptors for http.listener (ulimit -n).");
 	err = http_listen(http, text);
 	if (err)
 		return err;

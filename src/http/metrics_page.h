@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One page of metrics being written: what metrics_page.c and metrics_page_loops.c share. */
+#ifndef HTTP_METRICS_PAGE_H
+#define HTTP_METRICS_PAGE_H
+
+#include "http_internal.h"
+#include "metric_values.h"
+
+struct metrics_page {
+	struct page *page;
+	struct metric_source source;
+	const struct metric_def *def;
+	const char *name;
+	enum http_dialect dialect; /* of the name */
+};
+
+/* A line with labels that are given as text, braces included. */
+void metrics_line(struct metrics_page *mp, const char *suffix, double value, const char *labels, ...)
+	PRINTF_LIKE(4, 5);
+/* Of the family at hand, as # TYPE has it. */
+const char *metrics_type(const struct metrics_page *mp);
+
+/* Families with a series for each event loop (has_sum: and one for all), listener, directory, kind of wait. */
+void metrics_loops(struct metrics_page *mp, const char *label, bool has_sum);
+void metrics_listeners(struct metrics_page *mp);
+void metrics_dirs(struct metrics_page *mp);
+void metrics_purgatory(struct metrics_page *mp);
+
+#endif

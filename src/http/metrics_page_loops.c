@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of /metrics about event loops, connections, directories, and requests that wait. */
+#include <math.h>
+
+#include "metrics_page.h"
+
+static double metrics_conn_value(const struct sampler_shard *shard, enum metric_id id, int listener)
+{
+	const struct metrics_listener *now = &shard->now.listeners[listener];
+
+	switch ((int)id) {
+	case METRIC_CONN_COUNT:
+		return now->conns_n;
+	case METRIC_CONN_CREATED:
+		return (double)now->opened;
+	case METRIC_CONN_CLOSED:
+		return (double)now->closed;
+	case METRIC_CONN_CREATION_RATE:
+		return shard->opened_per_s[listener];
+	case METRIC_CONN_CLOSE_RATE:
+		return shard->closed_per_s[listener];
+	case METRIC_NET_IN:
+		return (double)now->bytes_in;
+	case METRIC_NET_OUT:
+		return (double)now->bytes_out;
+	case METRIC_NET_REQUESTS:
+		return (double)now->requests;
+	case METRIC_NET_RESPONSES:
+		return (double)now->responses;
+	default:
+		return NAN;
+	}
+}
+
+/* A listener bound to two addresses ("localhost") is one. */
+void metrics_listeners(struct metrics_page *mp)
+{
+	const struct metrics_node *node = &mp->source.sampler->node;
+
+	page_family(mp->page, mp->name, metrics_type(mp), mp->def->help);
+	for (int i = 0; i < node->listeners_n; i++) {
+		bool is_first = i == 0 || strcmp(node->listeners[i].name, node->listeners[i - 1].name) != 0;
+
+		for (int s = 0; is_first && s < mp->source.sampler->shards_n; s++) {
+			double sum = 0;
+
+			for (int j = i; j < node->listeners_n; j++) {
+				if (strcmp(node->listeners[i].name, node->listeners[j].name) == 0)
+					sum += metrics_conn_value(&mp->source.sampler->shards[s], mp->def->id, j);
+			}
+			metrics_line(mp, "", sum, "{listener=\"%s\",networkProcessor=\"%d\"}", node->listeners[i].name,
+				     s);
+		}
+	}
+}
+
+static double metrics_loop_value(const struct sampler_shard *shard, enum metric_id id)
+{
+	const struct metrics_shard *now = &shard->now;
+
+	switch ((int)id) {
+	case METRIC_PROCESSOR_IDLE:
+		return shard->idle;
+	case METRIC_RESPONSE_QUEUE:
+		return now->requests_n - now->queued_n - now->running_n;
+	case METRIC_LOOP_BUSY:
+		return (double)(now->now_ns - now->slept_ns - now->began_ns) / NS_PER_S;
+	case METRIC_LOOP_TURNS:
+		return (double)now->turns;
+	default:
+		return NAN;
+	}
+}
+
+void metrics_loops(struct metrics_page *mp, const char *label, bool has_sum)
+{
+	double sum = 0;
+
+	page_family(mp->page, mp->name, metrics_type(mp), mp->def->help);
+	for (int i = 0; i < mp->source.sampler->shards_n; i++) {
+		double value = metrics_loop_value(&mp->source.sampler->shards[i], mp->def->id);
+
+		sum += value;
+		metrics_line(mp, "", value, "{%s=\"%d\"}", label, i);
+	}
+	if (has_sum)
+		page_sample(mp->page, mp->name, sum);
+}
+
+void metrics_dirs(struct metrics_page *mp)
+{
+	const struct sampler *sampler = mp->source.sampler;
+
+	page_family(mp->page, mp->name, "gauge", mp->def->help);
+	for (int dir = 0; dir < sampler->node.dirs_n; dir++) {
+		bool is_offline = false;
+
+		for (int i = 0; i < sampler->shards_n; i++)
+			is_offline |= sampler->shards[i].now.dirs[dir] == LOG_DIR_OFFLINE;
+		page_text(mp->page, mp->name);
+		page_text(mp->page, "{logDirectory=\"");
+		page_escaped(mp->page, str_of(sampler->node.dirs[dir].path));
+		page_text(mp->page, is_offline ? "\"} 1\n" : "\"} 0\n");
+	}
+}
+
+void metrics_purgatory(struct metrics_page *mp)
+{
+	const struct sampler *sampler = mp->source.sampler;
+	double fetches = 0, produces = 0, expired = 0;
+
+	for (int i = 0; i < sampler->shards_n; i++) {
+		fetches += sampler->shards[i].now.waiting_fetches_n;
+		produces += sampler->shards[i].now.waiting_produces_n;
+		expired += (double)sampler->shards[i].now.expired_fetches;
+	}
+	page_family(mp->page, mp->name, metrics_type(mp), mp->def->help);
+	if (mp->def->id == METRIC_FETCH_EXPIRES) {
+		metrics_line(mp, "", expired, "{fetcherType=\"consumer\"}");
+		return;
+	}
+	metrics_line(mp, "", fetches, "{delayedOperation=\"Fetch\"}");
+	metrics_line(mp, "", produces, "{delayedOperation=\"Produce\"}");
+}
