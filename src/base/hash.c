@@ -9,6 +9,13 @@ uint64_t hash_bytes(const void *p, size_t len, uint64_t seed)
 	return XXH3_64bits_withSeed(len ? p : "", len, seed);
 }
 
+struct hash128 hash_bytes_128(const void *p, size_t len, uint64_t seed)
+{
+	XXH128_hash_t hash = XXH3_128bits_withSeed(p, len, seed);
+
+	return (struct hash128){hash.low64, hash.high64};
+}
+
 uint64_t hash_u64(uint64_t v, uint64_t seed)
 {
 	/* A fixed 8-byte input lets the compiler keep only the short path. */

@@ -6,6 +6,13 @@
 #include "uuid.h"
 
 uint64_t hash_bytes(const void *p, size_t len, uint64_t seed);
+
+struct hash128 {
+	uint64_t lo, hi;
+};
+
+/* Wide enough that two different texts are never taken for one. */
+struct hash128 hash_bytes_128(const void *p, size_t len, uint64_t seed);
 /* A good mix of one 64-bit number. */
 uint64_t hash_u64(uint64_t v, uint64_t seed);
 

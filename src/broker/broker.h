@@ -25,6 +25,7 @@
 struct controller_io;
 struct lifecycle;
 struct checkpointer;
+struct cleaner_desk;
 struct stray_removal;
 
 enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STOPPED, BROKER_FAILED };
@@ -53,6 +54,7 @@ struct broker {
 	struct controller_io *controller;
 	struct lifecycle *lifecycle;
 	struct checkpointer *checkpointer;
+	struct cleaner_desk *cleaner_desk; /* reactor 0's */
 	struct stray_removal *removal; /* of what deletions left, from the start on */
 	int64_t broker_epoch; /* of the running registration, -1 before */
 	int64_t started_ns;

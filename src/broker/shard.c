@@ -9,6 +9,7 @@
 #include "broker.h"
 #include "coordinator_io.h"
 #include "checkpointer.h"
+#include "cleaner.h"
 #include "client_quota.h"
 #include "fetch_session.h"
 #include "housekeeper.h"
@@ -133,6 +134,7 @@ void shard_open_in_background(struct shard *shard)
 	shard->opens_unasked = true;
 	shard_open_more(shard);
 	housekeeper_start(shard->keeper);
+	cleaner_start(shard->cleaner);
 }
 
 static void shard_partition_add(struct shard *shard, const struct topic_image *topic, int32_t index,
@@ -394,6 +396,7 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	shard->producer_ids = producer_ids_new(shard);
 	shard->coordinators = coordinator_io_new(shard);
 	shard->keeper = housekeeper_new(shard);
+	shard->cleaner = cleaner_new(shard);
 	reactor_timer(reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
 
@@ -417,6 +420,7 @@ void shard_stop(struct shard *shard)
 
 	shard->is_stopping = true;
 	housekeeper_stop(shard->keeper);
+	cleaner_stop(shard->cleaner);
 	list_for_each(node, next, &shard->conns)
 		conn_close(list_entry(node, struct conn, link), "the broker is stopping");
 	coordinator_io_stop(shard);
@@ -506,6 +510,7 @@ void shard_deinit(struct shard *shard)
 	coordinator_io_free(shard->coordinators);
 	producer_ids_free(shard->producer_ids);
 	housekeeper_free(shard->keeper);
+	cleaner_free(shard->cleaner);
 	fetch_sessions_free(shard->sessions);
 	compress_ctx_deinit(shard->compress);
 	mem_free(shard->compress);

@@ -28,6 +28,7 @@ struct broker;
 struct fetch_sessions;
 struct coordinator_io;
 struct housekeeper;
+struct cleaner;
 struct client_quotas;
 
 struct shard {
@@ -46,6 +47,7 @@ struct shard {
 	struct producer_ids *producer_ids;
 	struct coordinator_io *coordinators;
 	struct housekeeper *keeper;
+	struct cleaner *cleaner;
 	struct client_quotas *quotas; /* NULL while nobody has a limit */
 	struct buf_pool request_bufs; /* frames under construction */
 	struct budget budget;

@@ -61,6 +61,7 @@ struct partition {
 	struct list link;          /* the shard's lists */
 	struct deferred free_later; /* the shard's */
 	uint64_t kept_in_pass;     /* the last pass of the shard's housekeeper that saw it */
+	bool is_uncleanable;       /* its compaction met a batch that cannot be read */
 	bool is_opening;           /* the shard counts it */
 	bool is_unopened;          /* and these */
 	bool is_deleted;           /* its files go when the log is closed */

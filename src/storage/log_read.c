@@ -320,8 +320,14 @@ static void read_job_done(struct io_op *op)
 
 static void log_read_submit(struct log_impl *log, struct log_read *read, size_t at)
 {
-	struct read_job *job = MEM_NEW(struct read_job);
+	struct read_job *job;
 
+	read->link = (struct list){NULL, NULL};
+	if (log->is_swapping) {
+		list_push_back(&log->parked_reads, &read->link);
+		return;
+	}
+	job = MEM_NEW(struct read_job);
 	job->log = log;
 	job->read = read;
 	job->generation = log->generation;
@@ -330,7 +336,6 @@ static void log_read_submit(struct log_impl *log, struct log_read *read, size_t 
 	job->offset = read->offset;
 	job->limit = job->segment.size;
 	job->file = FS_FILE_NONE;
-	read->link = (struct list){NULL, NULL};
 	list_push_back(&log->reads, &read->link);
 	log_submit_work(log, &job->op, read_job_run, read_job_done);
 }
@@ -369,10 +374,32 @@ void log_read_release(struct log_read *read)
 	read->file = NULL;
 }
 
+void log_reads_unpark(struct log_impl *log)
+{
+	struct list reads, queries, *node;
+
+	list_init(&reads);
+	list_init(&queries);
+	list_splice(&reads, &log->parked_reads);
+	list_splice(&queries, &log->parked_queries);
+	while ((node = list_pop_front(&reads)) != NULL) {
+		struct log_read *read = list_entry(node, struct log_read, link);
+
+		if (part_log_read(&log->pub, read))
+			read->done(read);
+	}
+	while ((node = list_pop_front(&queries)) != NULL) {
+		struct log_time_query *query = list_entry(node, struct log_time_query, link);
+
+		part_log_find_time(&log->pub, query);
+	}
+}
+
 void log_reads_fail(struct log_impl *log, enum err err)
 {
 	struct list *node;
 
+	list_splice(&log->reads, &log->parked_reads);
 	while ((node = list_pop_front(&log->reads)) != NULL) {
 		struct log_read *read = list_entry(node, struct log_read, link);
 

@@ -114,6 +114,8 @@ static enum err time_search_segment(struct time_job *job, struct fs *fs, const s
 	while (!err && job->offset < 0 && batch_scan_next(&scan, &hit.info, &hit.pos)) {
 		if (hit.info.base_offset >= job->bound)
 			break;
+		if (greatest && hit.info.records_n == 0)
+			continue; /* emptied by a compaction: the time is of a record that is gone */
 		if (greatest)
 			job->found_ms = MAX(job->found_ms, hit.info.max_timestamp);
 		else if (hit.info.max_timestamp >= target)
@@ -218,6 +220,10 @@ void part_log_find_time(struct part_log *pub, struct log_time_query *query)
 			       -1);
 		return;
 	}
+	if (log->is_swapping) {
+		list_push_back(&log->parked_queries, &query->link);
+		return;
+	}
 	job = MEM_NEW(struct time_job);
 	job->log = log;
 	job->query = query;
@@ -240,6 +246,7 @@ void log_queries_fail(struct log_impl *log, enum err err)
 {
 	struct list *node;
 
+	list_splice(&log->queries, &log->parked_queries);
 	while ((node = list_pop_front(&log->queries)) != NULL)
 		time_query_end(log, list_entry(node, struct log_time_query, link), err, -1, -1);
 }

@@ -114,7 +114,7 @@ void log_trim(struct log_impl *log)
 
 	while (drop + 1 < log->segments.list.n && log->segments.list.v[drop + 1].base <= pub->log_start)
 		drop++;
-	if (drop == 0 || log->is_trimming || log->is_busy)
+	if (drop == 0 || log->is_trimming || log->is_busy || log->compaction)
 		return;
 	job = MEM_NEW(struct trim_job);
 	job->log = log;

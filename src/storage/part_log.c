@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "log.h"
+#include "log_compact.h"
 #include "mem.h"
 #include "storage_internal.h"
 
@@ -57,6 +58,8 @@ struct part_log *part_log_new(struct storage *storage, struct storage_dir *dir, 
 	list_init(&log->writing);
 	list_init(&log->reads);
 	list_init(&log->queries);
+	list_init(&log->parked_reads);
+	list_init(&log->parked_queries);
 	log->truncate_to = INT64_MAX;
 	log->roll_at = -1;
 	log->sync_to = -1;
@@ -109,6 +112,7 @@ void part_log_free(struct part_log *pub)
 
 	CHECK(pub->state == PART_LOG_CLOSED || pub->state == PART_LOG_FAILED);
 	log_ref(log);
+	part_log_compact_cancel(pub);
 	log_reads_fail(log, ERR_LOG_CLOSED);
 	log_queries_fail(log, ERR_LOG_CLOSED);
 	log_drop_contents(log);
@@ -416,6 +420,10 @@ static void log_drive_close(struct log_impl *log)
 {
 	struct storage_core *core = core_of(log->pub.storage);
 
+	if (log->compaction) {
+		part_log_compact_cancel(&log->pub);
+		return;
+	}
 	if (log->shared_n > 0 || log->index_is_running || !list_is_empty(&log->reads) ||
 	    !list_is_empty(&log->queries))
 		return;
@@ -462,6 +470,10 @@ void log_drive(struct log_impl *log)
 		log_drive_queue(log);
 		return;
 	}
+	if (log->truncate_to != INT64_MAX && log->compaction) {
+		part_log_compact_cancel(&log->pub);
+		return;
+	}
 	if (log->truncate_to != INT64_MAX) {
 		if (log->shared_n == 0 && !log->index_is_running && !list_is_linked(&log->dirty_link))
 			log_truncate_start(log);
@@ -505,6 +517,7 @@ void log_fail(struct log_impl *log, enum err err)
 	/* What a write in the air holds ends when it comes back. */
 	if (!log->is_writing)
 		log_take_back(log, err);
+	part_log_compact_cancel(&log->pub);
 	log_reads_fail(log, err);
 	log_queries_fail(log, err);
 	log_tell(log);

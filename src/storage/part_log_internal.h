@@ -76,6 +76,8 @@ struct log_impl {
 
 	bool is_busy;         /* exclusive work runs */
 	bool index_is_running;
+	bool is_swapping;     /* a compaction renames files: nothing is looked up in them */
+	struct log_compact_run *compaction; /* NULL: none */
 	bool is_trimming;     /* segments below the start are being renamed */
 	int32_t shared_n;     /* shared work under way */
 	bool wants_repair;
@@ -85,6 +87,7 @@ struct log_impl {
 	int64_t truncate_to;  /* INT64_MAX: none asked for */
 	struct list reads;    /* log_read.link: waiting for a helper */
 	struct list queries;  /* log_time_query.link */
+	struct list parked_reads, parked_queries; /* for the end of a swap */
 
 	struct list dirty_link;    /* dir->commit_dirty or commit_running */
 	struct log_pos commit_goal; /* of the commit under way */
@@ -173,6 +176,8 @@ enum err log_write_epochs(struct fs *fs, const char *path, struct bytes bytes) M
 /* log_read.c */
 void log_hint(struct log_impl *log, struct log_pos pos);
 void log_reads_fail(struct log_impl *log, enum err err);
+/* A swap is over: what waited for it looks again. */
+void log_reads_unpark(struct log_impl *log);
 /* log_time.c */
 void log_queries_fail(struct log_impl *log, enum err err);
 /* log_trim.c */
