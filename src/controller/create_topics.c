@@ -2,7 +2,7 @@
 /*
  * CreateTopics: names, settings and placement are checked topic by topic; those that pass give records, all in one
  * batch. Same as Kafka in the order of the checks and in every text. A request for more partitions than one operation
- * may write is refused as a whole.
+ * may write is refused as a whole; differs from Kafka in that topics and settings do not count among these.
  */
 #include <stdlib.h>
 
@@ -12,6 +12,9 @@
 #include "placement.h"
 #include "topic_name.h"
 
+/* Partitions are limited as in Kafka, and so settle how many topics there can be; Kafka counts all records, which lets it
+ * create 5,000 topics of one partition at once, but not 10,000. */
+#define CREATE_RECORDS_MAX (4 * RECORDS_PER_OPERATION_MAX)
 /* A name with more dots and underscores is looked for in a table of all names. */
 #define COLLISION_FORMS_LOG2_MAX 5
 
@@ -22,7 +25,9 @@ struct create {
 	int16_t version;    /* of the request */
 	struct map seen;    /* names of the request -> struct create_topics_request_topics */
 	struct map unified; /* existing names that could collide, unified -> topic_image */
-	bool has_unified;
+	bool has_unified, has_plain;
+	struct create_topics_response_topics_configs *plain; /* of topics without settings of their own */
+	int32_t plain_n;
 	struct err_text text;
 };
 
@@ -233,18 +238,30 @@ static int create_config_cmp(const void *a, const void *b)
 	return str_cmp(x->name, y->name);
 }
 
+/* Topics without settings of their own have the same ones, which are told once for all of them. */
 static void create_answer_configs(struct create *create, const struct create_topics_request_topics *in,
 				  struct create_topics_response_topics *out)
 {
 	const struct controller_defaults *defaults = &create->controller->defaults;
+	bool is_plain = in->configs_n <= 0;
 
 	out->configs_n = 0;
-	if (create->version >= 5 && defaults->effective_configs)
-		defaults->effective_configs(defaults->config_ctx, create_configs(create, in),
-					    (size_t)MAX(in->configs_n, 0), create->arena, &out->configs,
-					    &out->configs_n);
+	if (create->version < 5 || !defaults->effective_configs)
+		return;
+	if (is_plain && create->has_plain) {
+		out->configs = create->plain;
+		out->configs_n = create->plain_n;
+		return;
+	}
+	defaults->effective_configs(defaults->config_ctx, create_configs(create, in), (size_t)MAX(in->configs_n, 0),
+				    create->arena, &out->configs, &out->configs_n);
 	if (out->configs_n > 1)
 		qsort(out->configs, (size_t)out->configs_n, sizeof(*out->configs), create_config_cmp);
+	if (!is_plain)
+		return;
+	create->has_plain = true;
+	create->plain = out->configs;
+	create->plain_n = out->configs_n;
 }
 
 static enum err create_topic(struct create *create, const struct create_topics_request_topics *in,
@@ -382,7 +399,7 @@ enum err controller_create_topics(struct controller *controller, int16_t version
 	} else {
 		create_all(&create, request, response);
 	}
-	if (records->values.n > RECORDS_PER_OPERATION_MAX) {
+	if (records->values.n > CREATE_RECORDS_MAX) {
 		err_text_set(&create.text, ERR_NONE, "Unable to perform excessively large batch operation.");
 		create_refuse_all(&create, request, response);
 	}

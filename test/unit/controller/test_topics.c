@@ -267,7 +267,24 @@ static void test_create_excessive(void **state)
 	in.topics[0].replication_factor = in.topics[1].replication_factor = 1;
 	world_begin(&w);
 	assert_int_equal(controller_create_topics(&w.controller, 7, &in, &out, &w.records, &w.arena), ERR_NONE);
-	assert_int_equal(w.records.values.n, 0); /* 10,000 partitions, but two topics beside them */
+	assert_int_equal(w.records.values.n, 10002);
+	assert_int_equal(out.topics[1].error_code, 0);
+	in.topics[0].num_partitions++;
+	world_begin(&w);
+	assert_int_equal(controller_create_topics(&w.controller, 7, &in, &out, &w.records, &w.arena), ERR_NONE);
+	assert_int_equal(w.records.values.n, 0);
+	assert_int_equal(out.topics[1].error_code, 44);
+	assert_true(str_eq_c(out.topics[1].error_message, "Excessively large number of partitions per request."));
+	in.topics[0].num_partitions = 1;
+	in.topics[0].configs = MSG_NEW_N(&w.arena, create_topics_request_topics_configs, 40000);
+	in.topics[0].configs_n = 40000;
+	for (int32_t i = 0; i < in.topics[0].configs_n; i++) {
+		in.topics[0].configs[i].name = STR("key");
+		in.topics[0].configs[i].value = STR("value");
+	}
+	world_begin(&w);
+	assert_int_equal(controller_create_topics(&w.controller, 7, &in, &out, &w.records, &w.arena), ERR_NONE);
+	assert_int_equal(w.records.values.n, 0);
 	assert_int_equal(out.topics_n, 2);
 	assert_int_equal(out.topics[1].error_code, 44);
 	assert_true(str_eq_c(out.topics[1].error_message, "Unable to perform excessively large batch operation."));
