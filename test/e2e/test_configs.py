@@ -85,6 +85,13 @@ class Incremental(Alter):
                 (GROUP, "", "consumer.session.timeout.ms", SET, "1", (42, "Default group resources are not allowed.")),
                 (GROUP, "g", "consumer.session.timeout.ms", SET, "abc",
                  (40, "Invalid value abc for configuration consumer.session.timeout.ms: Not a number of type INT")),
+                (GROUP, "g", "consumer.session.timeout.ms", SET, "1",
+                 (40, "consumer.session.timeout.ms must be greater than or equal to "
+                      "group.consumer.min.session.timeout.ms")),
+                (METRICS, "m", "nope", SET, "1", (42, "Unknown client metrics configuration: nope")),
+                (METRICS, "m", "interval.ms", SET, "1",
+                 (42, "Invalid value 1 for interval.ms, interval must be between 100 and 3600000 (1 hour)")),
+                (METRICS, "m", "match", SET, "zap=x", (40, "Illegal client matching pattern: zap=x")),
                 (GROUP, "g", "nope", SET, "1", (40, "Unknown group config name: nope")),
                 (GROUP, "g", "consumer.session.timeout.ms", APPEND, "1",
                  (40, not_list % ("APPEND", "consumer.session.timeout.ms"))),

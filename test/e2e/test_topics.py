@@ -5,7 +5,7 @@ import unittest
 import uuid
 
 from lib.batch import batch
-from lib.broker import target
+from lib.broker import is_sanitized, target
 from lib.case import Case
 from lib.wire import UUID_ZERO
 
@@ -253,6 +253,49 @@ class Delete(Case):
         errors = [other.recv("Produce", 9, s).topics[0].partitions[0].error for s in sent]
         self.assertLessEqual(set(errors), {0, 3, 6, 56})
         self.eventually(lambda: self.assertEqual(other.produce(name, [b"x"]).error, 3))
+
+
+class Many(Case):
+    own = True
+
+    def test_ten_thousand_in_one_request(self):
+        conn = self.conn(timeout=120)
+        names = [f"many-{i:05d}" for i in range(10000)]
+        answer = conn.call("CreateTopics", 7, timeout_ms=60000, topics=[
+            {"name": n, "partition_n": 1, "replication_factor": 1} for n in names])
+        self.assertEqual({(t.error, t.message, len(t.configs)) for t in answer.topics}, {(0, None, 33)})
+        self.assertEqual([t.name for t in answer.topics], names)
+        self.assertEqual(len({t.topic_id for t in answer.topics}), 10000)
+        if not is_sanitized():
+            self.assertLess(self.broker.rss_kb(), 64 * 1024)
+        self.assertEqual(conn.produce(names[-1], [b"x"]).error, 0)
+        self.check_pages(conn, names)
+        answer = conn.call("DeleteTopics", 6, timeout_ms=60000, topics=[{"name": n} for n in names])
+        self.assertEqual({t.error for t in answer.topics}, {0})
+        self.assertEqual(conn.call("Metadata", 12, topics=None).topics, [])
+
+    def check_pages(self, conn, names):
+        seen, cursor, pages = [], None, 0
+        while pages == 0 or cursor:
+            answer = conn.call("DescribeTopicPartitions", 0, topics=[], partition_limit=2000, cursor=cursor)
+            seen += [(t.name, len(t.partitions)) for t in answer.topics]
+            cursor, pages = answer.next_cursor, pages + 1
+        self.assertEqual(seen, [(n, 1) for n in names])
+        self.assertEqual(pages, 5)
+
+
+class Refused(Case):
+    own = True
+    overrides = {"delete.topic.enable": "false"}
+
+    def test_deletion_is_disabled(self):
+        conn = self.conn()
+        name = self.topic(conn)
+        for version, error in ((1, 42), (2, 42), (3, 73), (5, 73), (6, 73)):
+            values = {"names": [name]} if version < 6 else {"topics": [{"name": name}]}
+            got = conn.call("DeleteTopics", version, **values).topics
+            self.assertEqual([(t.name, t.error) for t in got], [(name, error)])
+        conn.wait_leader(name)
 
 
 if __name__ == "__main__":
