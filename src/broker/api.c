@@ -28,6 +28,8 @@ const struct api_def api_defs[] = {
 	{API_INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, API_BROKER, api_incremental_alter_configs},
 	{API_DELETE_GROUPS, 0, 2, 0, API_BROKER, api_delete_groups},
 	{API_OFFSET_DELETE, 0, 0, 0, API_BROKER, api_offset_delete},
+	{API_CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, API_BROKER, api_consumer_group_heartbeat},
+	{API_CONSUMER_GROUP_DESCRIBE, 0, 1, 0, API_BROKER, api_consumer_group_describe},
 	{API_DESCRIBE_LOG_DIRS, 1, 5, 1, API_BROKER, api_describe_log_dirs},
 	{API_LIST_CONFIG_RESOURCES, 0, 1, 0, API_BROKER, api_list_config_resources},
 	{API_CREATE_PARTITIONS, 0, 3, 0, API_BROKER, api_create_partitions},

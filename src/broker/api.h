@@ -40,6 +40,8 @@ void api_describe_groups(struct request *request);
 void api_list_groups(struct request *request);
 void api_delete_groups(struct request *request);
 void api_offset_delete(struct request *request);
+void api_consumer_group_heartbeat(struct request *request);
+void api_consumer_group_describe(struct request *request);
 void api_api_versions(struct request *request);
 void api_create_topics(struct request *request);
 void api_delete_topics(struct request *request);

@@ -55,6 +55,9 @@ struct coordinator_call {
 void coordinator_call_start(struct coordinator_call *call);
 void coordinator_call_free(struct coordinator_call *call);
 
+/* Are groups of the new protocol served (group.version, group.coordinator.rebalance.protocols)? */
+bool consumer_protocol_is_offered(const struct shard *shard);
+
 /* Which partition of the topic keeps the group (or transaction); partitions_n > 0. */
 int32_t coordinator_partition_of(struct str key, int32_t partitions_n);
 

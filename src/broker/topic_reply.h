@@ -10,6 +10,7 @@
 /* Bitfields of allowed operations where there is no authorizer: all that the resource knows (KIP-430). */
 #define OPERATIONS_TOPIC 3576
 #define OPERATIONS_CLUSTER 8096
+#define OPERATIONS_GROUP 3400
 #define OPERATIONS_NOT_ASKED INT32_MIN
 
 /* The endpoint of a broker on the listener the request came in by; NULL when it has none or is fenced. */

@@ -3,6 +3,7 @@
 #include "group.h"
 
 #include "group_classic.h"
+#include "group_consumer.h"
 #include "group_offsets.h"
 #include "log.h"
 #include "mem.h"
@@ -15,6 +16,12 @@ static const struct group_record_ops *const group_records[] = {
 	[GROUP_LEGACY_OFFSET_COMMIT] = &offsets_record_ops,
 	[GROUP_OFFSET_COMMIT] = &offsets_record_ops,
 	[GROUP_GROUP_METADATA] = &classic_record_ops,
+	[GROUP_CONSUMER_GROUP_METADATA] = &consumer_record_epoch,
+	[GROUP_CONSUMER_GROUP_MEMBER_METADATA] = &consumer_record_member,
+	[GROUP_CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA] = &consumer_record_target_epoch,
+	[GROUP_CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER] = &consumer_record_target,
+	[GROUP_CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT] = &consumer_record_current,
+	[GROUP_CONSUMER_GROUP_REGULAR_EXPRESSION] = &consumer_record_regex,
 };
 
 void group_store_init(struct group_store *store, struct coord_shard *shard, const struct group_settings *settings,

@@ -9,9 +9,6 @@
 #include "msg/describe_groups.h"
 #include "topic_reply.h"
 
-/* Read, delete, describe, and the group's settings: all that a group knows (KIP-430). */
-#define OPERATIONS_GROUP 3400
-
 struct describe_group {
 	struct describe_groups *all;
 	struct coordinator_call call;

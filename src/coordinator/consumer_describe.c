@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ConsumerGroupDescribe: a group of the new protocol with its members, as it is now. */
+#include "consumer_heartbeat.h"
+
+static void describe_assignment(const struct group_store *store, struct part_set set, struct arena *arena,
+				struct consumer_group_describe_response_assignment *ret)
+{
+	ret->topic_partitions = MSG_NEW_N(arena, consumer_group_describe_response_topic_partitions, set.n);
+	for (int32_t i = 0; i < set.n; i += part_set_topic_n(set, i)) {
+		const struct topic_image *topic = image_topic_by_id(store->image, set.v[i].topic_id);
+		struct consumer_group_describe_response_topic_partitions *out;
+
+		/* A topic that is gone has no name to tell. */
+		if (!topic)
+			continue;
+		out = &ret->topic_partitions[ret->topic_partitions_n++];
+		out->topic_id = topic->id;
+		out->topic_name = arena_str(arena, topic->name);
+		out->partitions_n = part_set_topic_n(set, i);
+		out->partitions = ARENA_NEW_N(arena, int32_t, out->partitions_n);
+		for (int32_t p = 0; p < out->partitions_n; p++)
+			out->partitions[p] = set.v[i + p].partition;
+	}
+}
+
+static void describe_member(const struct group_store *store, const struct consumer_member *member,
+			    struct arena *arena, struct consumer_group_describe_response_groups_members *ret)
+{
+	const struct consumer_group_member_metadata_value *meta = &member->meta->value;
+
+	ret->member_id = arena_str(arena, member->id);
+	ret->instance_id = arena_str(arena, meta->instance_id);
+	ret->rack_id = arena_str(arena, meta->rack_id);
+	ret->member_epoch = member->current.epoch;
+	ret->client_id = arena_str(arena, meta->client_id);
+	ret->client_host = arena_str(arena, meta->client_host);
+	ret->subscribed_topic_names_n = meta->subscribed_topic_names_n;
+	ret->subscribed_topic_names = ARENA_NEW_N(arena, struct str, meta->subscribed_topic_names_n);
+	for (int32_t i = 0; i < meta->subscribed_topic_names_n; i++)
+		ret->subscribed_topic_names[i] = arena_str(arena, meta->subscribed_topic_names[i]);
+	ret->subscribed_topic_regex = arena_str(arena, meta->subscribed_topic_regex);
+	describe_assignment(store, member->current.assigned, arena, &ret->assignment);
+	describe_assignment(store, member->target, arena, &ret->target_assignment);
+	ret->member_type = meta->classic_member_metadata ? 0 : 1;
+}
+
+void consumer_describe(struct group_store *store, struct str group_id, struct arena *arena,
+		       struct consumer_group_describe_response_groups *ret)
+{
+	struct group *group = group_find(store, group_id);
+	struct consumer_change change = {.store = store, .group_id = group_id};
+	struct consumer_member *member;
+
+	ret->group_id = group_id;
+	if (!group || group->kind != &group_kind_consumer) {
+		ret->error_code = err_wire(ERR_GROUP_ID_NOT_FOUND);
+		ret->error_message = arena_printf(arena, group ? "Group %.*s is not a consumer group." :
+								 "Group %.*s not found.",
+						  STR_ARGS(group_id));
+		return;
+	}
+	change.consumer = group->consumer;
+	ret->group_state = str_of(group_consumer_state(group));
+	ret->group_epoch = group->consumer->epoch;
+	ret->assignment_epoch = group->consumer->target_epoch;
+	ret->assignor_name = consumer_change_assignor(&change);
+	ret->members = MSG_NEW_N(arena, consumer_group_describe_response_groups_members, group->consumer->members_n);
+	for (uint32_t it = 0; (member = map_next(&group->consumer->members, &it)) != NULL;) {
+		if (member->meta)
+			describe_member(store, member, arena, &ret->members[ret->members_n++]);
+	}
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One heartbeat, in Kafka's order: the request is checked; the group and the member are found or made; what the member
+ * asks for is compared with what it asked before; when that, or a topic, has changed, the group's epoch rises; when the
+ * epoch is ahead of the target, a target is made, though not more often than the assignment interval allows; the
+ * member goes a step towards its target; it is told what it may own when that changed, or when it told all it knows.
+ */
+#include "consumer_heartbeat.h"
+
+#include <stdlib.h>
+
+
+/* One heartbeat on its way. */
+struct beat {
+	struct group_store *store;
+	const struct consumer_group_heartbeat_request *request;
+	struct coord_records *records;
+	struct arena *arena;
+	struct err_text *text;
+	struct str member_id;
+	struct group *group;		/* NULL: not there yet */
+	struct group_consumer *consumer;
+	struct consumer_member *member; /* NULL: new */
+	struct consumer_member *replaced; /* static: the one it takes the place of */
+	struct part_set owned;		/* as told */
+	bool knows_owned;
+	struct consumer_group_member_metadata_value meta; /* as it will be */
+	struct consumer_change change;
+	struct member_current current;	/* as it will be */
+	int32_t epoch, target_epoch;
+	struct part_set target;
+};
+
+static enum err beat_refuse(struct beat *beat, const char *what)
+{
+	return err_text_set(beat->text, ERR_INVALID_REQUEST, "%s", what);
+}
+
+/* ---- group and member ---- */
+
+static enum err beat_find_group(struct beat *beat, bool make)
+{
+	struct str id = beat->request->group_id;
+	const struct group_settings *settings = &beat->store->settings;
+	struct group *group = group_find(beat->store, id);
+
+	if (!group && !make)
+		return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND, "Group %.*s not found.", STR_ARGS(id));
+	if (group && group->kind != &group_kind_consumer) {
+		if (!make || !group->kind->is_empty(group))
+			return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND, "Group %.*s is not a consumer group.",
+					    STR_ARGS(id));
+		/* An empty group of another kind ends; its offsets stay. */
+		group->kind->tombstones(group, beat->records);
+		return ERR_NONE;
+	}
+	if (!group)
+		return ERR_NONE;
+	beat->group = group;
+	beat->consumer = group->consumer;
+	if (make && beat->consumer->members_n >= MIN(settings->consumer_max_size, GROUP_MEMBERS_MAX) &&
+	    !consumer_member_find(beat->consumer, beat->request->member_id))
+		return err_text_set(beat->text, ERR_GROUP_MAX_SIZE_REACHED,
+				    "The consumer group has reached its maximum capacity of %d members.",
+				    settings->consumer_max_size);
+	return ERR_NONE;
+}
+
+static enum err beat_read_owned(struct beat *beat)
+{
+	const struct consumer_group_heartbeat_request *request = beat->request;
+	int64_t n = 0;
+
+	beat->knows_owned = request->topic_partitions_n >= 0;
+	for (int32_t i = 0; i < request->topic_partitions_n; i++)
+		n += request->topic_partitions[i].partitions_n;
+	beat->owned.v = arena_try_alloc_n(beat->arena, (size_t)n + 1, sizeof(*beat->owned.v));
+	if (!beat->owned.v)
+		return ERR_NO_MEMORY;
+	for (int32_t i = 0; i < request->topic_partitions_n; i++) {
+		for (int32_t p = 0; p < request->topic_partitions[i].partitions_n; p++)
+			beat->owned.v[beat->owned.n++] =
+				(struct part_id){request->topic_partitions[i].topic_id,
+						 request->topic_partitions[i].partitions[p], -1};
+	}
+	part_set_normalize(&beat->owned);
+	return ERR_NONE;
+}
+
+/* The epoch before is good too while the member owns no more than it may: the answer that told the next was lost. */
+static enum err beat_check_member_epoch(struct beat *beat, const struct consumer_member *member)
+{
+	int32_t said = beat->request->member_epoch, known = member->current.epoch;
+
+	if (said == known)
+		return ERR_NONE;
+	if (said < known && said == member->current.previous_epoch && beat->knows_owned &&
+	    part_set_is_within(beat->owned, member->current.assigned))
+		return ERR_NONE;
+	return err_text_set(beat->text, ERR_FENCED_MEMBER_EPOCH,
+			    "The consumer group member has a %s member epoch (%d) than the one known by the group "
+			    "coordinator (%d). The member must abandon all its partitions and rejoin.",
+			    said > known ? "greater" : "smaller", said, known);
+}
+
+static enum err beat_find_dynamic(struct beat *beat, bool make)
+{
+	struct consumer_member *member =
+		beat->consumer ? consumer_member_find(beat->consumer, beat->member_id) : NULL;
+
+	if (member && !member->meta)
+		member = NULL;
+	if (!member && !make)
+		return err_text_set(beat->text, ERR_UNKNOWN_MEMBER_ID,
+				    "Member %.*s is not a member of group %.*s.", STR_ARGS(beat->member_id),
+				    STR_ARGS(beat->request->group_id));
+	beat->member = member;
+	/* A member that joins again under its id begins with nothing, whatever its epoch was. */
+	return member && !make ? beat_check_member_epoch(beat, member) : ERR_NONE;
+}
+
+static enum err beat_find_static(struct beat *beat, bool make)
+{
+	struct str instance_id = beat->request->instance_id;
+	struct consumer_member *member = beat->consumer ? consumer_instance_find(beat->consumer, instance_id) : NULL;
+
+	if (!member && !make)
+		return err_text_set(beat->text, ERR_UNKNOWN_MEMBER_ID, "Instance id %.*s is unknown.",
+				    STR_ARGS(instance_id));
+	if (!member)
+		return ERR_NONE;
+	if (!make) {
+		beat->member = member;
+		if (!str_eq(member->id, beat->member_id))
+			return err_text_set(beat->text, ERR_FENCED_INSTANCE_ID,
+					    "Static member %.*s with instance id %.*s was fenced by member %.*s.",
+					    STR_ARGS(beat->member_id), STR_ARGS(instance_id), STR_ARGS(member->id));
+		return beat_check_member_epoch(beat, member);
+	}
+	if (member->current.epoch != CONSUMER_EPOCH_LEAVE_STATIC && !str_eq(member->id, beat->member_id))
+		return err_text_set(beat->text, ERR_UNRELEASED_INSTANCE_ID,
+				    "Static member %.*s with instance id %.*s cannot join the group because the instance "
+				    "id is owned by %.*s member.",
+				    STR_ARGS(beat->member_id), STR_ARGS(instance_id), STR_ARGS(member->id));
+	if (str_eq(member->id, beat->member_id))
+		beat->member = member;
+	else
+		beat->replaced = member;
+	return ERR_NONE;
+}
+
+/* ---- what it asks for ---- */
+
+static int name_cmp(const void *a, const void *b)
+{
+	return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static void beat_set_topics(struct beat *beat)
+{
+	int32_t n = beat->request->subscribed_topic_names_n;
+	struct str *names = ARENA_NEW_N(beat->arena, struct str, n);
+
+	for (int32_t i = 0; i < n; i++)
+		names[i] = beat->request->subscribed_topic_names[i];
+	qsort(names, (size_t)n, sizeof(*names), name_cmp);
+	beat->meta.subscribed_topic_names = names;
+	beat->meta.subscribed_topic_names_n = 0;
+	for (int32_t i = 0; i < n; i++) {
+		if (i == 0 || !str_eq(names[i], names[i - 1]))
+			names[beat->meta.subscribed_topic_names_n++] = names[i];
+	}
+}
+
+static void beat_make_meta(struct beat *beat, struct str client_id, struct str client_host)
+{
+	const struct consumer_group_heartbeat_request *request = beat->request;
+	const struct consumer_member *before = beat->member ? beat->member : beat->replaced;
+
+	if (before)
+		beat->meta = before->meta->value;
+	else
+		msg_init(&consumer_group_member_metadata_value_type, &beat->meta);
+	if (request->instance_id.p)
+		beat->meta.instance_id = request->instance_id;
+	if (request->rack_id.p)
+		beat->meta.rack_id = request->rack_id;
+	if (request->rebalance_timeout_ms != -1)
+		beat->meta.rebalance_timeout_ms = request->rebalance_timeout_ms;
+	if (request->server_assignor.p)
+		beat->meta.server_assignor = request->server_assignor;
+	if (request->subscribed_topic_names_n >= 0)
+		beat_set_topics(beat);
+	if (request->subscribed_topic_regex.p)
+		beat->meta.subscribed_topic_regex =
+			request->subscribed_topic_regex.len ? request->subscribed_topic_regex : STR_NULL;
+	beat->meta.client_id = client_id;
+	beat->meta.client_host = client_host;
+	beat->meta.classic_member_metadata = NULL;
+}
+
+static bool names_are_equal(const struct consumer_group_member_metadata_value *a,
+			    const struct consumer_group_member_metadata_value *b)
+{
+	if (a->subscribed_topic_names_n != b->subscribed_topic_names_n)
+		return false;
+	for (int32_t i = 0; i < a->subscribed_topic_names_n; i++) {
+		if (!str_eq(a->subscribed_topic_names[i], b->subscribed_topic_names[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The expression is new to the group. */
+static enum err beat_add_regex(struct beat *beat, struct str source)
+{
+	struct consumer_regex_change *added = &beat->change.regexes[beat->change.regexes_n];
+	struct err_text reason = {""};
+	enum err err;
+
+	if (beat->consumer && beat->consumer->regexes.n >= CONSUMER_REGEXES_MAX)
+		return beat_refuse(beat, "The group has too many different regular expressions.");
+	err = consumer_regex_resolve(beat->store->image, source, beat->store->shard->wall_ms, beat->arena,
+				     &added->value, &reason);
+	if (err)
+		return err_text_set(beat->text, err, "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
+				    STR_ARGS(source), reason.text);
+	added->source = source;
+	beat->change.regexes_n++;
+	consumer_write_regex(beat->records, beat->request->group_id, source, &added->value);
+	return ERR_NONE;
+}
+
+/* Writes the member when it says something new. *ret: it subscribes to something else now. */
+static enum err beat_compare_meta(struct beat *beat, bool *ret_changed)
+{
+	const struct consumer_member *before = beat->member ? beat->member : beat->replaced;
+	struct bytes encoded = consumer_meta_encode(&beat->meta, beat->arena);
+	struct str regex = beat->meta.subscribed_topic_regex;
+	bool regex_changed = !before || !str_eq(regex, before->meta->value.subscribed_topic_regex);
+
+	*ret_changed = !before || regex_changed || !names_are_equal(&beat->meta, &before->meta->value);
+	if (!beat->member || !bytes_eq(encoded, beat->member->meta->encoded))
+		consumer_write_member(beat->records, beat->request->group_id, beat->member_id, &beat->meta);
+	if (!regex_changed)
+		return ERR_NONE;
+	if (regex.len && !(beat->consumer && map_get_str(&beat->consumer->regexes, regex))) {
+		enum err err = beat_add_regex(beat, regex);
+
+		if (err)
+			return err;
+	}
+	if (before && before->meta->value.subscribed_topic_regex.len &&
+	    !consumer_change_uses_regex(&beat->change, before->meta->value.subscribed_topic_regex))
+		consumer_write_regex(beat->records, beat->request->group_id,
+				     before->meta->value.subscribed_topic_regex, NULL);
+	return ERR_NONE;
+}
+
+/* ---- epoch and target ---- */
+
+static bool regexes_are_equal(const struct consumer_group_regular_expression_value *a,
+			      const struct consumer_group_regular_expression_value *b)
+{
+	if (a->topics_n != b->topics_n)
+		return false;
+	for (int32_t i = 0; i < a->topics_n; i++) {
+		if (!str_eq(a->topics[i], b->topics[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Expressions that topics may have joined or left since: each is resolved anew when the image moved, at most once per
+ * pause. Writes what differs. */
+static bool beat_refresh_regexes(struct beat *beat)
+{
+	const struct image *image = beat->store->image;
+	int64_t now_ms = beat->store->shard->now_ms;
+	bool is_changed = false;
+	struct consumer_regex *regex;
+
+	if (!beat->consumer || beat->consumer->regexes.n == 0 || beat->consumer->regex_image_offset == image->offset ||
+	    (beat->consumer->regexes_resolved_ms &&
+	     now_ms - beat->consumer->regexes_resolved_ms < CONSUMER_REGEX_PAUSE_MS))
+		return false;
+	for (uint32_t it = 0; (regex = map_next(&beat->consumer->regexes, &it)) != NULL;) {
+		struct consumer_regex_change *fresh = &beat->change.regexes[beat->change.regexes_n];
+		struct err_text reason;
+
+		if (!consumer_change_uses_regex(&beat->change, regex->source) ||
+		    consumer_regex_resolve(image, regex->source, beat->store->shard->wall_ms, beat->arena,
+					   &fresh->value, &reason) ||
+		    regexes_are_equal(&fresh->value, &regex->value))
+			continue;
+		fresh->source = regex->source;
+		beat->change.regexes_n++;
+		is_changed = true;
+		consumer_write_regex(beat->records, beat->request->group_id, regex->source, &fresh->value);
+	}
+	beat->consumer->regex_image_offset = image->offset;
+	beat->consumer->regexes_resolved_ms = now_ms;
+	return is_changed;
+}
+
+static void beat_raise_epoch(struct beat *beat, bool is_changed)
+{
+	int64_t known = beat->consumer ? beat->consumer->metadata_hash : 0, hash = known;
+	bool image_moved = !beat->consumer || beat->consumer->image_offset != beat->store->image->offset;
+
+	beat->epoch = beat->consumer ? beat->consumer->epoch : 0;
+	is_changed |= beat_refresh_regexes(beat);
+	if (!is_changed && !image_moved)
+		return;
+	hash = consumer_change_hash(&beat->change, beat->store->image, beat->arena);
+	if (beat->consumer)
+		beat->consumer->image_offset = beat->store->image->offset;
+	if (!is_changed && hash == known)
+		return;
+	beat->epoch++;
+	consumer_write_epoch(beat->records, beat->request->group_id, beat->epoch, hash);
+}
+
+/* How long the next target has to wait; the first need not. */
+static int64_t beat_assign_delay_ms(const struct beat *beat)
+{
+	int32_t interval_ms = consumer_setting(beat->store, beat->request->group_id, "consumer.assignment.interval.ms",
+					       beat->store->settings.consumer_assignment_interval_ms);
+	int64_t since_ms;
+
+	if (!beat->consumer || !beat->consumer->has_target)
+		return 0;
+	since_ms = beat->store->shard->wall_ms - beat->consumer->target_timestamp_ms;
+	/* A clock that was set back holds nobody up. */
+	return since_ms < 0 ? 0 : MAX(interval_ms - since_ms, 0);
+}
+
+static enum err beat_make_target(struct beat *beat)
+{
+	const struct consumer_member *before = beat->member ? beat->member : beat->replaced;
+	int64_t delay_ms;
+
+	beat->target_epoch = beat->consumer ? beat->consumer->target_epoch : 0;
+	if (before)
+		beat->target = before->target;
+	delay_ms = beat->epoch > beat->target_epoch ? beat_assign_delay_ms(beat) : 0;
+	if (delay_ms > 0)
+		consumer_assign_later(beat->group, delay_ms);
+	if (beat->epoch > beat->target_epoch && delay_ms == 0) {
+		enum err err = consumer_change_assign(&beat->change, beat->store->image, beat->epoch, beat->records,
+						      beat->arena, &beat->target);
+
+		if (err)
+			return err;
+		beat->target_epoch = beat->epoch;
+	} else if (beat->replaced) {
+		consumer_write_target(beat->records, beat->request->group_id, beat->member_id, beat->target);
+	}
+	return ERR_NONE;
+}
+
+/* ---- a step towards it ---- */
+
+static bool beat_is_taken(void *ctx, struct part_id id)
+{
+	const struct beat *beat = ctx;
+	struct consumer_member *owner = beat->consumer ? consumer_owner_of(beat->consumer, id) : NULL;
+
+	return owner && owner != beat->member && owner != beat->replaced;
+}
+
+static bool current_is_equal(const struct member_current *a, const struct member_current *b)
+{
+	return a->state == b->state && a->epoch == b->epoch && a->previous_epoch == b->previous_epoch &&
+	       part_set_eq(a->assigned, b->assigned) && part_set_eq(a->revoking, b->revoking);
+}
+
+static enum err beat_reconcile(struct beat *beat, struct member_current *ret_before)
+{
+	struct reconcile reconcile = {.target = beat->target,
+				      .target_epoch = beat->target_epoch,
+				      .knows_owned = beat->knows_owned,
+				      .owned = beat->owned,
+				      .is_taken = beat_is_taken,
+				      .ctx = beat};
+	const struct consumer_member *before = beat->member ? beat->member : beat->replaced;
+
+	*ret_before = before ? before->current : (struct member_current){0};
+	if (beat->request->member_epoch == CONSUMER_EPOCH_JOIN)
+		ret_before->epoch = ret_before->previous_epoch = 0;
+	beat->current = *ret_before;
+	/* Before there is a target there is nothing to go to. */
+	if (beat->target_epoch == 0)
+		return ERR_NONE;
+	beat->current = member_reconcile(ret_before, &reconcile, beat->arena);
+	if (reconcile.must_fence)
+		return err_text_set(beat->text, ERR_FENCED_MEMBER_EPOCH,
+				    "The consumer group member is in a unknown state. The member must abandon all its "
+				    "partitions and rejoin.");
+	if (!beat->member || !beat->member->has_current || !current_is_equal(&beat->current, &beat->member->current))
+		consumer_write_current(beat->records, beat->request->group_id, beat->member_id, &beat->current);
+	return ERR_NONE;
+}
+
+/* ---- the answer ---- */
+
+static void beat_answer_assignment(const struct beat *beat, struct consumer_group_heartbeat_response *response)
+{
+	struct part_set set = beat->current.assigned;
+	struct consumer_group_heartbeat_response_assignment *assignment =
+		MSG_NEW(beat->arena, consumer_group_heartbeat_response_assignment);
+
+	assignment->topic_partitions =
+		MSG_NEW_N(beat->arena, consumer_group_heartbeat_response_topic_partitions, set.n);
+	for (int32_t i = 0; i < set.n; i += part_set_topic_n(set, i)) {
+		struct consumer_group_heartbeat_response_topic_partitions *topic =
+			&assignment->topic_partitions[assignment->topic_partitions_n++];
+
+		topic->topic_id = set.v[i].topic_id;
+		topic->partitions_n = part_set_topic_n(set, i);
+		topic->partitions = ARENA_NEW_N(beat->arena, int32_t, topic->partitions_n);
+		for (int32_t p = 0; p < topic->partitions_n; p++)
+			topic->partitions[p] = set.v[i + p].partition;
+	}
+	response->assignment = assignment;
+}
+
+static void beat_answer(const struct beat *beat, const struct member_current *before,
+			struct consumer_group_heartbeat_response *response)
+{
+	const struct consumer_group_heartbeat_request *request = beat->request;
+	bool is_full = request->member_epoch == CONSUMER_EPOCH_JOIN ||
+		       (request->rebalance_timeout_ms != -1 && request->topic_partitions_n >= 0 &&
+			(request->subscribed_topic_names_n >= 0 || request->subscribed_topic_regex.p));
+
+	response->member_id = beat->member_id;
+	response->member_epoch = beat->current.epoch;
+	response->heartbeat_interval_ms =
+		consumer_setting(beat->store, request->group_id, "consumer.heartbeat.interval.ms",
+				 beat->store->settings.consumer_heartbeat_interval_ms);
+	if (is_full || !part_set_eq(before->assigned, beat->current.assigned))
+		beat_answer_assignment(beat, response);
+}
+
+/* ---- leaving ---- */
+
+static enum err beat_leave(struct beat *beat, struct consumer_group_heartbeat_response *response)
+{
+	struct consumer_member *member;
+	enum err err = beat_find_group(beat, false);
+
+	response->member_id = beat->member_id;
+	response->member_epoch = beat->request->member_epoch;
+	if (err)
+		return err;
+	member = beat->request->instance_id.p ?
+			 consumer_instance_find(beat->consumer, beat->request->instance_id) :
+			 consumer_member_find(beat->consumer, beat->member_id);
+	if (!member || !member->meta)
+		return err_text_set(beat->text, ERR_UNKNOWN_MEMBER_ID,
+				    beat->request->instance_id.p ? "Instance id %.*s is unknown." :
+								   "Member %.*s is not a member of the group.",
+				    STR_ARGS(beat->request->instance_id.p ? beat->request->instance_id :
+									    beat->member_id));
+	if (!str_eq(member->id, beat->member_id))
+		return err_text_set(beat->text, ERR_FENCED_INSTANCE_ID,
+				    "Static member %.*s with instance id %.*s was fenced by member %.*s.",
+				    STR_ARGS(beat->member_id), STR_ARGS(beat->request->instance_id),
+				    STR_ARGS(member->id));
+	if (beat->request->member_epoch == CONSUMER_EPOCH_LEAVE_STATIC) {
+		/* Its partitions wait for the instance to come back, until the session ends. */
+		struct member_current away = member->current;
+
+		away.epoch = CONSUMER_EPOCH_LEAVE_STATIC;
+		away.revoking = (struct part_set){0};
+		group_log(beat->group, "group.away", "member=%.*s instance=%.*s", STR_ARGS(member->id),
+			  STR_ARGS(beat->request->instance_id));
+		consumer_write_current(beat->records, beat->request->group_id, member->id, &away);
+		return ERR_NONE;
+	}
+	group_log(beat->group, "group.left", "member=%.*s", STR_ARGS(member->id));
+	beat->change = (struct consumer_change){.store = beat->store, .group_id = beat->request->group_id,
+						.consumer = beat->consumer, .gone = member};
+	consumer_change_leave(&beat->change, beat->records);
+	return ERR_NONE;
+}
+
+static void beat_name_member(struct beat *beat)
+{
+	char text[UUID_TEXT_LEN + 1];
+
+	beat->member_id = beat->request->member_id;
+	if (beat->member_id.len)
+		return;
+	/* Clients of version 0 let the coordinator name them. */
+	uuid_format(uuid_random(beat->store->shard->rng), text);
+	beat->member_id = arena_str(beat->arena, str_of(text));
+}
+
+static enum err beat_stay(struct beat *beat, const struct consumer_heartbeat *heartbeat)
+{
+	bool make = beat->request->member_epoch == CONSUMER_EPOCH_JOIN, is_changed;
+	struct member_current before;
+	enum err err = beat_find_group(beat, make);
+
+	if (!err)
+		err = beat_read_owned(beat);
+	if (!err)
+		err = beat->request->instance_id.p ? beat_find_static(beat, make) : beat_find_dynamic(beat, make);
+	if (err)
+		return err;
+	if (beat->replaced)
+		consumer_write_member_end(beat->records, beat->request->group_id, beat->replaced->id);
+	beat_make_meta(beat, heartbeat->client_id, heartbeat->client_host);
+	beat->change = (struct consumer_change){.store = beat->store, .group_id = beat->request->group_id,
+						.consumer = beat->consumer, .gone = beat->replaced,
+						.member_id = beat->member_id, .meta = &beat->meta};
+	beat->change.regexes = ARENA_NEW_N(beat->arena, struct consumer_regex_change,
+					   beat->consumer ? beat->consumer->regexes.n + 1 : 1);
+	err = beat_compare_meta(beat, &is_changed);
+	if (err)
+		return err;
+	beat_raise_epoch(beat, is_changed);
+	err = beat_make_target(beat);
+	if (!err)
+		err = beat_reconcile(beat, &before);
+	if (err)
+		return err;
+	if (beat->member)
+		consumer_member_heard(beat->member);
+	beat_answer(beat, &before, heartbeat->response);
+	return ERR_NONE;
+}
+
+enum err consumer_heartbeat_decide(struct consumer_heartbeat *heartbeat, struct coord_records *records)
+{
+	struct err_text text = {""};
+	struct beat beat = {.store = heartbeat->store, .request = heartbeat->request, .records = records,
+			    .arena = records->arena, .text = &text};
+	enum err err = consumer_request_check(&heartbeat->store->settings, heartbeat->request, &text);
+
+	CHECK(heartbeat->store->image != NULL);
+	if (!err) {
+		beat_name_member(&beat);
+		err = beat.request->member_epoch < 0 ? beat_leave(&beat, heartbeat->response) :
+						       beat_stay(&beat, heartbeat);
+	}
+	heartbeat->response->error_code = err_wire(err);
+	if (err && text.text[0])
+		heartbeat->response->error_message = arena_str(beat.arena, str_of(text.text));
+	return err;
+}

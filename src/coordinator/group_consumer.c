@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state of consumer groups: members, who owns which partition, deadlines, and what a consumer group is to offsets
+ * and administration (struct group_kind). Replay changes it (consumer_records.c); deadlines follow from what is
+ * replayed, so that a group that was loaded has them too.
+ */
+#include "group_consumer.h"
+
+#include "group_classic.h"
+
+/* Type of a group in ConfigRecord. */
+#define RESOURCE_GROUP 32
+
+/* Owners of one topic's partitions. */
+struct consumer_owners {
+	struct uuid topic_id;
+	struct map by_partition; /* partition + 1 -> struct consumer_member */
+};
+
+/* ---- finding ---- */
+
+struct group_consumer *group_consumer_find(const struct group_store *store, struct str id, struct group **ret_group)
+{
+	struct group *group = group_find(store, id);
+
+	if (!group || group->kind != &group_kind_consumer)
+		return NULL;
+	if (ret_group)
+		*ret_group = group;
+	return group->consumer;
+}
+
+struct consumer_member *consumer_member_find(const struct group_consumer *consumer, struct str id)
+{
+	return map_get_str(&consumer->members, id);
+}
+
+struct consumer_member *consumer_instance_find(const struct group_consumer *consumer, struct str instance_id)
+{
+	return map_get_str(&consumer->instances, instance_id);
+}
+
+struct consumer_member *consumer_owner_of(const struct group_consumer *consumer, struct part_id id)
+{
+	const struct consumer_owners *owners = map_get_uuid(&consumer->owners, id.topic_id);
+
+	return owners ? map_get_u64(&owners->by_partition, (uint64_t)id.partition + 1) : NULL;
+}
+
+struct group_consumer *group_consumer_make(struct group_store *store, struct str id, struct group **ret_group)
+{
+	struct group *group = group_find(store, id);
+
+	if (!group) {
+		group = group_new(store, id);
+	} else if (group->kind == &group_kind_consumer) {
+		*ret_group = group;
+		return group->consumer;
+	} else if (!group->kind->is_empty(group)) {
+		return NULL;
+	} else {
+		group->kind->free(group);
+	}
+	group->kind = &group_kind_consumer;
+	group->consumer = MEM_NEW(struct group_consumer);
+	group->consumer->group = group;
+	map_init(&group->consumer->members, MAP_STR, store->seed);
+	map_init(&group->consumer->instances, MAP_STR, store->seed);
+	map_init(&group->consumer->regexes, MAP_STR, store->seed);
+	map_init(&group->consumer->owners, MAP_UUID, store->seed);
+	group->consumer->image_offset = group->consumer->regex_image_offset = -1;
+	*ret_group = group;
+	return group->consumer;
+}
+
+struct consumer_member *consumer_member_make(struct group *group, struct str id)
+{
+	struct consumer_member *member = consumer_member_find(group->consumer, id);
+
+	if (member)
+		return member;
+	member = MEM_NEW(struct consumer_member);
+	member->id = (struct str){mem_strdup_n(id.p, id.len), id.len};
+	member->group = group;
+	map_put_str(&group->consumer->members, member->id, member);
+	return member;
+}
+
+/* ---- deadlines ---- */
+
+int32_t consumer_setting(const struct group_store *store, struct str group_id, const char *key, int32_t standard)
+{
+	struct str text;
+	int64_t v = 0;
+
+	if (!store->image || !image_config(store->image, RESOURCE_GROUP, group_id, str_of(key), &text) ||
+	    text.len == 0 || text.len > 10)
+		return standard;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.p[i] < '0' || text.p[i] > '9')
+			return standard;
+		v = v * 10 + (text.p[i] - '0');
+	}
+	return v <= INT32_MAX ? (int32_t)v : standard;
+}
+
+/* Removes a member that its coordinator gave up, as its own leaving would. */
+static void member_fence(struct consumer_member *member, const char *why)
+{
+	struct group *group = member->group;
+	struct arena arena = {0};
+	struct coord_records records = {.arena = &arena};
+	struct consumer_change change = {.store = group->store, .group_id = group->id, .consumer = group->consumer,
+					 .gone = member};
+
+	group_log(group, "group.fenced", "member=%.*s epoch=%d why=\"%s\"", STR_ARGS(member->id),
+		  member->current.epoch, why);
+	consumer_change_leave(&change, &records);
+	coord_shard_write(group->store->shard, &records, true, NULL, NULL);
+	vec_deinit(&records.v);
+	arena_reset(&arena);
+}
+
+static void consumer_assign_due(struct coord_timer *timer, void *machine)
+{
+	struct group_consumer *consumer = container_of(timer, struct group_consumer, assign);
+	struct group_store *store = machine;
+	struct arena arena = {0};
+	struct coord_records records = {.arena = &arena};
+	struct consumer_change change = {.store = store, .group_id = consumer->group->id, .consumer = consumer};
+	struct part_set nobody;
+
+	if (consumer->epoch > consumer->target_epoch && store->image &&
+	    consumer_change_assign(&change, store->image, consumer->epoch, &records, &arena, &nobody) == ERR_NONE)
+		coord_shard_write(store->shard, &records, true, NULL, NULL);
+	vec_deinit(&records.v);
+	arena_reset(&arena);
+}
+
+void consumer_assign_later(struct group *group, int64_t delay_ms)
+{
+	if (!coord_timer_is_on(&group->consumer->assign))
+		coord_timer_start(group->store->shard, &group->consumer->assign, delay_ms, consumer_assign_due);
+}
+
+static void member_session_ended(struct coord_timer *timer, void *machine UNUSED)
+{
+	member_fence(container_of(timer, struct consumer_member, session), "its session expired");
+}
+
+static void member_rebalance_ended(struct coord_timer *timer, void *machine UNUSED)
+{
+	member_fence(container_of(timer, struct consumer_member, rebalance),
+		     "it did not give its partitions back in time");
+}
+
+static bool member_has_deadlines(const struct consumer_member *member)
+{
+	return member->group->store->shard->state == COORD_ACTIVE && member->meta != NULL;
+}
+
+void consumer_member_heard(struct consumer_member *member)
+{
+	struct group *group = member->group;
+	int32_t session_ms = consumer_setting(group->store, group->id, "consumer.session.timeout.ms",
+					      group->store->settings.consumer_session_timeout_ms);
+
+	coord_timer_start(group->store->shard, &member->session, session_ms, member_session_ended);
+}
+
+/* A member that has to give back has its rebalance timeout for it, counted from when it was told first. */
+static void member_follow_current(struct consumer_member *member, bool was_revoking)
+{
+	struct coord_shard *shard = member->group->store->shard;
+	bool is_revoking = member->has_current && member->current.state == MEMBER_UNREVOKED_PARTITIONS;
+
+	if (!member_has_deadlines(member) || !is_revoking)
+		coord_timer_stop(shard, &member->rebalance);
+	else if (!was_revoking || !coord_timer_is_on(&member->rebalance))
+		coord_timer_start(shard, &member->rebalance, MAX(member->meta->value.rebalance_timeout_ms, 0),
+				  member_rebalance_ended);
+}
+
+/* ---- records of a member ---- */
+
+struct bytes consumer_meta_encode(const struct consumer_group_member_metadata_value *value, struct arena *arena)
+{
+	return coord_value_encode(MSG_FAMILY_GROUP, GROUP_CONSUMER_GROUP_MEMBER_METADATA, 0, value, arena);
+}
+
+struct consumer_meta *consumer_meta_new(const struct consumer_group_member_metadata_value *value)
+{
+	struct consumer_meta *meta = MEM_NEW(struct consumer_meta);
+	enum err err;
+
+	arena_init(&meta->arena, meta->block, sizeof(meta->block));
+	meta->encoded = consumer_meta_encode(value, &meta->arena);
+	err = coord_value_decode(msg_record_find(MSG_FAMILY_GROUP, GROUP_CONSUMER_GROUP_MEMBER_METADATA),
+				 meta->encoded, &meta->arena, &meta->value, NULL);
+	CHECK_OP(err, ==, ERR_NONE);
+	return meta;
+}
+
+static void meta_free(struct consumer_meta *meta)
+{
+	if (!meta)
+		return;
+	arena_reset(&meta->arena);
+	mem_free(meta);
+}
+
+void consumer_member_set_meta(struct consumer_member *member, struct consumer_meta *take_meta)
+{
+	struct group_consumer *consumer = member->group->consumer;
+	struct consumer_meta *old = member->meta;
+	bool is_new = old == NULL;
+
+	if (old && old->value.instance_id.p && consumer_instance_find(consumer, old->value.instance_id) == member)
+		map_remove_str(&consumer->instances, old->value.instance_id);
+	consumer->members_n += (take_meta != NULL) - (old != NULL);
+	member->meta = take_meta;
+	meta_free(old);
+	if (take_meta && take_meta->value.instance_id.p)
+		map_put_str(&consumer->instances, take_meta->value.instance_id, member);
+	if (!take_meta) {
+		coord_timer_stop(member->group->store->shard, &member->session);
+		coord_timer_stop(member->group->store->shard, &member->rebalance);
+	} else if (is_new && member_has_deadlines(member)) {
+		consumer_member_heard(member);
+	}
+}
+
+static void member_own(struct consumer_member *member, struct part_set set)
+{
+	struct group_consumer *consumer = member->group->consumer;
+
+	for (int32_t i = 0; i < set.n; i++) {
+		struct consumer_owners *owners = map_get_uuid(&consumer->owners, set.v[i].topic_id);
+
+		if (!owners) {
+			owners = MEM_NEW(struct consumer_owners);
+			owners->topic_id = set.v[i].topic_id;
+			map_init(&owners->by_partition, MAP_U64, member->group->store->seed);
+			map_put_uuid(&consumer->owners, owners->topic_id, owners);
+		}
+		map_put_u64(&owners->by_partition, (uint64_t)set.v[i].partition + 1, member);
+	}
+}
+
+static void owners_free(struct consumer_owners *owners)
+{
+	map_deinit(&owners->by_partition);
+	mem_free(owners);
+}
+
+static void member_disown(struct consumer_member *member, struct part_set set)
+{
+	struct group_consumer *consumer = member->group->consumer;
+
+	for (int32_t i = 0; i < set.n; i++) {
+		struct consumer_owners *owners;
+
+		/* A log that was compacted in part may tell of the next owner before it tells of this end. */
+		if (consumer_owner_of(consumer, set.v[i]) != member)
+			continue;
+		owners = map_get_uuid(&consumer->owners, set.v[i].topic_id);
+		map_remove_u64(&owners->by_partition, (uint64_t)set.v[i].partition + 1);
+		if (owners->by_partition.n == 0)
+			owners_free(map_remove_uuid(&consumer->owners, set.v[i].topic_id));
+	}
+}
+
+static struct part_set set_copy(struct part_set set)
+{
+	struct part_set ret = {set.n ? mem_alloc((size_t)set.n * sizeof(*set.v)) : NULL, set.n};
+
+	if (set.n)
+		memcpy(ret.v, set.v, (size_t)set.n * sizeof(*set.v));
+	return ret;
+}
+
+void consumer_member_set_current(struct consumer_member *member, const struct member_current *current)
+{
+	struct member_current old = member->current;
+	bool was_revoking = member->has_current && old.state == MEMBER_UNREVOKED_PARTITIONS;
+
+	member_disown(member, old.assigned);
+	member_disown(member, old.revoking);
+	member->has_current = current != NULL;
+	member->current = (struct member_current){0};
+	if (current) {
+		member->current = *current;
+		member->current.assigned = set_copy(current->assigned);
+		member->current.revoking = set_copy(current->revoking);
+	}
+	mem_free(old.assigned.v);
+	mem_free(old.revoking.v);
+	member_own(member, member->current.assigned);
+	member_own(member, member->current.revoking);
+	member_follow_current(member, was_revoking);
+}
+
+void consumer_member_set_target(struct consumer_member *member, const struct part_set *target)
+{
+	mem_free(member->target.v);
+	member->has_target = target != NULL;
+	member->target = target ? set_copy(*target) : (struct part_set){0};
+}
+
+static void member_free(struct consumer_member *member)
+{
+	consumer_member_set_current(member, NULL);
+	consumer_member_set_target(member, NULL);
+	consumer_member_set_meta(member, NULL);
+	mem_free((void *)(uintptr_t)member->id.p);
+	mem_free(member);
+}
+
+void consumer_member_tidy(struct consumer_member *member)
+{
+	struct group *group = member->group;
+
+	if (member->meta || member->has_current || member->has_target)
+		return;
+	map_remove_str(&group->consumer->members, member->id);
+	member_free(member);
+	group_consumer_tidy(group);
+}
+
+void group_consumer_tidy(struct group *group)
+{
+	struct group_consumer *consumer = group->consumer;
+
+	if (consumer->has_epoch || consumer->has_target || consumer->members.n || consumer->regexes.n)
+		return;
+	if (group->offsets_n == 0) {
+		group_free(group);
+		return;
+	}
+	/* Offsets need a group, and one without members is a classic one. */
+	group->kind->free(group);
+	classic_attach(group);
+}
+
+/* ---- what a consumer group is to others ---- */
+
+const char *group_consumer_state(const struct group *group)
+{
+	const struct group_consumer *consumer = group->consumer;
+	struct consumer_member *member;
+
+	if (consumer->members_n == 0)
+		return "Empty";
+	if (consumer->epoch > consumer->target_epoch)
+		return "Assigning";
+	for (uint32_t it = 0; (member = map_next(&consumer->members, &it)) != NULL;) {
+		if (member->meta && (member->current.state != MEMBER_STABLE ||
+				     member->current.epoch != consumer->target_epoch))
+			return "Reconciling";
+	}
+	return "Stable";
+}
+
+static struct str consumer_protocol_type(const struct group *group UNUSED)
+{
+	return STR("consumer");
+}
+
+static bool consumer_is_empty(const struct group *group)
+{
+	return group->consumer->members_n == 0;
+}
+
+static enum err consumer_check_member(const struct group *group, struct str member_id, int32_t epoch)
+{
+	struct consumer_member *member = consumer_member_find(group->consumer, member_id);
+
+	if (!member || !member->meta)
+		return ERR_UNKNOWN_MEMBER_ID;
+	return epoch == member->current.epoch ? ERR_NONE : ERR_STALE_MEMBER_EPOCH;
+}
+
+static enum err consumer_check_commit(struct group *group, struct str member_id, struct str instance_id UNUSED,
+				      int32_t epoch, int16_t version, bool is_transactional)
+{
+	/* Tools and simple consumers commit for a group that nobody is in. */
+	if (epoch < 0 && group->consumer->members_n == 0)
+		return ERR_NONE;
+	if (!is_transactional && version < 9 && consumer_member_find(group->consumer, member_id))
+		return ERR_UNSUPPORTED_VERSION;
+	return consumer_check_member(group, member_id, epoch);
+}
+
+static enum err consumer_check_fetch(struct group *group, struct str member_id, int32_t epoch)
+{
+	if (!member_id.p && epoch < 0)
+		return ERR_NONE;
+	return consumer_check_member(group, member_id, epoch);
+}
+
+static enum err consumer_check_delete(const struct group *group)
+{
+	return group->consumer->members_n ? ERR_NON_EMPTY_GROUP : ERR_NONE;
+}
+
+static enum err consumer_check_offset_delete(const struct group *group UNUSED)
+{
+	return ERR_NONE;
+}
+
+static bool names_have(const struct str *names, int32_t n, struct str name)
+{
+	int32_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		int32_t mid = lo + (hi - lo) / 2;
+		int c = str_cmp(names[mid], name);
+
+		if (c == 0)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+static bool consumer_is_subscribed(const struct group *group, struct str topic)
+{
+	struct consumer_member *member;
+	struct consumer_regex *regex;
+
+	for (uint32_t it = 0; (regex = map_next(&group->consumer->regexes, &it)) != NULL;) {
+		if (names_have(regex->value.topics, regex->value.topics_n, topic))
+			return true;
+	}
+	for (uint32_t it = 0; (member = map_next(&group->consumer->members, &it)) != NULL;) {
+		if (member->meta && names_have(member->meta->value.subscribed_topic_names,
+					       member->meta->value.subscribed_topic_names_n, topic))
+			return true;
+	}
+	return false;
+}
+
+static bool consumer_expiry_base(const struct group *group UNUSED, int64_t commit_ms, int64_t *ret_base_ms)
+{
+	*ret_base_ms = commit_ms;
+	return true;
+}
+
+static void consumer_tombstones(const struct group *group, struct coord_records *records)
+{
+	struct consumer_group_target_assignment_metadata_key target = {group->id};
+	struct consumer_group_metadata_key epoch = {group->id};
+	struct consumer_member *member;
+	struct consumer_regex *regex;
+
+	for (uint32_t it = 0; (member = map_next(&group->consumer->members, &it)) != NULL;)
+		consumer_write_member_end(records, group->id, member->id);
+	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA, 0, &target,
+			     NULL);
+	for (uint32_t it = 0; (regex = map_next(&group->consumer->regexes, &it)) != NULL;)
+		consumer_write_regex(records, group->id, regex->source, NULL);
+	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_CONSUMER_GROUP_METADATA, 0, &epoch, NULL);
+}
+
+static void consumer_loaded(struct group *group)
+{
+	struct consumer_member *member;
+
+	for (uint32_t it = 0; (member = map_next(&group->consumer->members, &it)) != NULL;) {
+		if (!member->meta)
+			continue;
+		consumer_member_heard(member);
+		member_follow_current(member, false);
+	}
+}
+
+static void consumer_unload(struct group *group UNUSED, enum err err UNUSED)
+{
+	/* Nothing of a consumer group is ever parked. */
+}
+
+static void consumer_free(struct group *group)
+{
+	struct group_consumer *consumer = group->consumer;
+	struct consumer_member *member;
+	struct consumer_regex *regex;
+	struct consumer_owners *owners;
+
+	coord_timer_stop(group->store->shard, &consumer->assign);
+	for (uint32_t it = 0; (member = map_next(&consumer->members, &it)) != NULL;)
+		member_free(member);
+	for (uint32_t it = 0; (regex = map_next(&consumer->regexes, &it)) != NULL;)
+		consumer_regex_free(regex);
+	for (uint32_t it = 0; (owners = map_next(&consumer->owners, &it)) != NULL;)
+		owners_free(owners);
+	map_deinit(&consumer->members);
+	map_deinit(&consumer->instances);
+	map_deinit(&consumer->regexes);
+	map_deinit(&consumer->owners);
+	mem_free(consumer);
+	group->consumer = NULL;
+}
+
+const struct group_kind group_kind_consumer = {
+	.type = "consumer",
+	.state = group_consumer_state,
+	.protocol_type = consumer_protocol_type,
+	.is_empty = consumer_is_empty,
+	.check_commit = consumer_check_commit,
+	.check_fetch = consumer_check_fetch,
+	.check_delete = consumer_check_delete,
+	.check_offset_delete = consumer_check_offset_delete,
+	.is_subscribed = consumer_is_subscribed,
+	.expiry_base = consumer_expiry_base,
+	.tombstones = consumer_tombstones,
+	.loaded = consumer_loaded,
+	.unload = consumer_unload,
+	.free = consumer_free,
+};
