@@ -25,26 +25,30 @@ IDS = [
 
 NAMED = {
     "rates": [(r"\d+(?:\.\d+)?(?:E-?\d+)?", "N")],
-    "verifiable": [(r'"avg_throughput":[\d.E-]+', '"avg_throughput":N')],
+    "verifiable": [(r'"(avg_throughput|timestamp)":[\d.E-]+', r'"\1":"N"')],
     "quorum": [(r"(LeaderEpoch|HighWatermark|MaxFollowerLag|MaxFollowerLagTimeMs):\s+-?\d+", r"\1: N"),
                (r"\b\d+( ms)\b", r"N\1"), (r"(?<=\t)\d+(?=\t)", "N")],
     "replication": [(r"^(\d+\s+\S+\s+)\d+(\s+)\d+", r"\1N\2N"), (r"\b\d+ ms ago", "N ms ago")],
     "epochs": [(r"Epoch: \d+", "Epoch: N")],
     "numbers": [(r"\b\d+\b", "N")],
-    "json": [],  # lists in lines of JSON are sorted: their order is that of a hash map
+    "json": [],  # lists and names in lines of JSON are sorted: their order is that of a hash map
+    "crc": [(r"crc: \d+", "crc: N")],
     "uuid": [(r"(?<![\w-])" + UUID + r"(?![\w-])", "UUID")],
     "producer-id": [(r"(producerId:? ?=?)\d+", r"\1N")],
 }
 
 
 def ordered(line):
-    """A line of JSON with its lists sorted; any other line as it is."""
+    """A line of JSON with its lists and names sorted; any other line as it is."""
     def sort(value):
         if isinstance(value, list):
             return sorted((sort(v) for v in value), key=json.dumps)
         return {k: sort(v) for k, v in value.items()} if isinstance(value, dict) else value
 
-    return json.dumps(sort(json.loads(line))) if line.startswith("{") else line
+    try:
+        return json.dumps(sort(json.loads(line)), sort_keys=True) if line.startswith("{") else line
+    except ValueError:
+        return line
 
 
 class Mask:
