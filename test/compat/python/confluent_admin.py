@@ -2,8 +2,7 @@
 """The admin client of confluent-kafka (librdkafka): confluent_admin.py BOOTSTRAP [CHECK...]."""
 import sys
 
-from confluent_kafka import ConsumerGroupTopicPartitions, ElectionType, KafkaError, KafkaException, Producer  # noqa
-from confluent_kafka import TopicCollection, TopicPartition
+from confluent_kafka import ElectionType, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import (AclBindingFilter, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType,
                                    ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourcePatternType,
                                    ResourceType)
@@ -24,8 +23,14 @@ def is_error(code):
 
 def made(name, partitions=1, **config):
     one(admin.create_topics([NewTopic(f"{PREFIX}-{name}", partitions, 1, config=config)]))
-    until("partitions", partitions, lambda: len(admin.list_topics(timeout=WAIT_S).topics[f"{PREFIX}-{name}"].partitions))
+    until("partitions", partitions, lambda: count(f"{PREFIX}-{name}"))
     return f"{PREFIX}-{name}"
+
+
+def count(name):
+    """Partitions; the original shows a new topic a moment after it made it."""
+    topic = admin.list_topics(timeout=WAIT_S).topics.get(name)
+    return len(topic.partitions) if topic else 0
 
 
 def produce(topic, n):
@@ -63,7 +68,7 @@ def topics():
 def partitions():
     name = made("grows")
     one(admin.create_partitions([NewPartitions(name, 3)]))
-    until("partitions", 3, lambda: len(admin.list_topics(timeout=WAIT_S).topics[name].partitions))
+    until("partitions", 3, lambda: count(name))
     fails(is_error(KafkaError.INVALID_PARTITIONS), lambda: one(admin.create_partitions([NewPartitions(name, 2)])))
 
 
@@ -131,7 +136,8 @@ def cluster():
 def security():
     everything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY,
                                   AclPermissionType.ANY)
-    fails(is_error(KafkaError.SECURITY_DISABLED), lambda: admin.describe_acls(everything).result(WAIT_S))
+    # librdkafka drops the error SECURITY_DISABLED of this answer.
+    same("acls", [], admin.describe_acls(everything).result(WAIT_S))
     same("users", {}, admin.describe_user_scram_credentials().result(WAIT_S))
 
 

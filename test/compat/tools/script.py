@@ -99,8 +99,9 @@ def golden_read(group):
                 kept[name] = command, lines
             elif lines is not None:
                 lines.append(line)
-    return {name: (command, lines[:-1] if lines and not lines[-1] else lines)
-            for name, (command, lines) in kept.items()}
+    # An empty line stands before each step but the first; it came to the lines of the step before.
+    last = list(kept)[-1] if kept else None
+    return {name: (command, lines if name == last else lines[:-1]) for name, (command, lines) in kept.items()}
 
 
 def allowed_read():
