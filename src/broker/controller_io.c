@@ -485,6 +485,11 @@ int64_t controller_io_log_end(const struct broker *broker)
 	return broker->controller->log->end;
 }
 
+int16_t controller_io_kraft_version(const struct broker *broker)
+{
+	return broker->controller->load.kraft_version;
+}
+
 void controller_io_quorum(const struct broker *broker, struct quorum_status *ret)
 {
 	const struct controller_io *io = broker->controller;

@@ -62,6 +62,8 @@ struct quorum_status {
 	int64_t last_caught_up_ms;
 };
 void controller_io_quorum(const struct broker *broker, struct quorum_status *ret);
+/* The version that the quorum's directories were formatted with, from when there is an image; on any reactor. */
+int16_t controller_io_kraft_version(const struct broker *broker);
 
 /* At start, on reactor 0, blocking: reads or formats the metadata log of `dir`, replays it. The text explains. */
 enum err controller_io_open(struct broker *broker, struct err_text *text) MUST_USE;

@@ -101,6 +101,9 @@ static enum err update_check(struct update *update, const struct update_features
 	err = update_check_support(update, in);
 	if (err)
 		return err;
+	if (!feature_find(in->feature))
+		return err_text_set(&update->text, ERR_INVALID_UPDATE_VERSION, "Invalid update version %d for feature %.*s. "
+				    "Feature %.*s not found.", to, STR_ARGS(in->feature), STR_ARGS(in->feature));
 	if (to < from && in->upgrade_type == UPDATE_UPGRADE)
 		return update_refuse(update, in, "Can't downgrade the version of this feature without setting the "
 				     "upgrade type to either safe or unsafe downgrade.");
@@ -108,7 +111,9 @@ static enum err update_check(struct update *update, const struct update_features
 		return update_refuse(update, in, "Can't downgrade to a newer version.");
 	if (str_eq_c(in->feature, METADATA_VERSION))
 		return update_check_metadata(update, from, to, in->upgrade_type);
-	if (str_eq_c(in->feature, KRAFT_VERSION) && to != from)
+	if (str_eq_c(in->feature, KRAFT_VERSION) && to < from)
+		return update_refuse(update, in, "Can't downgrade the version of this feature.");
+	if (str_eq_c(in->feature, KRAFT_VERSION) && to > from)
 		return update_refuse(update, in, "The quorum keeps the version that its directories were formatted "
 				     "with.");
 	return ERR_NONE;

@@ -150,6 +150,44 @@ int32_t image_kept_n(const struct image *image, int16_t record_type)
 	return n;
 }
 
+/* What replay_kept.c makes of a user and a mechanism. */
+static struct bytes image_scram_key(struct str user, int8_t mechanism, uint8_t *key)
+{
+	if (user.len)
+		memcpy(key, user.p, user.len);
+	key[user.len] = (uint8_t)mechanism;
+	return (struct bytes){key, user.len + 1};
+}
+
+struct bytes image_scram(const struct image *image, struct str user, int8_t mechanism)
+{
+	uint8_t *buf = mem_alloc(user.len + 1);
+	struct kept_key key = {METADATA_USER_SCRAM_CREDENTIAL_RECORD, image_scram_key(user, mechanism, buf)};
+	struct pmap_item *item = pmap_get(&image_node_of(image)->state.kept, &key);
+
+	mem_free(buf);
+	return item ? container_of(item, struct kept_node, item)->record : BYTES_NULL;
+}
+
+struct bytes image_scram_next(const struct image *image, struct str *user, int8_t *mechanism)
+{
+	uint8_t *buf = mem_alloc(user->len + 1);
+	struct kept_key key = {METADATA_USER_SCRAM_CREDENTIAL_RECORD, {buf, 0}}; /* empty: before every user */
+	const struct kept_node *kept;
+	struct pmap_item *item;
+
+	if (user->p)
+		key.key = image_scram_key(*user, *mechanism, buf);
+	item = pmap_next(&image_node_of(image)->state.kept, &key);
+	mem_free(buf);
+	kept = item ? container_of(item, struct kept_node, item) : NULL;
+	if (!kept || kept->type != METADATA_USER_SCRAM_CREDENTIAL_RECORD)
+		return BYTES_NULL;
+	*user = (struct str){(const char *)kept->key.p, kept->key.len - 1};
+	*mechanism = (int8_t)kept->key.p[kept->key.len - 1];
+	return kept->record;
+}
+
 int16_t image_feature(const struct image *image, struct str name)
 {
 	struct pmap_item *item = pmap_get(&image_node_of(image)->state.features, &name);

@@ -116,6 +116,11 @@ struct bytes image_controller_next(const struct image *image, int32_t after, int
 /* How many records of a type the image keeps without acting on them: access rules (18), credentials (11),
  * tokens (10). */
 int32_t image_kept_n(const struct image *image, int16_t record_type);
+/* A SCRAM credential as its framed record, by user and mechanism; null when there is none. */
+struct bytes image_scram(const struct image *image, struct str user, int8_t mechanism);
+/* SCRAM credentials: of the next user and mechanism after the given ones, which are replaced; a null user begins. Null
+ * when there is no further one. The user's name lives in the image. */
+struct bytes image_scram_next(const struct image *image, struct str *user, int8_t *mechanism);
 /* Finalised level of a feature, 0 when it has none. */
 int16_t image_feature(const struct image *image, struct str name);
 /* Features in name order. */

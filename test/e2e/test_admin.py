@@ -209,6 +209,21 @@ class Features(Admin):
         self.assertEqual(self.update(("metadata.version", 30, 1), ("nope", 1, 1), validate_only=False)[0], 95)
 
 
+class Scram(Admin):
+    def test_nobody_has_credentials(self):
+        def ask(users):
+            answer = self.c.call("DescribeUserScramCredentials", 0, users=users and [{"name": u} for u in users])
+            self.assertEqual((answer.error, answer.message), (0, ""))
+            return {r.user: (r.error, r.message, r.infos) for r in answer.results}
+
+        missing, twice = "Attempt to describe a user credential that does not exist: ", \
+            "Cannot describe SCRAM credentials for the same user twice in a single request: "
+        self.assertEqual(ask(None), {})
+        self.assertEqual(ask([]), {})
+        self.assertEqual(ask(["a", ""]), {"a": (91, missing + "a", []), "": (91, missing, [])})
+        self.assertEqual(ask(["a", "b", "a"]), {"a": (92, twice + "a", []), "b": (91, missing + "b", [])})
+
+
 class Acls(Admin):
     def test_there_is_no_authorizer(self):
         for version in (1, 2, 3):

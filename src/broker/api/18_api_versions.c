@@ -10,6 +10,7 @@
 #include "acceptor.h"
 #include "api.h"
 #include "broker.h"
+#include "controller_io.h"
 #include "feature_table.h"
 #include "msg/api_versions.h"
 #include "shard.h"
@@ -31,6 +32,16 @@ static void api_versions_keys(struct request *request, struct api_versions_respo
 	}
 }
 
+/* kraft.version is no record of the image: it lives in the log's control records. */
+static int16_t api_versions_level(const struct request *request, struct str feature)
+{
+	if (!request->shard->image)
+		return 0;
+	if (str_eq_c(feature, "kraft.version"))
+		return controller_io_kraft_version(request->shard->broker);
+	return image_feature(request->shard->image, feature);
+}
+
 static void api_versions_features(struct request *request, struct api_versions_response *out)
 {
 	const struct image *image = request->shard->image;
@@ -39,7 +50,7 @@ static void api_versions_features(struct request *request, struct api_versions_r
 	out->finalized_features = MSG_NEW_N(&request->arena, api_versions_response_finalized_features, feature_defs_n);
 	for (int i = 0; i < feature_defs_n; i++) {
 		const struct feature_def *def = &feature_defs[i];
-		int16_t level = image ? image_feature(image, def->name) : 0;
+		int16_t level = api_versions_level(request, def->name);
 
 		if (!def->is_honoured)
 			continue;

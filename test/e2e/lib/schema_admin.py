@@ -215,4 +215,20 @@ response
       host string
       operation int8
       permission_type int8
+
+api DescribeUserScramCredentials 50 flex=0
+request
+  users [] null=0+
+    name string
+response
+  throttle_ms int32
+  error int16
+  message string null=0+
+  results []
+    user string
+    error int16
+    message string null=0+
+    infos []
+      mechanism int8
+      iterations int32
 """

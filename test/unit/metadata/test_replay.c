@@ -284,6 +284,8 @@ static void test_kafka_crash_log(void **state)
 {
 	struct image *image = image_of_log(log_paths[1]);
 	const struct topic_image *topic = image_topic(image, STR("a1"));
+	struct str user = STR_NULL;
+	int8_t mechanism = 0;
 	int scram_n = 0;
 
 	assert_non_null(topic);
@@ -293,6 +295,11 @@ static void test_kafka_crash_log(void **state)
 	assert_int_equal(image_snapshot_records(image, count_scram, &scram_n), ERR_NONE);
 	assert_int_equal(scram_n, 1);
 	assert_int_equal(image_kept_n(image, METADATA_USER_SCRAM_CREDENTIAL_RECORD), 1);
+	assert_non_null(image_scram_next(image, &user, &mechanism).p);
+	assert_true(image_scram(image, user, mechanism).len > 0);
+	assert_null(image_scram(image, user, (int8_t)(3 - mechanism)).p);
+	assert_null(image_scram(image, STR("nobody"), mechanism).p);
+	assert_null(image_scram_next(image, &user, &mechanism).p);
 	assert_int_equal(image_quotas_n(image), 0);
 	image_unref(image);
 }
