@@ -14,10 +14,19 @@
 
 #define ACCEPTORS_MAX METRICS_LISTENERS_N
 #define PORT_TRIES 16
+#define KEPT_OUT_MAX 1000
 #define ACCEPT_BACKOFF_NS (100 * NS_PER_MS)
 
 struct ip_count {
 	int32_t n;
+};
+
+/* A connection of an address whose connections come too fast. */
+struct kept_out {
+	struct list link;
+	struct timer timer;
+	struct broker *broker;
+	io_sock sock;
 };
 
 /* An accepted connection on its way to its reactor, or the news of its end on the way back. */
@@ -32,17 +41,15 @@ static void acceptor_next(struct acceptor *acceptor);
 
 /* ---- counting ---- */
 
-static uint64_t acceptor_ip_key(const struct io_addr *addr)
+static void acceptor_count(struct acceptor *acceptor, const struct io_addr *peer, int32_t by)
 {
-	return hash_bytes(addr->ip, addr->is_v6 ? 16 : 4, addr->is_v6);
-}
-
-static void acceptor_count(struct acceptor_set *set, const struct io_addr *peer, int32_t by)
-{
-	uint64_t key = acceptor_ip_key(peer);
+	struct acceptor_set *set = &acceptor->broker->acceptors;
+	uint64_t key = conn_limits_ip_key(peer);
 	struct ip_count *count = map_get_u64(&set->per_ip, key);
 
-	set->conns_n += by;
+	acceptor->lead->conns_n += by;
+	if (acceptor->kind == API_BROKER)
+		set->conns_n += by;
 	if (!count) {
 		count = MEM_NEW(struct ip_count);
 		map_put_u64(&set->per_ip, key, count);
@@ -54,12 +61,21 @@ static void acceptor_count(struct acceptor_set *set, const struct io_addr *peer,
 	}
 }
 
+static void acceptor_place_held(struct broker *broker);
+
+static void acceptor_place_held_later(struct deferred *deferred)
+{
+	struct acceptor_set *set = container_of(deferred, struct acceptor_set, place_held);
+
+	acceptor_place_held(container_of(set, struct broker, acceptors));
+}
+
 static void conn_gone_arrives(struct reactor *reactor, struct msg *msg)
 {
 	struct conn_move *move = container_of(msg, struct conn_move, msg);
 
-	move->acceptor->conns_n--;
-	acceptor_count(&move->acceptor->broker->acceptors, &move->peer, -1);
+	acceptor_count(move->acceptor, &move->peer, -1);
+	acceptor_place_held(move->acceptor->broker);
 	mem_free(move);
 }
 
@@ -68,8 +84,8 @@ void acceptor_conn_gone(struct acceptor *acceptor, struct shard *shard, const st
 	struct conn_move *move;
 
 	if (shard->index == 0) {
-		acceptor->conns_n--;
-		acceptor_count(&acceptor->broker->acceptors, peer, -1);
+		acceptor_count(acceptor, peer, -1);
+		reactor_defer(shard->reactor, &acceptor->broker->acceptors.place_held, acceptor_place_held_later);
 		return;
 	}
 	move = MEM_NEW(struct conn_move);
@@ -81,20 +97,61 @@ void acceptor_conn_gone(struct acceptor *acceptor, struct shard *shard, const st
 
 /* ---- accepting ---- */
 
-static const char *acceptor_refusal(const struct acceptor *acceptor, const struct io_addr *peer)
+static int64_t acceptor_now_ms(const struct acceptor *acceptor)
 {
-	const struct broker_config *config = acceptor->broker->shards[0].config;
-	const struct ip_count *count = map_get_u64(&acceptor->broker->acceptors.per_ip, acceptor_ip_key(peer));
+	return acceptor->broker->shards[0].reactor->now_ns / NS_PER_MS;
+}
+
+/* The listener's limits as they are now. */
+static const struct listener *acceptor_listener(const struct acceptor *acceptor)
+{
+	return listener_find(&acceptor->broker->shards[0].config->eff.listeners, acceptor->name);
+}
+
+/* How long the next connection has to wait for the rates, ms. */
+static int64_t acceptor_rate_ms(struct acceptor *acceptor)
+{
+	const struct listener *listener = acceptor_listener(acceptor);
+	struct acceptor_set *set = &acceptor->broker->acceptors;
+	int64_t now_ms = acceptor_now_ms(acceptor), of_broker_ms, of_listener_ms;
+
+	of_listener_ms = conn_rate_ask(acceptor->lead->rate,
+				       listener ? listener->max_connection_creation_rate : INT32_MAX, now_ms);
+	if (acceptor->kind == API_CONTROLLER)
+		return of_listener_ms;
+	of_broker_ms = conn_rate_ask(set->limits.broker,
+				     acceptor->broker->shards[0].config->max_connection_creation_rate, now_ms);
+	return acceptor->is_protected ? of_listener_ms : MAX(of_broker_ms, of_listener_ms);
+}
+
+static void acceptor_rate_undo(struct acceptor *acceptor)
+{
+	int64_t now_ms = acceptor_now_ms(acceptor);
+
+	conn_rate_undo(acceptor->lead->rate, now_ms);
+	if (acceptor->kind == API_BROKER)
+		conn_rate_undo(acceptor->broker->acceptors.limits.broker, now_ms);
+}
+
+static bool acceptor_has_place(const struct acceptor *acceptor)
+{
+	const struct listener *listener = acceptor_listener(acceptor);
+
+	if (listener && acceptor->lead->conns_n >= listener->max_connections)
+		return false;
+	return acceptor->is_protected || acceptor->kind == API_CONTROLLER ||
+	       acceptor->broker->acceptors.conns_n < acceptor->broker->shards[0].config->max_connections;
+}
+
+static bool acceptor_is_ip_full(const struct acceptor *acceptor, const struct io_addr *peer)
+{
+	const struct ip_count *count = map_get_u64(&acceptor->broker->acceptors.per_ip, conn_limits_ip_key(peer));
 	char text[IO_ADDR_TEXT_MAX];
 
+	if (!count)
+		return false;
 	io_addr_format(peer, text);
-	if (acceptor->broker->acceptors.conns_n >= config->max_connections)
-		return "max.connections";
-	if (acceptor->conns_n >= acceptor->conns_max)
-		return "the listener's max.connections";
-	if (count && count->n >= broker_config_ip_limit(config, str_of(text)))
-		return "max.connections.per.ip";
-	return NULL;
+	return count->n >= broker_config_ip_limit(acceptor->broker->shards[0].config, str_of(text));
 }
 
 static void conn_arrives(struct reactor *reactor, struct msg *msg)
@@ -115,8 +172,7 @@ static void acceptor_deal(struct acceptor *acceptor, io_sock sock, const struct 
 	struct conn_move *move;
 
 	broker->acceptors.next_shard = (broker->acceptors.next_shard + 1) % broker->shards_n;
-	acceptor->conns_n++;
-	acceptor_count(&broker->acceptors, peer, 1);
+	acceptor_count(acceptor, peer, 1);
 	if (to->index == 0) {
 		conn_new(to, acceptor, sock, peer);
 		return;
@@ -130,40 +186,196 @@ static void acceptor_deal(struct acceptor *acceptor, io_sock sock, const struct 
 	reactor_send(reactor, to->reactor, &move->msg);
 }
 
+/* ---- limits ---- */
+
+static void acceptor_place(struct acceptor *acceptor);
+
 static void acceptor_backoff_over(struct timer *timer)
 {
-	acceptor_next(container_of(timer, struct acceptor, backoff));
+	struct acceptor *acceptor = container_of(timer, struct acceptor, backoff);
+
+	if (acceptor->held != IO_SOCK_NONE)
+		acceptor_place(acceptor);
+	else
+		acceptor_next(acceptor);
 }
+
+static void acceptor_close_socket(struct broker *broker, io_sock sock)
+{
+	struct io *io = broker->shards[0].reactor->io;
+
+	io->ops->sock_close(io, sock);
+}
+
+static void acceptor_tell_refused(struct acceptor *acceptor, const struct io_addr *peer, const char *limit)
+{
+	struct shard *shard = &acceptor->broker->shards[0];
+	char text[IO_ADDR_TEXT_MAX];
+	int64_t left_out_n;
+
+	io_addr_format(peer, text);
+	if (said_is_due(&shard->said, shard->reactor->now_ns, SAID_CLOSED_AT_ACCEPT, peer, &left_out_n))
+		log_warn("conn.refused", "peer=%s listener=%.*s limit=\"%s\" left_out=%lld", text,
+			 STR_ARGS(acceptor->name), limit, (long long)left_out_n);
+}
+
+static void kept_out_end(struct kept_out *out)
+{
+	struct acceptor_set *set = &out->broker->acceptors;
+
+	timer_stop(&out->broker->shards[0].reactor->timers, &out->timer);
+	list_remove(&out->link);
+	set->kept_out_n--;
+	acceptor_close_socket(out->broker, out->sock);
+	mem_free(out);
+}
+
+static void kept_out_over(struct timer *timer)
+{
+	kept_out_end(container_of(timer, struct kept_out, timer));
+}
+
+/* Open, but not served and closed later, so that a client that comes too often is slowed down by waiting. */
+static void acceptor_keep_out(struct acceptor *acceptor, io_sock sock, int64_t wait_ms)
+{
+	struct broker *broker = acceptor->broker;
+	struct acceptor_set *set = &broker->acceptors;
+	struct kept_out *out;
+
+	if (set->kept_out_n >= KEPT_OUT_MAX) {
+		acceptor_close_socket(broker, sock);
+		return;
+	}
+	out = MEM_NEW(struct kept_out);
+	out->broker = broker;
+	out->sock = sock;
+	list_push_back(&set->kept_out, &out->link);
+	set->kept_out_n++;
+	reactor_timer(broker->shards[0].reactor, &out->timer, wait_ms * NS_PER_MS, kept_out_over);
+}
+
+static void acceptor_let_in(struct acceptor *acceptor, io_sock sock, const struct io_addr *peer)
+{
+	struct acceptor_set *set = &acceptor->broker->acceptors;
+	int64_t wait_ms = conn_limits_ask_ip(&set->limits, peer, acceptor_now_ms(acceptor));
+
+	if (wait_ms > 0) {
+		acceptor_rate_undo(acceptor);
+		set->limits.throttled_n++;
+		acceptor_tell_refused(acceptor, peer, "connection_creation_rate");
+		acceptor_keep_out(acceptor, sock, wait_ms);
+	} else if (acceptor_is_ip_full(acceptor, peer)) {
+		set->limits.refused_n++;
+		acceptor_tell_refused(acceptor, peer, "max.connections.per.ip");
+		acceptor_close_socket(acceptor->broker, sock);
+	} else {
+		acceptor_deal(acceptor, sock, peer);
+	}
+}
+
+/* Goes on with the connection that is held, if it may. */
+static void acceptor_place(struct acceptor *acceptor)
+{
+	struct broker *broker = acceptor->broker;
+	struct reactor *reactor = broker->shards[0].reactor;
+	int64_t wait_ms = acceptor->held_until_ms - acceptor_now_ms(acceptor);
+	io_sock sock = acceptor->held;
+
+	if (wait_ms > 0) {
+		reactor_timer(reactor, &acceptor->backoff, wait_ms * NS_PER_MS, acceptor_backoff_over);
+		return;
+	}
+	if (!acceptor_has_place(acceptor))
+		return;
+	acceptor->held = IO_SOCK_NONE;
+	acceptor_let_in(acceptor, sock, &acceptor->held_peer);
+	if (acceptor->is_protected)
+		acceptor_check_limits(broker);
+	acceptor_next(acceptor);
+}
+
+static void acceptor_place_held(struct broker *broker)
+{
+	for (int i = 0; i < broker->acceptors.acceptors_n; i++) {
+		struct acceptor *acceptor = &broker->acceptors.acceptors[i];
+
+		if (acceptor->held != IO_SOCK_NONE)
+			acceptor_place(acceptor);
+	}
+}
+
+/* One connection too many: looks for a quiet one, from reactor to reactor. */
+struct conn_evict {
+	struct msg msg;
+	struct broker *broker;
+	int hops_n;
+};
+
+static bool acceptor_evict_here(struct shard *shard)
+{
+	list_for_each(node, next, &shard->conns) {
+		struct conn *conn = list_entry(node, struct conn, link);
+
+		if (conn->state != CONN_OPEN || conn->acceptor->is_protected || conn->acceptor->kind == API_CONTROLLER)
+			continue;
+		conn_close(conn, "more connections than max.connections allows");
+		return true;
+	}
+	return false;
+}
+
+static void conn_evict_arrives(struct reactor *reactor, struct msg *msg)
+{
+	struct conn_evict *evict = container_of(msg, struct conn_evict, msg);
+	struct broker *broker = evict->broker;
+
+	if (acceptor_evict_here(reactor->shard) || --evict->hops_n == 0) {
+		mem_free(evict);
+		return;
+	}
+	reactor_send(reactor, broker->shards[(reactor->index + 1) % broker->shards_n].reactor, &evict->msg);
+}
+
+void acceptor_check_limits(struct broker *broker)
+{
+	struct acceptor_set *set = &broker->acceptors;
+	int excess_n = set->conns_n - broker->shards[0].config->max_connections;
+
+	for (; excess_n > 0; excess_n--) {
+		struct conn_evict *evict = MEM_NEW(struct conn_evict);
+
+		evict->broker = broker;
+		evict->hops_n = broker->shards_n;
+		evict->msg.handle = conn_evict_arrives;
+		set->next_evicted = (set->next_evicted + 1) % broker->shards_n;
+		reactor_send(broker->shards[0].reactor, broker->shards[set->next_evicted].reactor, &evict->msg);
+	}
+	acceptor_place_held(broker);
+}
+
+/* ---- accepting ---- */
 
 static void acceptor_accepted(struct io_op *op)
 {
 	struct acceptor *acceptor = container_of(op, struct acceptor, accept);
-	struct reactor *reactor = acceptor->broker->shards[0].reactor;
-	const char *refusal;
+	struct broker *broker = acceptor->broker;
+	struct reactor *reactor = broker->shards[0].reactor;
+	int64_t wait_ms;
 
 	if (!acceptor->is_accepting && !op->err)
-		reactor->io->ops->sock_close(reactor->io, (io_sock)op->result);
+		acceptor_close_socket(broker, (io_sock)op->result);
 	if (op->err == ERR_CANCELLED || !acceptor->is_accepting)
 		return;
 	if (op->err) {
 		reactor_timer(reactor, &acceptor->backoff, ACCEPT_BACKOFF_NS, acceptor_backoff_over);
 		return;
 	}
-	refusal = acceptor_refusal(acceptor, &op->accept.peer);
-	if (refusal) {
-		struct said *said = &acceptor->broker->shards[0].said;
-		char peer[IO_ADDR_TEXT_MAX];
-		int64_t left_out_n;
-
-		io_addr_format(&op->accept.peer, peer);
-		if (said_is_due(said, reactor->now_ns, SAID_CLOSED_AT_ACCEPT, &op->accept.peer, &left_out_n))
-			log_warn("conn.refused", "peer=%s listener=%.*s limit=\"%s\" left_out=%lld", peer,
-				 STR_ARGS(acceptor->name), refusal, (long long)left_out_n);
-		reactor->io->ops->sock_close(reactor->io, (io_sock)op->result);
-	} else {
-		acceptor_deal(acceptor, (io_sock)op->result, &op->accept.peer);
-	}
-	acceptor_next(acceptor);
+	wait_ms = acceptor_rate_ms(acceptor);
+	acceptor->held = (io_sock)op->result;
+	acceptor->held_peer = op->accept.peer;
+	acceptor->held_until_ms = acceptor_now_ms(acceptor) + wait_ms;
+	broker->acceptors.limits.waited_n += wait_ms > 0 || !acceptor_has_place(acceptor);
+	acceptor_place(acceptor);
 }
 
 static void acceptor_next(struct acceptor *acceptor)
@@ -198,7 +410,12 @@ void acceptor_close_all(struct broker *broker)
 		if (acceptor->sock != IO_SOCK_NONE)
 			reactor->io->ops->sock_close(reactor->io, acceptor->sock);
 		acceptor->sock = IO_SOCK_NONE;
+		if (acceptor->held != IO_SOCK_NONE)
+			acceptor_close_socket(broker, acceptor->held);
+		acceptor->held = IO_SOCK_NONE;
 	}
+	while (!list_is_empty(&broker->acceptors.kept_out))
+		kept_out_end(list_entry(broker->acceptors.kept_out.next, struct kept_out, link));
 }
 
 void acceptor_free_all(struct broker *broker)
@@ -209,6 +426,9 @@ void acceptor_free_all(struct broker *broker)
 	while ((count = map_next(&broker->acceptors.per_ip, &it)) != NULL)
 		mem_free(count);
 	map_deinit(&broker->acceptors.per_ip);
+	conn_limits_deinit(&broker->acceptors.limits);
+	for (int i = 0; i < broker->acceptors.acceptors_n; i++)
+		conn_rate_free(broker->acceptors.acceptors[i].rate);
 	mem_free(broker->acceptors.acceptors);
 }
 
@@ -246,6 +466,16 @@ static enum err acceptor_port_taken(const struct broker *broker, const struct li
 			    port, owner, STR_ARGS(listener->name), port < UINT16_MAX ? port + 1U : port - 1U);
 }
 
+/* The first address of the same listener. */
+static struct acceptor *acceptor_lead(struct acceptor_set *set, struct acceptor *acceptor)
+{
+	for (int i = 0; i < set->acceptors_n; i++) {
+		if (str_eq(set->acceptors[i].name, acceptor->name))
+			return &set->acceptors[i];
+	}
+	return acceptor;
+}
+
 static enum err acceptor_bind(struct broker *broker, const struct listener *listener, struct str host, uint16_t port,
 			      struct err_text *text)
 {
@@ -276,7 +506,10 @@ static enum err acceptor_bind(struct broker *broker, const struct listener *list
 	acceptor->index = set->acceptors_n;
 	acceptor->name = listener->name;
 	acceptor->kind = listener->is_controller ? API_CONTROLLER : API_BROKER;
-	acceptor->conns_max = listener->max_connections;
+	acceptor->held = IO_SOCK_NONE;
+	acceptor->lead = acceptor_lead(set, acceptor);
+	if (acceptor->lead == acceptor)
+		acceptor->rate = conn_rate_new(&set->limits);
 	acceptor_advertise(acceptor, listener);
 	set->acceptors_n++;
 	return ERR_NONE;
@@ -291,6 +524,7 @@ static void acceptor_unbind(struct broker *broker, int first)
 		struct acceptor *acceptor = &set->acceptors[--set->acceptors_n];
 
 		io->ops->sock_close(io, acceptor->sock);
+		conn_rate_free(acceptor->rate);
 		*acceptor = (struct acceptor){.sock = IO_SOCK_NONE};
 	}
 }
@@ -315,12 +549,29 @@ static enum err acceptor_bind_hosts(struct broker *broker, const struct listener
 	return ERR_NONE;
 }
 
+/* Invariant 2. */
+static void acceptor_protect(struct broker *broker)
+{
+	struct acceptor_set *set = &broker->acceptors;
+	int listeners_n = 0;
+
+	for (int i = 0; i < set->acceptors_n; i++)
+		listeners_n += set->acceptors[i].kind == API_BROKER && set->acceptors[i].lead == &set->acceptors[i];
+	for (int i = 0; i < set->acceptors_n; i++)
+		set->acceptors[i].is_protected =
+			listeners_n > 1 && set->acceptors[i].kind == API_BROKER &&
+			str_eq(set->acceptors[i].name, broker->config.eff.inter_broker_listener);
+}
+
 enum err acceptor_bind_all(struct broker *broker, struct err_text *text)
 {
 	const struct listener_list *listeners = &broker->config.eff.listeners;
 
 	broker->acceptors.acceptors = mem_calloc(ACCEPTORS_MAX, sizeof(struct acceptor));
 	map_init(&broker->acceptors.per_ip, MAP_U64, broker->node->hash_seed);
+	list_init(&broker->acceptors.kept_out);
+	conn_limits_init(&broker->acceptors.limits, MAX(broker->config.quota_window_num, 1),
+			 MAX(broker->config.quota_window_size_seconds, 1) * INT64_C(1000), broker->node->hash_seed);
 	for (size_t i = 0; i < listeners->n; i++) {
 		int first = broker->acceptors.acceptors_n;
 		enum err err = acceptor_bind_hosts(broker, &listeners->v[i], text);
@@ -333,5 +584,6 @@ enum err acceptor_bind_all(struct broker *broker, struct err_text *text)
 		if (err)
 			return err;
 	}
+	acceptor_protect(broker);
 	return ERR_NONE;
 }

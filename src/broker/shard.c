@@ -269,6 +269,8 @@ void shard_apply_image(struct shard *shard, struct image *image)
 
 	live_settings_follow(shard, shard->image, image);
 	image_diff_topics(shard->image, image, shard_topic_diff, &apply);
+	if (shard->index == 0 && !image_quotas_same(shard->image, image))
+		conn_limits_follow(&shard->broker->acceptors.limits, image);
 	client_quotas_follow(shard, image);
 	shard->image = image;
 	coordinator_io_follow(shard);
@@ -370,6 +372,8 @@ static void shard_check_idle(struct timer *timer)
 			conn_close(conn, "idle for longer than connections.max.idle.ms");
 	}
 	budget_wake(&shard->budget, is_short ? 16 : INT32_MAX);
+	if (shard->index == 0)
+		acceptor_check_limits(shard->broker);
 	compress_ctx_trim(shard->compress, COMPRESS_KEEP);
 	reactor_timer(shard->reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """DescribeClientQuotas, AlterClientQuotas, and what the quotas do."""
+import select
 import time
 import unittest
 
@@ -308,6 +309,86 @@ class Enforce(Quotas):
         throttle, errors, _ = self.create(conn, 5, 20, 4)
         self.assertEqual(errors, [(0, None), (0, None)])
         self.assertTrue(500 < throttle <= 1000, throttle)
+
+
+@moldau_only
+class Connections(Quotas):
+    """How many connections, and how fast."""
+
+    def alive(self, conn):
+        conn.call("ApiVersions", 0)
+        return conn
+
+    def wants(self, conn):
+        conn.send("ApiVersions", 0)
+        return conn
+
+    def configure(self, broker, **values):
+        answer = broker.conn().call("IncrementalAlterConfigs", 1, resources=[{"type": 4, "name": "", "configs": [
+            {"name": k.replace("_", "."), "op": 0, "value": str(v)} for k, v in values.items()]}]).responses[0]
+        self.assertEqual((answer.error, answer.message), (0, None))
+
+    def test_over_the_brokers_limit_they_wait(self):
+        broker = self.moldau({"max.connections": "3"}).start()
+        held = [self.alive(self.conn(broker)) for _ in range(3)]
+        late = self.wants(self.conn(broker))
+        self.assertTrue(late.silent(0.7), "served beyond the limit")
+        held.pop().close()
+        self.assertEqual(late.recv("ApiVersions", 0).error, 0)
+
+    def test_a_listeners_own_limit(self):
+        broker = self.moldau({"listener.name.plaintext.max.connections": "2"}).start()
+        held = [self.alive(self.conn(broker)) for _ in range(2)]
+        late = self.wants(self.conn(broker))
+        self.assertTrue(late.silent(0.7))
+        held.pop().close()
+        self.assertEqual(late.recv("ApiVersions", 0).error, 0)
+
+    def test_a_lower_limit_ends_the_longest_quiet(self):
+        broker = self.moldau().start()
+        conns = [self.alive(self.conn(broker)) for _ in range(6)]
+        self.configure(broker, max_connections=4)
+        self.assertTrue(conns[0].closed(5))
+        self.alive(conns[5])
+
+    def comers(self, broker, seconds):
+        """How many connections in a row are served within the time."""
+        n, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            with broker.conn() as conn:
+                conn.call("ApiVersions", 0)
+            n += 1
+        return n
+
+    def test_creation_rate(self):
+        """What ten windows allow comes in at once, then each one more than its time waits, at most a window."""
+        broker = self.moldau({"max.connection.creation.rate": "5"}).start()
+        self.assertTrue(50 <= self.comers(broker, 8) <= 66)
+
+    def test_creation_rate_of_a_listener(self):
+        broker = self.moldau({"listener.name.plaintext.max.connection.creation.rate": "5"}).start()
+        self.assertTrue(50 <= self.comers(broker, 6) <= 62)
+        self.configure(broker, **{"max_connection_creation_rate": 1})
+
+    def test_creation_rate_of_an_address(self):
+        """Over the limit a connection is open, unserved, and closed a little later."""
+        broker = self.moldau().start()
+        conn = self.conn(broker)
+        self.assertEqual(self.alter(conn, [("ip", None)], op(CONNECT, 2)), (0, None))
+        kept_out = None
+        for _ in range(40):
+            one = self.wants(self.conn(broker))
+            if not select.select([one.sock], [], [], 0.2)[0]:
+                kept_out = one
+                break
+            one.recv("ApiVersions", 0)
+        self.assertIsNotNone(kept_out)
+        self.assertTrue(kept_out.closed(3))
+        self.assertEqual(self.alter(conn, [("ip", "127.0.0.1")], op(CONNECT, 1000)), (0, None))
+        self.alive(self.conn(broker))
+        self.assertEqual(self.alter(conn, [("ip", "127.0.0.1")], op(CONNECT)), (0, None))
+        self.assertEqual(self.alter(conn, [("ip", None)], op(CONNECT)), (0, None))
+        self.alive(self.conn(broker))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,11 @@ void conn_new(struct shard *shard, struct acceptor *acceptor, io_sock sock, cons
 	fail();
 }
 
+void conn_close(struct conn *conn, const char *why)
+{
+	fail();
+}
+
 static enum err fake_resolve(struct io *io, const char *host, struct io_addr *ret, int max, int *ret_n)
 {
 	*ret = (struct io_addr){.is_v6 = strchr(host, ':') != NULL};
