@@ -287,6 +287,7 @@ static void acceptor_place(struct acceptor *acceptor)
 	}
 	if (!acceptor_has_place(acceptor))
 		return;
+	timer_stop(&reactor->timers, &acceptor->backoff); /* whoever was first goes on, once */
 	acceptor->held = IO_SOCK_NONE;
 	acceptor_let_in(acceptor, sock, &acceptor->held_peer);
 	if (acceptor->is_protected)
