@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "log.h"
+
 
 /* One heartbeat on its way. */
 struct beat {
@@ -177,10 +179,13 @@ static void beat_make_meta(struct beat *beat, struct str client_id, struct str c
 	const struct consumer_group_heartbeat_request *request = beat->request;
 	const struct consumer_member *before = beat->member ? beat->member : beat->replaced;
 
-	if (before)
+	if (before) {
 		beat->meta = before->meta->value;
-	else
+	} else {
 		msg_init(&consumer_group_member_metadata_value_type, &beat->meta);
+		beat->meta.instance_id = beat->meta.rack_id = beat->meta.server_assignor = STR_NULL;
+		beat->meta.subscribed_topic_regex = STR("");
+	}
 	if (request->instance_id.p)
 		beat->meta.instance_id = request->instance_id;
 	if (request->rack_id.p)
@@ -192,8 +197,7 @@ static void beat_make_meta(struct beat *beat, struct str client_id, struct str c
 	if (request->subscribed_topic_names_n >= 0)
 		beat_set_topics(beat);
 	if (request->subscribed_topic_regex.p)
-		beat->meta.subscribed_topic_regex =
-			request->subscribed_topic_regex.len ? request->subscribed_topic_regex : STR_NULL;
+		beat->meta.subscribed_topic_regex = request->subscribed_topic_regex;
 	beat->meta.client_id = client_id;
 	beat->meta.client_host = client_host;
 	beat->meta.classic_member_metadata = NULL;
@@ -308,7 +312,7 @@ static void beat_raise_epoch(struct beat *beat, bool is_changed)
 	int64_t known = beat->consumer ? beat->consumer->metadata_hash : 0, hash = known;
 	bool image_moved = !beat->consumer || beat->consumer->image_offset != beat->store->image->offset;
 
-	beat->epoch = beat->consumer ? beat->consumer->epoch : 0;
+	beat->epoch = beat->consumer ? beat->consumer->epoch : CONSUMER_EPOCH_FIRST;
 	is_changed |= beat_refresh_regexes(beat);
 	if (!is_changed && !image_moved)
 		return;
@@ -318,6 +322,9 @@ static void beat_raise_epoch(struct beat *beat, bool is_changed)
 	if (!is_changed && hash == known)
 		return;
 	beat->epoch++;
+	if (beat->group)
+		group_log(beat->group, "group.epoch", "epoch=%d why=\"%s\"", beat->epoch,
+			  is_changed ? "subscriptions changed" : "topics changed");
 	consumer_write_epoch(beat->records, beat->request->group_id, beat->epoch, hash);
 }
 
@@ -526,6 +533,10 @@ static enum err beat_stay(struct beat *beat, const struct consumer_heartbeat *he
 		err = beat_reconcile(beat, &before);
 	if (err)
 		return err;
+	if (make)
+		log_info("group.joined", "group=%.*s member=%.*s%s%.*s protocol=consumer", STR_ARGS(beat->request->group_id),
+			 STR_ARGS(beat->member_id), beat->request->instance_id.p ? " instance=" : "",
+			 STR_ARGS(beat->request->instance_id));
 	if (beat->member)
 		consumer_member_heard(beat->member);
 	beat_answer(beat, &before, heartbeat->response);

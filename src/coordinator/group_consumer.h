@@ -24,6 +24,8 @@
 #define CONSUMER_EPOCH_JOIN 0
 #define CONSUMER_EPOCH_LEAVE (-1)
 #define CONSUMER_EPOCH_LEAVE_STATIC (-2)
+/* Of a group before anybody joined: the first member makes it 2, as in Kafka. */
+#define CONSUMER_EPOCH_FIRST 1
 
 #define CONSUMER_REGEXES_MAX 1000  /* different ones in a group */
 #define CONSUMER_TOPICS_MAX 100000 /* names of one member */

@@ -28,7 +28,7 @@ static void test_first_member_gets_all(void **state UNUSED)
 	struct consumer_group_heartbeat_response *response = BEAT(.member = "m1", .topics = "a");
 
 	assert_int_equal(response->error_code, 0);
-	assert_int_equal(response->member_epoch, 1);
+	assert_int_equal(response->member_epoch, 2);
 	assert_int_equal(response->heartbeat_interval_ms, 5000);
 	assert_int_equal(response_set(response, &w.arena).n, 6);
 	assert_string_equal(consumer_world_state(&w, "g"), "Stable");
@@ -36,7 +36,7 @@ static void test_first_member_gets_all(void **state UNUSED)
 	{
 		size_t log_n = w.log.n;
 
-		response = BEAT(.member = "m1", .epoch = 1);
+		response = BEAT(.member = "m1", .epoch = 2);
 		assert_int_equal(response->error_code, 0);
 		assert_null(response->assignment);
 		assert_int_equal(w.log.n, log_n);
@@ -51,19 +51,19 @@ static void test_second_waits_until_the_first_has_given_back(void **state UNUSED
 	BEAT(.member = "m1", .topics = "a");
 	consumer_world_pass(&w, 1000);
 	response = BEAT(.member = "m2", .topics = "a");
-	assert_int_equal(response->member_epoch, 2);
+	assert_int_equal(response->member_epoch, 3);
 	assert_int_equal(response_set(response, &w.arena).n, 0);
 	assert_string_equal(consumer_world_state(&w, "g"), "Reconciling");
 
-	response = BEAT(.member = "m1", .epoch = 1);
+	response = BEAT(.member = "m1", .epoch = 2);
 	first = response_set(response, &w.arena);
-	assert_int_equal(response->member_epoch, 1);
-	assert_int_equal(first.n, 3);
-	assert_int_equal(response_set(BEAT(.member = "m2", .epoch = 2), &w.arena).n, 0);
-
-	response = BEAT(.member = "m1", .epoch = 1, .tells_owned = true, .owned = first);
 	assert_int_equal(response->member_epoch, 2);
-	response = BEAT(.member = "m2", .epoch = 2);
+	assert_int_equal(first.n, 3);
+	assert_int_equal(response_set(BEAT(.member = "m2", .epoch = 3), &w.arena).n, 0);
+
+	response = BEAT(.member = "m1", .epoch = 2, .tells_owned = true, .owned = first);
+	assert_int_equal(response->member_epoch, 3);
+	response = BEAT(.member = "m2", .epoch = 3);
 	second = response_set(response, &w.arena);
 	assert_int_equal(second.n, 3);
 	assert_false(part_set_overlaps(first, second));
@@ -78,12 +78,12 @@ static void test_silent_member_is_removed(void **state UNUSED)
 	consumer_world_pass(&w, 1000);
 	BEAT(.member = "m2", .topics = "a");
 	consumer_world_pass(&w, 30000);
-	response = BEAT(.member = "m2", .epoch = 2);
+	response = BEAT(.member = "m2", .epoch = 3);
 	consumer_world_pass(&w, 20000);
-	response = BEAT(.member = "m1", .epoch = 1);
+	response = BEAT(.member = "m1", .epoch = 2);
 	assert_int_equal(response->error_code, ERR_UNKNOWN_MEMBER_ID);
-	response = BEAT(.member = "m2", .epoch = 2);
-	assert_int_equal(response->member_epoch, 3);
+	response = BEAT(.member = "m2", .epoch = 3);
+	assert_int_equal(response->member_epoch, 4);
 	assert_int_equal(response_set(response, &w.arena).n, 6);
 	consumer_world_pass(&w, 60000);
 	assert_string_equal(consumer_world_state(&w, "g"), "Empty");
@@ -94,12 +94,12 @@ static void test_member_that_keeps_what_it_should_give_back_is_removed(void **st
 	BEAT(.member = "m1", .topics = "a", .rebalance_timeout_ms = 20000);
 	consumer_world_pass(&w, 1000);
 	BEAT(.member = "m2", .topics = "a");
-	BEAT(.member = "m1", .epoch = 1);
+	BEAT(.member = "m1", .epoch = 2);
 	consumer_world_pass(&w, 15000);
-	assert_int_equal(BEAT(.member = "m1", .epoch = 1)->error_code, 0);
+	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->error_code, 0);
 	consumer_world_pass(&w, 6000);
-	assert_int_equal(BEAT(.member = "m1", .epoch = 1)->error_code, ERR_UNKNOWN_MEMBER_ID);
-	assert_int_equal(response_set(BEAT(.member = "m2", .epoch = 2), &w.arena).n, 6);
+	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->error_code, ERR_UNKNOWN_MEMBER_ID);
+	assert_int_equal(response_set(BEAT(.member = "m2", .epoch = 3), &w.arena).n, 6);
 }
 
 static void test_static_member_comes_back(void **state UNUSED)
@@ -110,9 +110,9 @@ static void test_static_member_comes_back(void **state UNUSED)
 	BEAT(.member = "m1", .instance = "i1", .topics = "a");
 	consumer_world_pass(&w, 1000);
 	BEAT(.member = "m2", .instance = "i2", .topics = "a");
-	before = response_set(BEAT(.member = "m1", .instance = "i1", .epoch = 1), &w.arena);
-	BEAT(.member = "m1", .instance = "i1", .epoch = 1, .tells_owned = true, .owned = before);
-	BEAT(.member = "m2", .instance = "i2", .epoch = 2);
+	before = response_set(BEAT(.member = "m1", .instance = "i1", .epoch = 2), &w.arena);
+	BEAT(.member = "m1", .instance = "i1", .epoch = 2, .tells_owned = true, .owned = before);
+	BEAT(.member = "m2", .instance = "i2", .epoch = 3);
 
 	response = BEAT(.member = "m3", .instance = "i1", .topics = "a");
 	assert_int_equal(response->error_code, ERR_UNRELEASED_INSTANCE_ID);
@@ -121,9 +121,9 @@ static void test_static_member_comes_back(void **state UNUSED)
 	assert_int_equal(response->member_epoch, -2);
 	response = BEAT(.member = "m3", .instance = "i1", .topics = "a");
 	assert_int_equal(response->error_code, 0);
-	assert_int_equal(response->member_epoch, 2);
+	assert_int_equal(response->member_epoch, 3);
 	assert_true(part_set_eq(response_set(response, &w.arena), before));
-	response = BEAT(.member = "m1", .instance = "i1", .epoch = 2);
+	response = BEAT(.member = "m1", .instance = "i1", .epoch = 3);
 	assert_int_equal(response->error_code, ERR_FENCED_INSTANCE_ID);
 	assert_string_equal(consumer_world_state(&w, "g"), "Stable");
 }
@@ -133,16 +133,16 @@ static void test_fenced_epochs(void **state UNUSED)
 	struct consumer_group_heartbeat_response *response = BEAT(.member = "m1", .topics = "a");
 	struct part_set set = response_set(response, &w.arena);
 
-	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->error_code, ERR_FENCED_MEMBER_EPOCH);
+	assert_int_equal(BEAT(.member = "m1", .epoch = 3)->error_code, ERR_FENCED_MEMBER_EPOCH);
 	consumer_world_topic(&w, "b", 1);
-	BEAT(.member = "m1", .epoch = 1, .topics = "a,b");
+	BEAT(.member = "m1", .epoch = 2, .topics = "a,b");
 	consumer_world_pass(&w, 1000);
-	BEAT(.member = "m1", .epoch = 1);
+	BEAT(.member = "m1", .epoch = 2);
 	/* The answer was lost: the epoch before is taken with what it may own, and not without saying. */
-	assert_int_equal(BEAT(.member = "m1", .epoch = 1, .tells_owned = true, .owned = set)->error_code, 0);
-	assert_int_equal(BEAT(.member = "m1", .epoch = 1)->error_code, ERR_FENCED_MEMBER_EPOCH);
-	assert_int_equal(BEAT(.member = "m9", .epoch = 1)->error_code, ERR_UNKNOWN_MEMBER_ID);
-	assert_int_equal(BEAT(.group = "other", .member = "m9", .epoch = 1)->error_code, ERR_GROUP_ID_NOT_FOUND);
+	assert_int_equal(BEAT(.member = "m1", .epoch = 2, .tells_owned = true, .owned = set)->error_code, 0);
+	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->error_code, ERR_FENCED_MEMBER_EPOCH);
+	assert_int_equal(BEAT(.member = "m9", .epoch = 2)->error_code, ERR_UNKNOWN_MEMBER_ID);
+	assert_int_equal(BEAT(.group = "other", .member = "m9", .epoch = 2)->error_code, ERR_GROUP_ID_NOT_FOUND);
 }
 
 static void test_expressions_follow_topics(void **state UNUSED)
@@ -153,13 +153,13 @@ static void test_expressions_follow_topics(void **state UNUSED)
 	assert_int_equal(response_set(response, &w.arena).n, 6);
 	consumer_world_topic(&w, "logs-1", 2);
 	consumer_world_pass(&w, CONSUMER_REGEX_PAUSE_MS);
-	response = BEAT(.member = "m1", .epoch = 1);
-	assert_int_equal(response->member_epoch, 2);
+	response = BEAT(.member = "m1", .epoch = 2);
+	assert_int_equal(response->member_epoch, 3);
 	assert_int_equal(response_set(response, &w.arena).n, 8);
 	response = BEAT(.member = "m2", .regex = "(?=a)");
 	assert_int_equal(response->error_code, ERR_INVALID_REGULAR_EXPRESSION);
 	/* Another expression instead: the first is forgotten. */
-	response = BEAT(.member = "m1", .epoch = 2, .regex = "logs-.*", .tells_owned = true,
+	response = BEAT(.member = "m1", .epoch = 3, .regex = "logs-.*", .tells_owned = true,
 			.owned = response_set(response, &w.arena));
 	assert_int_equal(response->error_code, 0);
 	assert_int_equal(group_find(&w.store, STR("g"))->consumer->regexes.n, 1);
@@ -172,20 +172,20 @@ static void test_new_partitions_are_given_out(void **state UNUSED)
 	assert_int_equal(response_set(response, &w.arena).n, 6);
 	consumer_world_topic(&w, "later", 2);
 	consumer_world_pass(&w, 1000);
-	response = BEAT(.member = "m1", .epoch = 1);
-	assert_int_equal(response->member_epoch, 2);
+	response = BEAT(.member = "m1", .epoch = 2);
+	assert_int_equal(response->member_epoch, 3);
 	assert_int_equal(response_set(response, &w.arena).n, 8);
 }
 
 static void test_targets_are_made_once_per_interval(void **state UNUSED)
 {
 	BEAT(.member = "m1", .topics = "a");
-	assert_int_equal(BEAT(.member = "m2", .topics = "a")->member_epoch, 1);
-	assert_int_equal(BEAT(.member = "m3", .topics = "a")->member_epoch, 1);
+	assert_int_equal(BEAT(.member = "m2", .topics = "a")->member_epoch, 2);
+	assert_int_equal(BEAT(.member = "m3", .topics = "a")->member_epoch, 2);
 	assert_string_equal(consumer_world_state(&w, "g"), "Assigning");
 	consumer_world_pass(&w, 1000);
 	assert_string_equal(consumer_world_state(&w, "g"), "Reconciling");
-	assert_int_equal(BEAT(.member = "m2", .epoch = 1)->member_epoch, 3);
+	assert_int_equal(BEAT(.member = "m2", .epoch = 2)->member_epoch, 4);
 }
 
 static void test_refused_requests(void **state UNUSED)
@@ -195,7 +195,7 @@ static void test_refused_requests(void **state UNUSED)
 	assert_int_equal(BEAT(.group = "", .member = "m1", .topics = "a")->error_code, ERR_INVALID_REQUEST);
 	assert_int_equal(BEAT(.member = "m1", .epoch = -3)->error_code, ERR_INVALID_REQUEST);
 	assert_int_equal(BEAT(.member = "m1")->error_code, ERR_INVALID_REQUEST);
-	assert_int_equal(BEAT(.member = "", .epoch = 5)->error_code, ERR_INVALID_REQUEST);
+	assert_int_equal(BEAT(.member = "", .epoch = 6)->error_code, ERR_INVALID_REQUEST);
 	response = BEAT(.member = "m1", .topics = "a", .assignor = "sticky");
 	assert_int_equal(response->error_code, ERR_UNSUPPORTED_ASSIGNOR);
 	assert_string_equal(response->error_message.p,
@@ -215,7 +215,7 @@ static void test_failed_write_leaves_no_trace(void **state UNUSED)
 	assert_string_equal(consumer_world_state(&w, "g"), "Empty");
 	consumer_world_fail(&w);
 	assert_string_equal(consumer_world_state(&w, "g"), "Stable");
-	assert_int_equal(BEAT(.member = "m1", .epoch = 1)->error_code, 0);
+	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->error_code, 0);
 }
 
 /* ---- drawn groups ---- */
