@@ -102,8 +102,9 @@ static enum err update_check(struct update *update, const struct update_features
 	if (err)
 		return err;
 	if (!feature_find(in->feature))
-		return err_text_set(&update->text, ERR_INVALID_UPDATE_VERSION, "Invalid update version %d for feature %.*s. "
-				    "Feature %.*s not found.", to, STR_ARGS(in->feature), STR_ARGS(in->feature));
+		return err_text_set(&update->text, ERR_INVALID_UPDATE_VERSION,
+				    "Invalid update version %d for feature %.*s. Feature %.*s not found.", to,
+				    STR_ARGS(in->feature), STR_ARGS(in->feature));
 	if (to < from && in->upgrade_type == UPDATE_UPGRADE)
 		return update_refuse(update, in, "Can't downgrade the version of this feature without setting the "
 				     "upgrade type to either safe or unsafe downgrade.");

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Admin clients: each is a program that is given an address and tells of each of its checks `ok NAME` or `not ok NAME: why`.
+"""Admin clients: each is a program that is given an address and tells of each of its checks `ok NAME` or
+`not ok NAME: why`.
 
    admin.py [-t moldau|kafka] [-r REACTORS] [-v] [NAME...]
 

@@ -32,8 +32,8 @@ static void scram_tell(struct request *request, struct str user,
 		       struct describe_user_scram_credentials_response_results *out)
 {
 	out->user = arena_str(&request->arena, user);
-	out->credential_infos = MSG_NEW_N(&request->arena, describe_user_scram_credentials_response_results_credential_infos,
-					  SCRAM_MECHANISMS_N);
+	out->credential_infos = MSG_NEW_N(
+		&request->arena, describe_user_scram_credentials_response_results_credential_infos, SCRAM_MECHANISMS_N);
 	out->credential_infos_n = 0;
 	for (int i = 0; i < SCRAM_MECHANISMS_N; i++) {
 		struct bytes framed = image_scram(request->shard->image, user, scram_mechanisms[i]);
@@ -48,8 +48,8 @@ static void scram_tell(struct request *request, struct str user,
 	if (out->credential_infos_n > 0)
 		return;
 	out->error_code = ERR_RESOURCE_NOT_FOUND;
-	out->error_message = arena_printf(&request->arena, "Attempt to describe a user credential that does not exist: %.*s",
-					  STR_ARGS(user));
+	out->error_message = arena_printf(
+		&request->arena, "Attempt to describe a user credential that does not exist: %.*s", STR_ARGS(user));
 }
 
 static void scram_tell_all(struct request *request, struct describe_user_scram_credentials_response *out)
@@ -85,8 +85,10 @@ static void scram_tell_asked(struct request *request, struct describe_user_scram
 			continue;
 		}
 		again->error_code = ERR_DUPLICATE_RESOURCE;
-		again->error_message = arena_printf(&request->arena, "Cannot describe SCRAM credentials for the same user "
-						    "twice in a single request: %.*s", STR_ARGS(user));
+		again->error_message = arena_printf(
+			&request->arena,
+			"Cannot describe SCRAM credentials for the same user twice in a single request: %.*s",
+			STR_ARGS(user));
 		again->credential_infos_n = 0;
 	}
 	map_deinit(&told);

@@ -4,8 +4,8 @@ import sys
 
 from confluent_kafka import ElectionType, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import (AclBindingFilter, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType,
-                                   ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourcePatternType,
-                                   ResourceType)
+                                   ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec,
+                                   ResourcePatternType, ResourceType)
 
 from checks import PREFIX, check, fails, run, same, until
 

@@ -31,7 +31,8 @@ def value(kind, name, key):
 
 
 def alter(kind, name, **values):
-    said = admin.alter_configs([ConfigResource(kind, name, configs={k.replace("_", "."): v for k, v in values.items()})])
+    configs = {k.replace("_", "."): v for k, v in values.items()}
+    said = admin.alter_configs([ConfigResource(kind, name, configs=configs)])
     return said[kind.lower()][name]
 
 
@@ -94,7 +95,8 @@ def records():
         producer.send(name, b"v", partition=0, timestamp_ms=1_000_000 + i)
     producer.close()
     at = TopicPartition(name, 0)
-    for spec, offset in ((OffsetSpec.EARLIEST, 0), (OffsetSpec.LATEST, 10), (OffsetSpec.MAX_TIMESTAMP, 9), (1_000_003, 3)):
+    for spec, offset in ((OffsetSpec.EARLIEST, 0), (OffsetSpec.LATEST, 10), (OffsetSpec.MAX_TIMESTAMP, 9),
+                         (1_000_003, 3)):
         same(f"offset of {spec}", offset, admin.list_partition_offsets({at: spec})[at].offset)
     same("low watermark", 4, admin.delete_records({at: 4})[at]["low_watermark"])
     same("earliest", 4, admin.list_partition_offsets({at: OffsetSpec.EARLIEST})[at].offset)

@@ -6,6 +6,7 @@ A line in which something was replaced loses its padding, since columns are as w
 import json
 import re
 
+FRAME = re.compile(r"\s+at .*\(.*\)( ~\[.*)?$|\s+\.\.\. \d+ more")
 UUID = r"[A-Za-z0-9_-]{22}"
 
 ALWAYS = [
@@ -76,6 +77,5 @@ class Mask:
     def text(self, text, names=()):
         """The masked lines. Frames of a stack are left out: they are the client's."""
         rules = [rule for name in names for rule in NAMED[name]] + ALWAYS
-        lines = [line for line in text.splitlines() if not re.match(r"\s+at .*\(.*\)( ~\[.*)?$|\s+\.\.\. \d+ more", line)]
-        lines = [self.line(line, rules) for line in lines]
+        lines = [self.line(line, rules) for line in text.splitlines() if not FRAME.match(line)]
         return [ordered(line) for line in lines] if "json" in names else lines

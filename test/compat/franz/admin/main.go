@@ -118,7 +118,8 @@ func topicConfigs() {
 	topic := made("config", 1, map[string]*string{"retention.ms": kadm.StringPtr("70000")})
 	same("retention.ms", "70000", topicValue(topic, "retention.ms"))
 	alter := func(op kadm.IncrementalOp, key string, value *string) error {
-		return must(admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: op, Name: key, Value: value}}, topic))[0].Err
+		changes := []kadm.AlterConfig{{Op: op, Name: key, Value: value}}
+		return must(admin.AlterTopicConfigs(ctx, changes, topic))[0].Err
 	}
 	check(alter(kadm.AppendConfig, "cleanup.policy", kadm.StringPtr("compact")))
 	until("appended", "delete,compact", func() any { return topicValue(topic, "cleanup.policy") })
@@ -227,7 +228,8 @@ func quotas() {
 		return must(admin.AlterClientQuotas(ctx, []kadm.AlterClientQuotaEntry{entry}))[0].Err
 	}
 	ask := func() any {
-		filter := []kadm.DescribeClientQuotaComponent{{Type: kind, MatchType: kmsg.QuotasMatchTypeExact, MatchName: &prefix}}
+		filter := []kadm.DescribeClientQuotaComponent{
+			{Type: kind, MatchType: kmsg.QuotasMatchTypeExact, MatchName: &prefix}}
 		found := must(admin.DescribeClientQuotas(ctx, true, filter))
 		if len(found) != 1 || len(found[0].Values) != 1 {
 			return nil
@@ -270,13 +272,15 @@ func run(name string, body func()) {
 }
 
 func main() {
-	client = must(kgo.NewClient(kgo.SeedBrokers(os.Args[1]), kgo.ClientID("admin"), kgo.MetadataMinAge(10*time.Millisecond)))
+	client = must(kgo.NewClient(kgo.SeedBrokers(os.Args[1]), kgo.ClientID("admin"),
+		kgo.MetadataMinAge(10*time.Millisecond)))
 	admin = kadm.NewClient(client)
 	for _, c := range []struct {
 		name string
 		body func()
-	}{{"topics", topics}, {"partitions", partitions}, {"topicConfigs", topicConfigs}, {"brokerConfigs", brokerConfigs},
-		{"records", records}, {"logDirs", logDirs}, {"moves", moves}, {"node", node}, {"quotas", quotas},
+	}{{"topics", topics}, {"partitions", partitions}, {"topicConfigs", topicConfigs},
+		{"brokerConfigs", brokerConfigs}, {"records", records},
+		{"logDirs", logDirs}, {"moves", moves}, {"node", node}, {"quotas", quotas},
 		{"security", security}} {
 		if len(os.Args) == 2 || slices.Contains(os.Args[2:], c.name) {
 			run(c.name, c.body)
