@@ -12,6 +12,7 @@
 #include "mem.h"
 #include "msg/broker_heartbeat.h"
 #include "msg/broker_registration.h"
+#include "placement_dir.h"
 #include "sm.h"
 #include "stray.h"
 
@@ -60,6 +61,7 @@ struct lifecycle {
 	struct sm state;
 	struct controller_op op;
 	bool op_out;
+	bool beat_again; /* as soon as the one under way is answered */
 	struct arena arena;
 	struct broker_registration_request registration;
 	struct broker_registration_response registered;
@@ -153,7 +155,9 @@ static void life_beaten(struct controller_op *op)
 		reactor_timer(life->reactor, &life->beat, 10 * NS_PER_MS, life_beat_fired);
 	else if (life_is(life, LIFE_SERVING))
 		reactor_timer(life->reactor, &life->beat,
-			      life->broker->config.broker_heartbeat_interval_ms * NS_PER_MS, life_beat_fired);
+			      life->beat_again ? 0 : life->broker->config.broker_heartbeat_interval_ms * NS_PER_MS,
+			      life_beat_fired);
+	life->beat_again = false;
 }
 
 static enum err life_heartbeat_decide(struct controller *controller, struct controller_op *op,
@@ -179,6 +183,32 @@ static void life_submit(struct lifecycle *life, const void *request, void *respo
 	controller_submit(life->broker, &life->op);
 }
 
+/* The directories that take no new partitions. */
+static void life_fill_cordoned(struct lifecycle *life)
+{
+	struct broker *broker = life->broker;
+	struct uuid *ids = ARENA_NEW_N(&life->arena, struct uuid, broker->data_dirs_n);
+	int32_t n = 0;
+
+	for (int i = 0; i < broker->data_dirs_n; i++) {
+		if (placement_dir_is_cordoned(&broker->shards[0], i))
+			ids[n++] = broker->dirs[i].meta.directory_id;
+	}
+	life->heartbeat.cordoned_log_dirs = ids;
+	life->heartbeat.cordoned_log_dirs_n = n;
+}
+
+void lifecycle_settings_changed(struct broker *broker)
+{
+	struct lifecycle *life = broker->lifecycle;
+
+	if (!life_is(life, LIFE_SERVING))
+		return;
+	life->beat_again = life->op_out;
+	if (!life->op_out)
+		reactor_timer(life->reactor, &life->beat, 0, life_beat_fired);
+}
+
 static void life_beat(struct lifecycle *life)
 {
 	const struct image *image = life->broker->shards[0].image;
@@ -193,6 +223,7 @@ static void life_beat(struct lifecycle *life)
 	life->heartbeat.current_metadata_offset = image ? image->offset - 1 : -1;
 	life->heartbeat.want_fence = false;
 	life->heartbeat.want_shut_down = life_is(life, LIFE_LEAVING);
+	life_fill_cordoned(life);
 	life_submit(life, &life->heartbeat, &life->beaten, life_heartbeat_decide, life_beaten);
 }
 

@@ -21,6 +21,8 @@ void lifecycle_free(struct lifecycle *lifecycle);
 /* Events. */
 void lifecycle_controller_leads(struct broker *broker);
 void lifecycle_stop(struct broker *broker);
+/* Settings that the cluster is told of may have changed. */
+void lifecycle_settings_changed(struct broker *broker);
 /* The node cannot go on: phase FAILED with this text, then the reactors end. Any part on reactor 0 may call it. */
 void broker_fail(struct broker *broker, enum err err, const char *what);
 

@@ -6,6 +6,7 @@
 
 #include "broker.h"
 #include "dynamic_config.h"
+#include "lifecycle.h"
 #include "log.h"
 #include "mem.h"
 #include "replay.h"
@@ -161,6 +162,8 @@ void live_settings_follow(struct shard *shard, const struct image *before, const
 	if (diff.has_new_base) {
 		live_settings_read(shard, after);
 		live_settings_all_topics(shard, after);
+		if (shard->index == 0)
+			lifecycle_settings_changed(shard->broker);
 	} else {
 		image_diff_configs(before, after, live_settings_find_topic, &diff);
 	}

@@ -19,19 +19,31 @@ static struct storage_dir *placement_dir_named(struct shard *shard, const struct
 	return NULL;
 }
 
-static struct storage_dir *placement_dir_least(struct shard *shard)
+bool placement_dir_is_cordoned(const struct shard *shard, int dir)
+{
+	const struct str_list *cordoned = &shard->config->cordoned_log_dirs;
+
+	for (size_t i = 0; i < cordoned->n; i++) {
+		if (str_eq_c(cordoned->v[i], "*") || str_eq_c(cordoned->v[i], shard->broker->dirs[dir].path))
+			return true;
+	}
+	return false;
+}
+
+/* The one with the fewest partitions of this shard; NULL when none may be taken. */
+static struct storage_dir *placement_dir_least(struct shard *shard, bool may_be_cordoned)
 {
 	struct storage_dir *best = NULL;
 
 	for (int d = 0; d < shard->broker->data_dirs_n; d++) {
 		struct storage_dir *dir = &shard->storage.dirs[d];
 
-		if (dir->state == LOG_DIR_OFFLINE)
+		if (dir->state == LOG_DIR_OFFLINE || (!may_be_cordoned && placement_dir_is_cordoned(shard, d)))
 			continue;
 		if (!best || shard->dir_partitions_n[d] < shard->dir_partitions_n[best->index])
 			best = dir;
 	}
-	return best ? best : &shard->storage.dirs[0];
+	return best;
 }
 
 struct storage_dir *placement_dir_choose(struct shard *shard, const struct topic_image *topic, int32_t partition)
@@ -44,7 +56,12 @@ struct storage_dir *placement_dir_choose(struct shard *shard, const struct topic
 	else
 		dir = placement_dir_named(shard, topic, partition);
 	if (!dir)
-		dir = placement_dir_least(shard);
+		dir = placement_dir_least(shard, false);
+	/* The controller places nothing on a broker that is cordoned whole, but may have done so before it knew. */
+	if (!dir)
+		dir = placement_dir_least(shard, true);
+	if (!dir)
+		dir = &shard->storage.dirs[0];
 	shard->dir_partitions_n[dir->index]++;
 	return dir;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which log directory holds a partition: the one where it was found at start, else the one that the image names, else
- * the online one with the fewest partitions. */
+ * the one with the fewest partitions of those that are online and not cordoned. */
 #ifndef BROKER_PLACEMENT_DIR_H
 #define BROKER_PLACEMENT_DIR_H
 
 #include "shard.h"
 
 struct storage_dir *placement_dir_choose(struct shard *shard, const struct topic_image *topic, int32_t partition);
+/* Does cordoned.log.dirs keep new partitions out of it? */
+bool placement_dir_is_cordoned(const struct shard *shard, int dir);
 /* Gives the partition the offsets that the checkpoint files of its directory had at start. */
 void placement_dir_checkpoints(struct shard *shard, struct partition *partition);
 /* A partition of the directory is gone. */

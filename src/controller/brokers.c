@@ -17,6 +17,7 @@
 #include "msg/broker_registration.h"
 #include "msg/unregister_broker.h"
 
+#define METADATA_VERSION_CORDONED 30 /* 4.3-IV0 */
 #define FENCED_NO_CHANGE 0
 #define FENCED_NOW 1
 #define UNFENCED_NOW (-1)
@@ -257,6 +258,27 @@ struct heartbeat {
 	struct arena *arena;
 };
 
+/* Which of its directories take no new partitions (KIP-1066); a broker tells them with every heartbeat. */
+static void heartbeat_cordon(struct heartbeat *beat)
+{
+	const struct broker_image *broker = beat->broker;
+	size_t n = (size_t)MAX(beat->in->cordoned_log_dirs_n, 0);
+	struct broker_registration_change_record record;
+
+	if (beat->in->cordoned_log_dirs_n < 0 ||
+	    controller_metadata_version(beat->controller) < METADATA_VERSION_CORDONED)
+		return;
+	if ((size_t)broker->cordoned_n == n &&
+	    (n == 0 || memcmp(broker->cordoned, beat->in->cordoned_log_dirs, n * sizeof(struct uuid)) == 0))
+		return;
+	msg_init(&broker_registration_change_record_type, &record);
+	record.broker_id = broker->id;
+	record.broker_epoch = broker->epoch;
+	record.cordoned_log_dirs = beat->in->cordoned_log_dirs;
+	record.cordoned_log_dirs_n = (int32_t)n;
+	controller_add(beat->records, beat->arena, METADATA_BROKER_REGISTRATION_CHANGE_RECORD, 3, &record);
+}
+
 static void heartbeat_stop(struct heartbeat *beat)
 {
 	beat->out->is_fenced = true;
@@ -313,6 +335,7 @@ enum err controller_heartbeat(struct controller *controller, const struct broker
 	} else {
 		heartbeat_of_unfenced(&beat);
 	}
+	heartbeat_cordon(&beat);
 	return ERR_NONE;
 }
 

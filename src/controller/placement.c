@@ -30,6 +30,12 @@ struct placement {
 	int32_t replicas_n;
 };
 
+/* A directory that is not known by name may take partitions too. */
+static bool placement_has_room(const struct broker_image *broker)
+{
+	return broker->cordoned_n == 0 || broker->cordoned_n < broker->log_dirs_n;
+}
+
 static struct placement_rack *placement_rack_of(struct placement *placement, struct str name, struct arena *arena,
 						int32_t brokers_n)
 {
@@ -54,9 +60,13 @@ static void placement_fill(struct placement *placement, const struct image *imag
 	placement->racks = ARENA_NEW_N(arena, struct placement_rack, brokers_n);
 	placement->brokers = ARENA_NEW_N(arena, struct placement_broker, brokers_n);
 	for (int32_t id = -1; (broker = image_broker_next(image, id)) != NULL; id = broker->id) {
-		struct placement_rack *rack = placement_rack_of(placement, broker->rack, arena, brokers_n);
-		struct placement_list *list = &rack->lists[broker->fenced || broker->in_controlled_shutdown];
+		struct placement_rack *rack;
+		struct placement_list *list;
 
+		if (!placement_has_room(broker))
+			continue;
+		rack = placement_rack_of(placement, broker->rack, arena, brokers_n);
+		list = &rack->lists[broker->fenced || broker->in_controlled_shutdown];
 		placement->brokers[placement->brokers_n].id = broker->id;
 		list->ids[list->n++] = placement->brokers_n++;
 	}
@@ -70,6 +80,8 @@ enum err placement_new(const struct image *image, int32_t replicas_n, struct rng
 	int32_t brokers_n = 0, usable = 0;
 
 	for (int32_t id = -1; (broker = image_broker_next(image, id)) != NULL; id = broker->id) {
+		if (!placement_has_room(broker))
+			continue;
 		brokers_n++;
 		usable += !broker->fenced && !broker->in_controlled_shutdown;
 	}

@@ -71,6 +71,46 @@ class LogDirs(Case):
         node.crash()
         check(self.conn(node))
 
+    def cordon(self, conn, value):
+        node = str(conn.call("Metadata", 12, topics=[]).brokers[0].node_id)
+        answer = conn.call("IncrementalAlterConfigs", 1, resources=[{"type": 4, "name": node, "configs": [
+            {"name": "cordoned.log.dirs", "op": 1 if value is None else 0, "value": value}]}]).responses[0]
+        self.assertEqual((answer.error, answer.message), (0, None))
+
+    def create(self, conn):
+        topic = conn.call("CreateTopics", 7, topics=[{"name": self.name(), "partition_n": 4,
+                                                      "replication_factor": 1}]).topics[0]
+        return topic.error, topic.message, topic.name
+
+    @moldau_only
+    def test_cordoned(self):
+        node = self.moldau()
+        dirs = [os.path.join(node.own_dir, d) for d in ("a", "b")]
+        node.overrides["log.dirs"] = ",".join(dirs)
+        node.start()
+        conn = self.conn(node)
+
+        def cordoned():
+            return [r.is_cordoned for r in self.ask(conn, [])]
+        self.cordon(conn, dirs[0])
+        self.assertEqual(cordoned(), [True, False])
+        error, _, topic = self.create(conn)
+        self.assertEqual(error, 0)
+        self.assertEqual([[t.name for t in r.topics] for r in self.ask(conn, None)], [[], [topic]])
+        self.cordon(conn, "*")
+        self.assertEqual(cordoned(), [True, True])
+        words = (38, "Unable to replicate the partition 1 time(s): All brokers are currently fenced, or have all their "
+                     "log directories cordoned.")
+        self.eventually(lambda: self.assertEqual(self.create(conn)[:2], words))
+        self.assertEqual(conn.produce(topic, [b"x"]).error, 0)
+        node.crash()
+        conn = self.conn(node)
+        self.assertEqual(cordoned(), [True, True])
+        self.eventually(lambda: self.assertEqual(self.create(conn)[:2], words))
+        self.cordon(conn, None)
+        self.assertEqual(cordoned(), [False, False])
+        self.eventually(lambda: self.assertEqual(self.create(conn)[0], 0))
+
     @moldau_only
     def test_several_directories(self):
         node = self.moldau()

@@ -14,6 +14,7 @@
 #include "api.h"
 #include "broker.h"
 #include "msg/describe_log_dirs.h"
+#include "placement_dir.h"
 #include "scatter.h"
 #include "shard.h"
 
@@ -217,17 +218,6 @@ static void log_dirs_topics(struct log_dirs *dirs, const struct log_dirs_row *co
 	}
 }
 
-static bool log_dirs_is_cordoned(const struct shard *shard, const char *path)
-{
-	const struct str_list *cordoned = &shard->config->cordoned_log_dirs;
-
-	for (size_t i = 0; i < cordoned->n; i++) {
-		if (str_eq_c(cordoned->v[i], "*") || str_eq_c(cordoned->v[i], path))
-			return true;
-	}
-	return false;
-}
-
 static void log_dirs_reply(struct scatter *scatter)
 {
 	struct log_dirs *dirs = scatter->home_op;
@@ -258,7 +248,7 @@ static void log_dirs_reply(struct scatter *scatter)
 			out->usable_bytes = dirs->space[i].usable;
 		}
 		if (dirs->request->version >= 5)
-			out->is_cordoned = log_dirs_is_cordoned(shard, broker->dirs[i].path);
+			out->is_cordoned = placement_dir_is_cordoned(shard, i);
 	}
 	request_reply(dirs->request, &dirs->out);
 }

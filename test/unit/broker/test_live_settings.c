@@ -5,6 +5,7 @@
  */
 #include "broker_rig.h"
 #include "dynamic_config.h"
+#include "lifecycle.h"
 #include "live_settings.h"
 #include "metadata_record.h"
 #include "msg/metadata_records.h"
@@ -18,6 +19,10 @@ void partition_set_config(struct partition *partition, const struct partition_co
 {
 	partition->config = *config;
 	told_n++;
+}
+
+void lifecycle_settings_changed(struct broker *broker)
+{
 }
 
 /* ---- images ---- */

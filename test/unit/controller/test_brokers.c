@@ -135,6 +135,56 @@ static void test_heartbeat(void **state)
 	world_deinit(&w);
 }
 
+/* cordoned.log.dirs: told with heartbeats, kept as records of version 3, and nothing is placed there. */
+static void cordon(struct world *w, const struct uuid *dirs, int32_t dirs_n, size_t records_n)
+{
+	const struct broker_image *broker = image_broker(w->controller.latest, 1);
+	struct broker_heartbeat_request in;
+	struct broker_heartbeat_response out;
+
+	msg_init(&broker_heartbeat_request_type, &in);
+	in.broker_id = 1;
+	in.broker_epoch = broker->epoch;
+	in.current_metadata_offset = broker->epoch;
+	in.cordoned_log_dirs = (struct uuid *)dirs;
+	in.cordoned_log_dirs_n = dirs_n;
+	world_begin(w);
+	assert_int_equal(controller_heartbeat(&w->controller, &in, &out, &w->records, &w->arena), ERR_NONE);
+	assert_int_equal(out.error_code, 0);
+	assert_int_equal(w->records.values.n, records_n);
+	world_done(w);
+}
+
+static void test_cordoned(void **state)
+{
+	const struct broker_registration_change_record *record;
+	struct uuid dir;
+	struct world w;
+
+	world_init(&w, 30);
+	world_add_broker(&w, 1);
+	dir = image_broker(w.controller.latest, 1)->log_dirs[0];
+	cordon(&w, NULL, 0, 0);
+	cordon(&w, &dir, 1, 1);
+	record = world_record(&w, 0, METADATA_BROKER_REGISTRATION_CHANGE_RECORD, 3);
+	assert_int_equal(record->fenced, 0);
+	assert_int_equal(record->cordoned_log_dirs_n, 1);
+	cordon(&w, &dir, 1, 0);
+	cordon(&w, NULL, -1, 0); /* says nothing about it */
+	assert_int_equal(image_broker(w.controller.latest, 1)->cordoned_n, 1);
+	assert_int_equal(world_create(&w, "nowhere", 1, 1).error_code, ERR_INVALID_REPLICATION_FACTOR);
+	cordon(&w, NULL, 0, 1);
+	assert_int_equal(image_broker(w.controller.latest, 1)->cordoned_n, 0);
+	assert_int_equal(world_create(&w, "somewhere", 1, 1).error_code, 0);
+	world_deinit(&w);
+
+	world_init(&w, 29); /* whose records cannot say it */
+	world_add_broker(&w, 1);
+	dir = image_broker(w.controller.latest, 1)->log_dirs[0];
+	cordon(&w, &dir, 1, 0);
+	world_deinit(&w);
+}
+
 /* An orderly stop of the only node, and its return: leaders go, become eligible, and come back with a new epoch. */
 static void test_stop_and_return(void **state)
 {
@@ -315,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_register),
 		cmocka_unit_test(test_register_refused),
 		cmocka_unit_test(test_heartbeat),
+		cmocka_unit_test(test_cordoned),
 		cmocka_unit_test(test_stop_and_return),
 		cmocka_unit_test(test_killed_and_back),
 		cmocka_unit_test(test_without_elr),
