@@ -118,6 +118,7 @@ void metrics_request_sent(const struct request *request, int64_t send_began_ns, 
 	hist_add(&api->phases[METRICS_QUEUE], request->started_ns - request->received_ns);
 	hist_add(&api->phases[METRICS_LOCAL], local_ns - request->started_ns);
 	hist_add(&api->phases[METRICS_REMOTE], request->done_ns - local_ns);
+	hist_add(&api->phases[METRICS_THROTTLE], (int64_t)request->throttle_ms * NS_PER_MS);
 	hist_add(&api->phases[METRICS_RESPONSE_QUEUE], send_began_ns - request->done_ns);
 	hist_add(&api->phases[METRICS_SEND], sent_ns - send_began_ns);
 	hist_add(&api->phases[METRICS_TOTAL], sent_ns - request->received_ns);

@@ -8,6 +8,7 @@
  *
  *    received --queue--> started --local--> here it waits for others --remote--> done --response queue--> send begun
  *             --send--> sent                                            (total: received to sent)
+ *    throttle: what the client was told to wait; it waits after the answer, so this is no part of the total
  *
  * 1. The clock is read once for each request that is done (metrics_clock) and once for each send; a request that
  *    starts in the same turn after another one was done starts when that was done, so waiting behind it counts as

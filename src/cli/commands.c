@@ -32,6 +32,11 @@ static const struct cli_option server_options[] = {
 	OPTION_OVERRIDE,
 };
 
+static const struct cli_option http_options[] = {
+	{.name = "http", .kind = CLI_TEXT, .value = "HOST:PORT",
+	 .help = "where the node serves HTTP, its http.listener (127.0.0.1:8080)"},
+};
+
 static const struct cli_command moldau_commands[] = {
 	{
 		.words = "dev",
@@ -63,6 +68,41 @@ static const struct cli_command moldau_commands[] = {
 		.options = server_options,
 		.options_n = ARRAY_N(server_options),
 		.run = cmd_server_start,
+	},
+	{
+		.words = "health",
+		.args = "",
+		.summary = "Tell whether a node serves, check by check; ends with 6 when it does not",
+		.detail = "Asks the node over HTTP, as /readyz?verbose does.",
+		.examples = "  moldau health\n"
+			    "  moldau health --http 10.0.0.5:8080",
+		.options = http_options,
+		.options_n = ARRAY_N(http_options),
+		.run = cmd_health,
+	},
+	{
+		.words = "grafana-dashboard",
+		.args = "[NAME]",
+		.args_max = 1,
+		.summary = "Print a dashboard for Grafana; without a name, list them",
+		.examples = "  moldau grafana-dashboard cluster > moldau-cluster.json",
+		.run = cmd_grafana_dashboard,
+	},
+	{
+		.words = "alerts",
+		.args = "",
+		.summary = "Print alert rules for Prometheus",
+		.examples = "  moldau alerts > moldau-alerts.yml",
+		.run = cmd_alerts,
+	},
+	{
+		.words = "prometheus-config",
+		.args = "",
+		.summary = "Print a configuration for Prometheus that asks a node",
+		.examples = "  moldau prometheus-config --http 10.0.0.5:8080 > prometheus.yml",
+		.options = http_options,
+		.options_n = ARRAY_N(http_options),
+		.run = cmd_prometheus_config,
 	},
 	{
 		.words = "explain",

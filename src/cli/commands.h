@@ -11,5 +11,9 @@ enum cli_exit cmd_dev(const struct cli_run *run);
 enum cli_exit cmd_server_start(const struct cli_run *run);
 enum cli_exit cmd_version(const struct cli_run *run);
 enum cli_exit cmd_explain(const struct cli_run *run);
+enum cli_exit cmd_health(const struct cli_run *run);
+enum cli_exit cmd_grafana_dashboard(const struct cli_run *run);
+enum cli_exit cmd_alerts(const struct cli_run *run);
+enum cli_exit cmd_prometheus_config(const struct cli_run *run);
 
 #endif

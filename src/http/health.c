@@ -372,7 +372,8 @@ void health_safe_to_stop(struct http_request *request)
 	page_text(&page, "{\"reasons\":[");
 	if (harvest->sampler->node.raft_role >= 0)
 		health_reason(&stop, "quorum_lost",
-			      "the metadata quorum has one voter, this node: no topic can be made or changed meanwhile");
+			      "the metadata quorum has one voter, this node: no topic can be made or changed "
+			      "meanwhile");
 	health_stop_partitions(&stop, harvest);
 	page_format(&page, "],\"safe\":%s,\"node_id\":%d,\"loses_acknowledged_records\":false}\n",
 		    stop.reasons_n ? "false" : "true", harvest->sampler->node.node_id);

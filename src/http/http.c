@@ -71,7 +71,11 @@ void http_reply(struct http_request *request, int status, const char *content_ty
 
 bool http_parameter(const struct http_request *request, const char *name, char *ret, size_t cap)
 {
-	const char *at = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request->req));
+	return http_pair_find(evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request->req)), name, ret, cap);
+}
+
+bool http_pair_find(const char *at, const char *name, char *ret, size_t cap)
+{
 	size_t name_len = strlen(name);
 
 	/* libevent's own function knows no parameter without a value. */
@@ -87,6 +91,13 @@ bool http_parameter(const struct http_request *request, const char *name, char *
 		at += len + (at[len] == '&');
 	}
 	return false;
+}
+
+void http_body(const struct http_request *request, char *ret, size_t cap)
+{
+	ev_ssize_t n = evbuffer_copyout(evhttp_request_get_input_buffer(request->req), ret, cap - 1);
+
+	ret[n < 0 ? 0 : n] = 0;
 }
 
 const char *http_header(const struct http_request *request, const char *name)

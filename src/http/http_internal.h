@@ -69,6 +69,10 @@ void http_reply(struct http_request *request, int status, const char *content_ty
 void http_page(struct http_request *request, struct page *ret);
 /* The value of a query parameter (empty for one without), as it stands in the address; false when it is not there. */
 bool http_parameter(const struct http_request *request, const char *name, char *ret, size_t cap);
+/* The same of a text such as "logger=kafka&level=DEBUG"; NULL: there is none. */
+bool http_pair_find(const char *pairs, const char *name, char *ret, size_t cap);
+/* The body of a POST, as much of it as fits, NUL-terminated. */
+void http_body(const struct http_request *request, char *ret, size_t cap);
 const char *http_header(const struct http_request *request, const char *name);
 /* A copy of where the start stands. */
 const char *http_stage_now(struct http *http);
@@ -82,6 +86,8 @@ extern const size_t http_routes_n;
 /* http_listen.c: binds options.listener, and tells Kafka clients apart. ERR_ADDRESS_IN_USE, ERR_BAD_CONFIG. */
 enum err http_listen(struct http *http, struct err_text *text) MUST_USE;
 void http_listen_deinit(struct http *http);
+/* host:port, [host]:port, :port or port (of loopback). False when it is none of these. */
+bool http_listener_parse(struct str text, char *ret_host, size_t cap, uint16_t *ret_port);
 
 /* metrics_page.c */
 void metrics_page_answer(struct http_request *request);
@@ -98,5 +104,8 @@ void health_broker_state(struct http_request *request);
 void health_redpanda_ready(struct http_request *request);
 void health_overview(struct http_request *request);
 void health_safe_to_stop(struct http_request *request);
+/* log_level_page.c */
+void log_level_page_list(struct http_request *request);
+void log_level_page_set(struct http_request *request);
 
 #endif

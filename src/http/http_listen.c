@@ -99,8 +99,7 @@ static struct bufferevent *http_new_bev(struct event_base *base, void *arg)
 	return bev;
 }
 
-/* host:port, [host]:port, :port or port. False when it is none of these. */
-static bool http_listener_parse(struct str text, char *ret_host, size_t cap, uint16_t *ret_port)
+bool http_listener_parse(struct str text, char *ret_host, size_t cap, uint16_t *ret_port)
 {
 	struct str host = STR_NULL, port = text;
 	int32_t number;

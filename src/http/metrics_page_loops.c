@@ -87,6 +87,19 @@ void metrics_loops(struct metrics_page *mp, const char *label, bool has_sum)
 		page_sample(mp->page, mp->name, sum);
 }
 
+/* The table of file functions is the process's, and asking for space may be done on any thread. */
+static double metrics_dir_value(const struct metrics_page *mp, int dir, bool is_offline)
+{
+	struct fs *fs = mp->source.harvest->broker->node->reactors[0].io->fs;
+	struct fs_space space;
+
+	if (mp->def->id == METRIC_DIR_OFFLINE)
+		return is_offline;
+	if (fs->ops->space(fs, mp->source.sampler->node.dirs[dir].path, &space))
+		return NAN;
+	return (double)(mp->def->id == METRIC_DIR_FREE ? space.usable : space.total);
+}
+
 void metrics_dirs(struct metrics_page *mp)
 {
 	const struct sampler *sampler = mp->source.sampler;
@@ -100,7 +113,9 @@ void metrics_dirs(struct metrics_page *mp)
 		page_text(mp->page, mp->name);
 		page_text(mp->page, "{logDirectory=\"");
 		page_escaped(mp->page, str_of(sampler->node.dirs[dir].path));
-		page_text(mp->page, is_offline ? "\"} 1\n" : "\"} 0\n");
+		page_text(mp->page, "\"} ");
+		page_f64(mp->page, metrics_dir_value(mp, dir, is_offline));
+		page_text(mp->page, "\n");
 	}
 }
 

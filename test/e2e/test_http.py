@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from lib.broker import free_port
+from lib.broker import binary, free_port
 from lib.case import Case, moldau_only
 
 try:
@@ -38,6 +39,10 @@ def get(port, path, headers=None, data=None):
             return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read().decode()
+
+
+def run(*args):
+    return subprocess.run([binary(), *args], capture_output=True, text=True, timeout=10, check=True).stdout
 
 
 class Metrics(Case):
@@ -228,6 +233,61 @@ class Metrics(Case):
         answer = json.loads(get(self.http, "/v1/safe-to-stop")[2])
         self.assertFalse(answer["safe"])
         self.assertEqual({reason["code"] for reason in answer["reasons"]}, {"quorum_lost", "partitions_unavailable"})
+
+    def expressions(self):
+        """All queries that dashboards and rules hold."""
+        listed = run("grafana-dashboard").splitlines()
+        names = [line.split()[0] for line in listed]
+        self.assertEqual(len(names), 4)
+        for name in names:
+            board = json.loads(run("grafana-dashboard", name))
+            self.assertTrue(board["panels"])
+            ids = [panel["id"] for panel in board["panels"]]
+            self.assertEqual(len(ids), len(set(ids)))
+            for panel in board["panels"]:
+                for target in panel.get("targets", []):
+                    yield target["expr"]
+        for line in run("alerts").splitlines():
+            if line.strip().startswith("expr: "):
+                yield line.strip()[len("expr: "):]
+
+    @needs_parser
+    def test_dashboards_ask_for_what_there_is(self):
+        c = self.conn()
+        t = self.topic(c)
+        c.produce(t, [b"x"])
+        c.fetch(t, 0, topic_id=c.topic_id(t), max_wait_ms=0)
+        names = {name for name, _ in self.samples()} | {"up"}
+        count = 0
+        for expression in self.expressions():
+            found = set(re.findall(r"\b(?:kafka|moldau|process|up)(?:_\w+)?(?=[{\[ )]|$)", expression))
+            self.assertTrue(found, expression)
+            self.assertLessEqual(found, names, expression)
+            count += 1
+        self.assertGreater(count, 60)
+
+    def test_prometheus_config(self):
+        self.assertIn('targets: ["10.0.0.1:99"]', run("prometheus-config", "--http", "10.0.0.1:99"))
+
+    def test_health_command(self):
+        def ask(port):
+            return subprocess.run([binary(), "health", "--http", str(port)], capture_output=True, text=True, timeout=10)
+        done = ask(self.http)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "ok")
+        done = ask(free_port())
+        self.assertEqual(done.returncode, 6)
+        self.assertIn("nobody answers", done.stderr)
+
+    def test_levels_of_loggers(self):
+        levels = json.loads(get(self.http, "/v1/log-level")[2])
+        self.assertEqual(levels["root"], "INFO")
+        self.assertEqual(get(self.http, "/v1/log-level", data=b"logger=kafka.controller&level=DEBUG")[0], 200)
+        self.assertEqual(json.loads(get(self.http, "/v1/log-level")[2])["kafka.controller"], "DEBUG")
+        self.assertEqual(get(self.http, "/v1/log-level?logger=kafka.controller&level=INFO", data=b"")[0], 200)
+        self.assertEqual(json.loads(get(self.http, "/v1/log-level")[2])["kafka.controller"], "INFO")
+        self.assertEqual(get(self.http, "/v1/log-level", data=b"logger=kafka.controller&level=LOUD")[0], 400)
+        self.assertEqual(get(self.http, "/v1/log-level", data=b"")[0], 400)
 
     def test_wrong_method(self):
         self.assertEqual(get(self.http, "/metrics", data=b"x")[0], 405)
