@@ -9,10 +9,17 @@
 #include "feature_table.h"
 #include "msg/update_features.h"
 
+#define ELR "eligible.leader.replicas.version"
+#define ELR_METADATA_VERSION 23
+#define MIN_ISR "min.insync.replicas"
+
 enum update_type { UPDATE_UPGRADE = 1, UPDATE_SAFE_DOWNGRADE = 2, UPDATE_UNSAFE_DOWNGRADE = 3 };
 
 struct update {
 	const struct controller *controller;
+	const struct update_features_request *request;
+	struct controller_records *records;
+	struct arena *arena;
 	struct err_text text; /* of what is wrong */
 };
 
@@ -89,6 +96,31 @@ static int16_t update_level(const struct controller *controller, struct str feat
 	return image_feature(controller->latest, feature);
 }
 
+/* metadata.version as it will be when all is done. */
+static int16_t update_metadata_version(const struct update *update)
+{
+	int16_t level = image_feature(update->controller->latest, STR(METADATA_VERSION));
+
+	for (int32_t i = 0; i < update->request->feature_updates_n; i++) {
+		if (str_eq_c(update->request->feature_updates[i].feature, METADATA_VERSION))
+			level = update->request->feature_updates[i].max_version_level;
+	}
+	return level;
+}
+
+static enum err update_check_elr(struct update *update, const struct update_features_request_feature_updates *in)
+{
+	char reason[128];
+	struct fmt f;
+
+	if (in->max_version_level < 1 || update_metadata_version(update) >= ELR_METADATA_VERSION)
+		return ERR_NONE;
+	fmt_init(&f, reason, sizeof(reason));
+	fmt_add(&f, ELR " could not be set to %d because it depends on " METADATA_VERSION " level %d",
+		in->max_version_level, ELR_METADATA_VERSION);
+	return update_refuse(update, in, reason);
+}
+
 static enum err update_check(struct update *update, const struct update_features_request_feature_updates *in)
 {
 	int16_t from = update_level(update->controller, in->feature), to = in->max_version_level;
@@ -112,6 +144,8 @@ static enum err update_check(struct update *update, const struct update_features
 		return update_refuse(update, in, "Can't downgrade to a newer version.");
 	if (str_eq_c(in->feature, METADATA_VERSION))
 		return update_check_metadata(update, from, to, in->upgrade_type);
+	if (str_eq_c(in->feature, ELR))
+		return update_check_elr(update, in);
 	if (str_eq_c(in->feature, KRAFT_VERSION) && to < from)
 		return update_refuse(update, in, "Can't downgrade the version of this feature.");
 	if (str_eq_c(in->feature, KRAFT_VERSION) && to > from)
@@ -120,17 +154,46 @@ static enum err update_check(struct update *update, const struct update_features
 	return ERR_NONE;
 }
 
-static void update_write(const struct controller *controller, const struct update_features_request_feature_updates *in,
-			 struct controller_records *records, struct arena *arena)
+static void update_write_min_isr(struct update *update, struct str broker, struct str value)
 {
+	struct config_record record;
+
+	msg_init(&config_record_type, &record);
+	record.resource_type = CONFIG_TYPE_BROKER;
+	record.resource_name = broker;
+	record.name = STR(MIN_ISR);
+	record.value = value;
+	controller_add(update->records, update->arena, METADATA_CONFIG_RECORD, 0, &record);
+}
+
+/* From now on min.insync.replicas is a setting of the cluster, and of no single broker. */
+static void update_write_elr(struct update *update)
+{
+	const struct image *image = update->controller->latest;
+	struct str value, broker, after = STR("");
+
+	if (!image_config(image, CONFIG_TYPE_BROKER, STR(""), STR(MIN_ISR), &value))
+		update_write_min_isr(update, STR(""),
+				     arena_printf(update->arena, "%d", update->controller->defaults.min_insync_replicas));
+	for (; image_resource_next(image, CONFIG_TYPE_BROKER, after, &broker); after = broker) {
+		if (image_config(image, CONFIG_TYPE_BROKER, broker, STR(MIN_ISR), &value))
+			update_write_min_isr(update, broker, STR_NULL);
+	}
+}
+
+static void update_write(struct update *update, const struct update_features_request_feature_updates *in)
+{
+	int16_t from = update_level(update->controller, in->feature);
 	struct feature_level_record record;
 
-	if (update_level(controller, in->feature) == in->max_version_level)
+	if (from == in->max_version_level)
 		return;
+	if (str_eq_c(in->feature, ELR) && from == 0)
+		update_write_elr(update);
 	msg_init(&feature_level_record_type, &record);
 	record.name = in->feature;
 	record.feature_level = in->max_version_level;
-	controller_add(records, arena, METADATA_FEATURE_LEVEL_RECORD, 0, &record);
+	controller_add(update->records, update->arena, METADATA_FEATURE_LEVEL_RECORD, 0, &record);
 }
 
 enum err controller_update_features(struct controller *controller, int16_t version,
@@ -138,7 +201,7 @@ enum err controller_update_features(struct controller *controller, int16_t versi
 				    struct update_features_response *response, struct controller_records *records,
 				    struct arena *arena)
 {
-	struct update update = {.controller = controller};
+	struct update update = {.controller = controller, .request = request, .records = records, .arena = arena};
 	enum err err = ERR_NONE;
 
 	msg_init(&update_features_response_type, response);
@@ -156,7 +219,7 @@ enum err controller_update_features(struct controller *controller, int16_t versi
 		return ERR_NONE;
 	}
 	for (int32_t i = 0; !request->validate_only && i < request->feature_updates_n; i++)
-		update_write(controller, &request->feature_updates[i], records, arena);
+		update_write(&update, &request->feature_updates[i]);
 	if (version > 1)
 		return ERR_NONE;
 	response->results = MSG_NEW_N(arena, update_features_response_results, request->feature_updates_n);

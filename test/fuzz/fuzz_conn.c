@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "controller_io.h"
 #include "log.h"
 #include "mem.h"
 #include "msg/find_coordinator.h"
@@ -77,6 +78,11 @@ const struct api_def *api_def_find(int16_t key, enum api_listener listener)
 			return &api_defs[i];
 	}
 	return NULL;
+}
+
+int16_t controller_io_kraft_version(const struct broker *broker)
+{
+	return 1;
 }
 
 void acceptor_conn_gone(struct acceptor *listener, struct shard *shard, const struct io_addr *peer)

@@ -117,22 +117,6 @@ response
       adding int32[]
       removing int32[]
 
-api DescribeUserScramCredentials 50 flex=0
-request
-  users [] null=0+ def=null
-    name string
-response
-  throttle_ms int32
-  error int16
-  message string null=0+
-  results []
-    user string
-    error int16
-    message string null=0+
-    credentials []
-      mechanism int8
-      iterations int32
-
 api AlterUserScramCredentials 51 flex=0
 request
   deletions []
@@ -218,7 +202,7 @@ response
 
 api DescribeUserScramCredentials 50 flex=0
 request
-  users [] null=0+
+  users [] null=0+ def=null
     name string
 response
   throttle_ms int32

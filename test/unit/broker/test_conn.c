@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker_rig.h"
+#include "controller_io.h"
 #include "foreign.h"
 #include "msg/find_coordinator.h"
 #include "msg/init_producer_id.h"
@@ -51,6 +52,11 @@ const struct api_def *api_def_find(int16_t key, enum api_listener listener)
 			return &api_defs[i];
 	}
 	return NULL;
+}
+
+int16_t controller_io_kraft_version(const struct broker *broker)
+{
+	return 1;
 }
 
 void acceptor_conn_gone(struct acceptor *listener, struct shard *shard, const struct io_addr *peer)

@@ -100,8 +100,10 @@ int16_t world_register(struct world *w, int32_t id, struct uuid incarnation, int
 	in.previous_broker_epoch = previous_epoch;
 	in.log_dirs = &dir;
 	in.log_dirs_n = 1;
-	in.features = MSG_NEW(&w->arena, broker_registration_request_features);
-	in.features_n = 1;
+	in.features = MSG_NEW_N(&w->arena, broker_registration_request_features, 2);
+	in.features_n = 2;
+	in.features[1].name = STR("eligible.leader.replicas.version");
+	in.features[1].max_supported_version = 1;
 	in.features[0].name = STR("metadata.version");
 	in.features[0].min_supported_version = METADATA_VERSION_MIN;
 	in.features[0].max_supported_version = METADATA_VERSION_MAX;

@@ -50,11 +50,12 @@ static void test_refused(void **state)
 		 "does not support the given upgrade type."},
 		{"nope", 1, 1, FAILED "Invalid update version 1 for feature nope. Local controller 1 does not support this "
 		 "feature."},
+		{"nope", 0, 2, FAILED "Invalid update version 0 for feature nope. Feature nope not found."},
 		{"nope", -1, 1, FAILED "Invalid update version -1 for feature nope. A feature version cannot be less than 0."},
 		{"kraft.version", 2, 1, FAILED "Invalid update version 2 for feature kraft.version. Local controller 1 only "
 		 "supports versions 0-1"},
-		{"kraft.version", 0, 3, FAILED "Invalid update version 0 for feature kraft.version. The quorum keeps the "
-		 "version that its directories were formatted with."},
+		{"kraft.version", 0, 3, FAILED "Invalid update version 0 for feature kraft.version. Can't downgrade the "
+		 "version of this feature."},
 	};
 	struct world w;
 
@@ -109,6 +110,44 @@ static void test_up_and_down(void **state)
 	world_deinit(&w);
 }
 
+/* With eligible leader replicas min.insync.replicas moves from the brokers to the cluster. */
+static void test_elr(void **state)
+{
+	struct update_features_response out;
+	const struct config_record *config;
+	struct config_record own;
+	struct str value;
+	struct world w;
+
+	world_init(&w, 22);
+	w.controller.defaults.min_insync_replicas = 2;
+	world_add_broker(&w, 1);
+	out = update(&w, 2, "eligible.leader.replicas.version", 1, 1, false);
+	assert_int_equal(out.error_code, 95);
+	assert_true(str_eq_c(out.error_message, FAILED "Invalid update version 1 for feature "
+			     "eligible.leader.replicas.version. eligible.leader.replicas.version could not be set to 1 "
+			     "because it depends on metadata.version level 23"));
+	assert_int_equal(update(&w, 2, "metadata.version", 23, 1, false).error_code, 0);
+	world_begin(&w);
+	msg_init(&config_record_type, &own);
+	own.resource_type = 4;
+	own.resource_name = STR("1");
+	own.name = STR("min.insync.replicas");
+	own.value = STR("3");
+	vec_push(&w.records.values, metadata_record_encode(METADATA_CONFIG_RECORD, 0, &own, &w.arena));
+	world_done(&w);
+	assert_int_equal(update(&w, 2, "eligible.leader.replicas.version", 1, 1, false).error_code, 0);
+	assert_int_equal(w.records.values.n, 3);
+	config = world_record(&w, 0, METADATA_CONFIG_RECORD, 0);
+	assert_true(str_eq_c(config->resource_name, ""));
+	assert_true(str_eq_c(config->value, "2"));
+	assert_false(image_config(w.controller.committed, 4, STR("1"), STR("min.insync.replicas"), &value));
+	assert_int_equal(update(&w, 2, "eligible.leader.replicas.version", 0, 2, false).error_code, 0);
+	assert_int_equal(w.records.values.n, 1);
+	assert_true(image_config(w.controller.committed, 4, STR(""), STR("min.insync.replicas"), &value));
+	world_deinit(&w);
+}
+
 /* A registered broker that does not know the level, fenced or not, is in the way. */
 static void test_brokers(void **state)
 {
@@ -148,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_up_and_down),
+		cmocka_unit_test(test_elr),
 		cmocka_unit_test(test_brokers),
 	};
 
