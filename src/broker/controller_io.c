@@ -286,6 +286,7 @@ static void controller_io_tick(struct timer *timer)
 		io->bootstrap_again = false;
 		controller_io_bootstrap(io);
 	}
+	controller_io_check_sessions(io);
 	controller_io_run_later(io);
 	reactor_timer(io->reactor, &io->tick, CONTROLLER_TICK_NS, controller_io_tick);
 }
@@ -468,6 +469,7 @@ void controller_io_close(struct broker *broker)
 	metadata_load_deinit(&io->load);
 	arena_reset(&io->quorum_arena);
 	controller_bootstrap_deinit(&io->bootstrap);
+	arena_reset(&io->sessions.arena);
 	mem_free(io->updates);
 	mem_free(io);
 	broker->controller = NULL;

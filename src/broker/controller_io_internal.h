@@ -35,6 +35,13 @@ struct bootstrap_op {
 	struct arena arena;
 };
 
+/* Looks now and then for brokers that have gone without a word. */
+struct sessions_op {
+	struct controller_op op;
+	struct arena arena;
+	bool is_running;
+};
+
 struct controller_io {
 	struct broker *broker;
 	struct reactor *reactor;
@@ -50,6 +57,7 @@ struct controller_io {
 	bool has_controller;
 	bool bootstrap_again;    /* it failed, as on a full disk: the tick tries once more */
 	struct bootstrap_op bootstrap;
+	struct sessions_op sessions;
 	struct deferred run;     /* raft actions and queued operations */
 	struct list queued;      /* struct controller_op, not decided yet */
 	struct list pending;     /* decided, not answered */
@@ -92,6 +100,8 @@ void controller_log_advanced(struct part_log *log);
 void controller_io_lead(struct controller_io *io);
 /* Queues the first operation of a leader. */
 void controller_io_bootstrap(struct controller_io *io);
+/* Fences a broker whose session has ended. */
+void controller_io_check_sessions(struct controller_io *io);
 void controller_bootstrap_deinit(struct bootstrap_op *bootstrap);
 
 #endif

@@ -52,6 +52,53 @@ void controller_io_bootstrap(struct controller_io *io)
 	list_push_front(&io->queued, &bootstrap->op.link);
 }
 
+/* ---- brokers that went without a word ---- */
+
+static enum err sessions_decide(struct controller *controller, struct controller_op *op,
+				struct controller_records *records)
+{
+	return controller_tick(controller, records, op->arena);
+}
+
+static void sessions_done(struct controller_op *op)
+{
+	struct sessions_op *sessions = container_of(op, struct sessions_op, op);
+
+	if (op->err && op->err != ERR_SHUTTING_DOWN)
+		log_warn("controller.sessions", "error=%s text=\"a broker that is silent could not be fenced\"",
+			 err_name(op->err));
+	arena_reset(&sessions->arena);
+	sessions->is_running = false;
+}
+
+/* Only others can be silent: who asks this is alive. */
+static bool sessions_has_others(const struct controller_io *io)
+{
+	const struct broker_image *broker;
+
+	for (int32_t id = -1; (broker = image_broker_next(io->controller.latest, id)) != NULL; id = broker->id) {
+		if (broker->id != io->broker->node_id && !broker->fenced)
+			return true;
+	}
+	return false;
+}
+
+void controller_io_check_sessions(struct controller_io *io)
+{
+	struct sessions_op *sessions = &io->sessions;
+
+	if (!controller_io_is(io, CIO_LEADING) || sessions->is_running || !sessions_has_others(io))
+		return;
+	sessions->is_running = true;
+	sessions->op = (struct controller_op){
+		.home = io->reactor,
+		.arena = &sessions->arena,
+		.decide = sessions_decide,
+		.done = sessions_done,
+	};
+	controller_submit(io->broker, &sessions->op);
+}
+
 void controller_io_lead(struct controller_io *io)
 {
 	const struct broker_config *config = &io->broker->config;

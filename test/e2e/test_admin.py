@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """CreatePartitions, ElectLeaders, reassignments, UpdateFeatures, UnregisterBroker, access rules."""
+import os
+import struct
 import threading
 
+from lib.batch import batch, batches
 from lib.case import Case, moldau_only
 from lib.client import Closed
 
@@ -268,3 +271,31 @@ class Unregister(Case):
         conn = self.conn()
         conn.wait_leader(name, 2)
         self.assertEqual([r.value for r in conn.read_all(name)], [b"kept"])
+
+
+class Silent(Case):
+    own = True
+    overrides = {"broker.session.timeout.ms": "2000"}
+
+    def register(self, broker_id):
+        """Appends a registration to the metadata log of the stopped broker."""
+        log = os.path.join(self.broker.data, "__cluster_metadata-0", f"{0:020}.log")
+        with open(log, "rb") as f:
+            last = batches(f.read())[-1]
+        endpoint = b"\x0aPLAINTEXT" + b"\x0alocalhost" + struct.pack(">Hh", 9, 0) + b"\x00"
+        body = struct.pack(">i", broker_id) + bytes(range(16)) + struct.pack(">q", last.next_offset) + \
+            b"\x02" + endpoint + b"\x01" + bytes(4)  # no features, no rack, not fenced, not leaving, no tags
+        with open(log, "ab") as f:
+            f.write(batch([b"\x01" + bytes([0, 1]) + body], base_offset=last.next_offset, epoch=last.epoch))
+
+    def brokers(self):
+        return sorted(b.node_id for b in self.conn().call("Metadata", 12, topics=[]).brokers)
+
+    def test_a_broker_that_is_silent_is_fenced(self):
+        node = self.brokers()[0]
+        self.broker.kill()
+        self.register(77)
+        self.broker.start()
+        self.assertEqual(self.brokers(), [node, 77])
+        self.eventually(lambda: self.assertEqual(self.brokers(), [node]), 8)
+        self.assertEqual(self.conn().call("UnregisterBroker", 0, broker_id=77).error, 0)
