@@ -54,8 +54,38 @@ static void live_settings_tell(struct shard *shard)
 	shard->storage.options.file_delete_delay_ms = config->log_segment_delete_delay_ms;
 }
 
-static void live_settings_merge(struct shard *shard)
+static bool live_field_is_same(const struct setting_def *def, const void *a, const void *b)
 {
+	static const size_t sizes[] = {
+		[SETTING_TYPE_BOOLEAN] = sizeof(bool), [SETTING_TYPE_SHORT] = sizeof(int16_t),
+		[SETTING_TYPE_INT] = sizeof(int32_t), [SETTING_TYPE_LONG] = sizeof(int64_t),
+		[SETTING_TYPE_DOUBLE] = sizeof(double), [SETTING_TYPE_PASSWORD] = 0,
+	};
+	const char *x = (const char *)a + def->offset, *y = (const char *)b + def->offset;
+
+	if (sizes[def->type])
+		return memcmp(x, y, sizes[def->type]) == 0;
+	return str_eq(*(const struct str *)(const void *)x, *(const struct str *)(const void *)y);
+}
+
+/* Same values; where they come from does not count. */
+static bool live_base_is_same(const struct topic_config *a, const struct topic_config *b)
+{
+	size_t n;
+	const struct setting_def *defs = setting_family_defs(SETTING_FAMILY_TOPIC, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!live_field_is_same(&defs[i], a, b))
+			return false;
+	}
+	return true;
+}
+
+/* True when topics without settings of their own have others now. */
+static bool live_settings_merge(struct shard *shard)
+{
+	struct topic_config base;
+	bool is_same;
 	struct live_settings *live = &shard->live;
 	struct topic_config_layers layers = {
 		.broker = live->fixed,
@@ -69,8 +99,11 @@ static void live_settings_merge(struct shard *shard)
 		broker_config_with_dynamic(&live->merged, &layers, NULL);
 		shard->config = &live->merged;
 	}
-	topic_config_base(&live->topic_base, &layers);
+	topic_config_base(&base, &layers);
+	is_same = live_base_is_same(&base, &live->topic_base);
+	live->topic_base = base;
 	live_settings_tell(shard);
+	return !is_same;
 }
 
 void live_settings_init(struct shard *shard)
@@ -85,19 +118,32 @@ void live_settings_deinit(struct shard *shard)
 	arena_reset(&shard->live.arena);
 }
 
-static void live_settings_read(struct shard *shard, const struct image *image)
+/* As live_settings_merge. */
+static bool live_settings_read(struct shard *shard, const struct image *image)
 {
 	struct live_settings *live = &shard->live;
+	struct arena before = live->arena; /* has texts of the base that is compared with */
+	bool is_changed;
 	char id[16];
 
 	snprintf(id, sizeof(id), "%d", shard->broker->node_id);
-	arena_reset(&live->arena);
+	live->arena = (struct arena){0};
 	live->dynamic_default = live_layer_copy(image, STR(""), &live->arena);
 	live->dynamic_broker = live_layer_copy(image, str_of(id), &live->arena);
-	live_settings_merge(shard);
+	is_changed = live_settings_merge(shard);
+	arena_reset(&before);
+	return is_changed;
 }
 
 /* ---- partitions ---- */
+
+static void live_settings_give(const struct shard_topic *topic, const struct partition_config *config)
+{
+	for (int32_t i = 0; i < topic->partitions_n; i++) {
+		if (topic->partitions[i])
+			partition_set_config(topic->partitions[i], config);
+	}
+}
 
 static void live_settings_topic(struct shard *shard, const struct image *image, const struct shard_topic *topic,
 				struct str name)
@@ -105,22 +151,34 @@ static void live_settings_topic(struct shard *shard, const struct image *image, 
 	struct partition_config config;
 
 	topic_settings_build(&shard->live.topic_base, image, name, &config);
-	for (int32_t i = 0; i < topic->partitions_n; i++) {
-		if (topic->partitions[i])
-			partition_set_config(topic->partitions[i], &config);
-	}
+	live_settings_give(topic, &config);
 }
 
+static struct str live_topic_name(const struct shard_topic *topic)
+{
+	for (int32_t i = 0; i < topic->partitions_n; i++) {
+		if (topic->partitions[i])
+			return str_of(topic->partitions[i]->topic);
+	}
+	return STR_NULL;
+}
+
+/* Most topics have nothing of their own: they share what the base comes to. */
 static void live_settings_all_topics(struct shard *shard, const struct image *image)
 {
+	struct partition_config base;
 	struct shard_topic *topic;
-	uint32_t it = 0;
 
-	while ((topic = map_next(&shard->topics, &it)) != NULL) {
-		const struct topic_image *of = image_topic_by_id(image, topic->id);
+	topic_settings_partition(&shard->live.topic_base, &base);
+	for (uint32_t it = 0; (topic = map_next(&shard->topics, &it)) != NULL;) {
+		struct str name = live_topic_name(topic), key, value;
 
-		if (of)
-			live_settings_topic(shard, image, topic, of->name);
+		if (!name.p)
+			continue;
+		if (image_config_next(image, CONFIG_RESOURCE_TYPE_TOPIC, name, STR_NULL, &key, &value))
+			live_settings_topic(shard, image, topic, name);
+		else
+			live_settings_give(topic, &base);
 	}
 }
 
@@ -160,8 +218,10 @@ void live_settings_follow(struct shard *shard, const struct image *before, const
 	snprintf(diff.node_id, sizeof(diff.node_id), "%d", shard->broker->node_id);
 	image_diff_configs(before, after, live_settings_find_base, &diff);
 	if (diff.has_new_base) {
-		live_settings_read(shard, after);
-		live_settings_all_topics(shard, after);
+		if (live_settings_read(shard, after))
+			live_settings_all_topics(shard, after);
+		else
+			image_diff_configs(before, after, live_settings_find_topic, &diff);
 		if (shard->index == 0)
 			lifecycle_settings_changed(shard->broker);
 	} else {
@@ -206,8 +266,8 @@ static void live_reload_arrives(struct reactor *reactor, struct msg *msg)
 	struct shard *shard = reactor->shard;
 
 	shard->live.fixed = leg->reload->now;
-	live_settings_merge(shard);
-	live_settings_all_topics(shard, shard->image);
+	if (live_settings_merge(shard))
+		live_settings_all_topics(shard, shard->image);
 	msg->handle = live_reload_returns;
 	reactor_send(reactor, shard->broker->shards[0].reactor, msg);
 }

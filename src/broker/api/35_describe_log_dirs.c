@@ -120,6 +120,13 @@ static void log_dirs_opened(struct watch *watch, enum err err)
 	log_dirs_measure(part);
 }
 
+/* Nobody has opened it, and it was not there at the start: nothing lies in it. */
+static bool log_dirs_is_new(const struct shard *shard, const struct partition *partition, enum part_log_state state)
+{
+	return state == PART_LOG_CLOSED && !partition->is_open &&
+	       !found_get(&shard->broker->found, str_of(partition->topic), partition->index, partition->topic_id);
+}
+
 /* Sizes, from where the last wait ended; logs that are not open yet are on their way. */
 static void log_dirs_measure(struct log_dirs_part *part)
 {
@@ -133,7 +140,8 @@ static void log_dirs_measure(struct log_dirs_part *part)
 		if (!partition)
 			continue;
 		state = partition->log->state;
-		if ((state == PART_LOG_CLOSED || state == PART_LOG_OPENING) && !shard->is_stopping) {
+		if (!log_dirs_is_new(shard, partition, state) && !shard->is_stopping &&
+		    (state == PART_LOG_CLOSED || state == PART_LOG_OPENING)) {
 			if (!shard->opens_unasked)
 				partition_open(partition);
 			watch_start(&partition->open_watches, &part->opened, WATCH_ANY, log_dirs_opened);

@@ -111,6 +111,7 @@ static void fixture_open(struct fixture *f, const char *more)
 
 		image_unref(f->image);
 		f->image = next;
+		f->partitions[i].topic = (char *)names[i];
 		f->lists[i] = &f->partitions[i];
 		f->topics[i] = (struct shard_topic){id, 1, &f->lists[i]};
 		map_put_uuid(&f->shard->topics, id, &f->topics[i]);
@@ -194,8 +195,9 @@ static void test_others_do_not_matter(void **state)
 	assert_int_equal(follow(&f, 16, "a", "interval.ms", "1000"), 0);
 	assert_int_equal(f.shard->config->message_max_bytes, 5000);
 	/* What no rule lets in is passed over. */
-	assert_int_equal(follow(&f, 4, "", "message.max.bytes", "many"), TOPICS_N);
-	assert_int_equal(max_bytes(&f, 0), 5000);
+	assert_int_equal(follow(&f, 4, "", "message.max.bytes", "many"), 0);
+	assert_int_equal(follow(&f, 4, "", "num.io.threads", "12"), 0); /* nothing that topics have */
+	assert_int_equal(f.shard->config->num_io_threads, 12);
 	assert_int_equal(follow(&f, 2, "a", "max.message.bytes", "-7"), 1);
 	assert_int_equal(max_bytes(&f, 0), 5000);
 	fixture_close(&f);
