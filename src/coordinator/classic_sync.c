@@ -248,24 +248,25 @@ enum err classic_leave(struct coord_op *op, void *machine, struct coord_records 
 	struct classic_leave *leave = container_of(op, struct classic_leave, op);
 	const struct leave_group_request *in = leave->in;
 	struct group *group = group_find(machine, in->group_id);
+	struct group_classic *classic = group && group->kind == &group_kind_classic ? group->classic : NULL;
 	bool has_left = false;
 
 	msg_init(&leave_group_response_type, &leave->out);
-	if (in->group_id.len == 0 || !group || group->kind != &group_kind_classic) {
-		leave->out.error_code = err_wire(in->group_id.len ? ERR_UNKNOWN_MEMBER_ID : ERR_INVALID_GROUP_ID);
+	if (in->group_id.len == 0) {
+		leave->out.error_code = err_wire(ERR_INVALID_GROUP_ID);
 		return ERR_NONE;
 	}
 	leave->out.members = MSG_NEW_N(op->arena, leave_group_response_members, in->members_n);
 	leave->out.members_n = in->members_n;
 	for (int32_t i = 0; i < in->members_n; i++) {
-		enum err err = classic_leave_one(group->classic, &in->members[i]);
+		enum err err = classic ? classic_leave_one(classic, &in->members[i]) : ERR_UNKNOWN_MEMBER_ID;
 
 		leave->out.members[i].member_id = in->members[i].member_id;
 		leave->out.members[i].group_instance_id = in->members[i].group_instance_id;
 		leave->out.members[i].error_code = err_wire(err);
 		has_left |= !err;
 	}
-	if (has_left && !classic_is(group->classic, CLASSIC_EMPTY))
-		classic_prepare_or_complete(group->classic, "members left");
+	if (has_left && !classic_is(classic, CLASSIC_EMPTY))
+		classic_prepare_or_complete(classic, "members left");
 	return ERR_NONE;
 }

@@ -64,13 +64,15 @@ static void find_coordinator_group(const struct request *request, struct str key
 		endpoint = broker_endpoint(request, image_broker(image, partition->leader));
 	if (!endpoint) {
 		find_coordinator_error(out, ERR_COORDINATOR_NOT_AVAILABLE,
-				       str_of(err_text(ERR_COORDINATOR_NOT_AVAILABLE)));
+				       request->version >= 4 ? STR("")
+							     : str_of(err_text(ERR_COORDINATOR_NOT_AVAILABLE)));
 		return;
 	}
 	out->node_id = partition->leader;
 	out->host = endpoint->host;
 	out->port = endpoint->port;
-	out->error_message = STR("NONE");
+	/* Kafka's words, which changed with the form of the answer. */
+	out->error_message = request->version >= 4 ? STR("") : STR("NONE");
 }
 
 static void find_coordinator_key(const struct request *request, int8_t type, struct str key, found_coordinator *out)

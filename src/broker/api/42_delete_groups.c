@@ -22,8 +22,6 @@ static enum err delete_group_decide(struct coord_op *op, void *machine, struct c
 {
 	const struct delete_group *group = container_of(op, struct delete_group, op);
 
-	if (group->call.group_id.len == 0)
-		return ERR_INVALID_GROUP_ID;
 	return group_delete(machine, group->call.group_id, records);
 }
 
