@@ -86,6 +86,13 @@ static void raft_action_persist(struct controller_io *io, const struct raft_acti
 	io_submit(io->reactor->io, &save->op);
 }
 
+static void controller_io_appended(struct controller_io *io)
+{
+	raft_appended(&io->raft, io->log->end);
+	if (!io->metrics.commit_began_ns)
+		io->metrics.commit_began_ns = io->reactor->now_ns;
+}
+
 static void raft_action_append(struct controller_io *io, const struct raft_action *action)
 {
 	struct scratch batch = {0};
@@ -97,14 +104,19 @@ static void raft_action_append(struct controller_io *io, const struct raft_actio
 		controller_io_fail(io, err, "the metadata log cannot be written");
 		return;
 	}
-	raft_appended(&io->raft, io->log->end);
+	controller_io_appended(io);
 	io->decided_end = io->log->end;
 }
 
 static void raft_action_commit(struct controller_io *io, int64_t offset)
 {
+	struct metrics_controller *metrics = &io->metrics;
 	struct image *image;
 
+	if (metrics->commit_began_ns) {
+		hist_add(&metrics->times[CONTROLLER_COMMIT], io->reactor->now_ns - metrics->commit_began_ns);
+		metrics->commit_began_ns = offset < io->log->end ? io->reactor->now_ns : 0;
+	}
 	if (!io->has_controller)
 		return;
 	controller_committed(&io->controller, offset, &image);
@@ -132,6 +144,8 @@ static void controller_io_raft(struct controller_io *io)
 			raft_action_append(io, &action);
 			break;
 		case RAFT_BECAME_LEADER:
+			hist_add(&io->metrics.times[CONTROLLER_ELECTION],
+				 io->reactor->now_ns - io->metrics.election_began_ns);
 			controller_io_lead(io);
 			break;
 		case RAFT_COMMIT:
@@ -176,7 +190,7 @@ static enum err controller_io_log(struct controller_io *io, struct controller_op
 	scratch_deinit(&batch);
 	if (err)
 		return err;
-	raft_appended(&io->raft, io->log->end);
+	controller_io_appended(io);
 	err = controller_logged(&io->controller, records, io->log->end, io->raft.epoch, &text);
 	if (err) /* we logged what we cannot replay: a mistake of ours that must not spread */
 		log_error("controller.replay", "error=%s text=\"%s\"", err_name(err), text.text);
@@ -203,7 +217,9 @@ static void controller_io_decide_within(struct controller_io *io, struct control
 static void controller_io_decide(struct controller_io *io, struct controller_op *op)
 {
 	struct controller_records records = {0};
+	int64_t began_ns = metrics_clock(&io->broker->shards[0]);
 
+	hist_add(&io->metrics.times[CONTROLLER_QUEUE], began_ns - op->queued_ns);
 	op->first_offset = -1;
 	io->controller.now_ms = io->reactor->wall_ms;
 	controller_io_decide_within(io, op, &records);
@@ -214,6 +230,7 @@ static void controller_io_decide(struct controller_io *io, struct controller_op 
 	op->end_offset = io->decided_end;
 	if (op->is_barrier && op->first_offset >= 0 && !op->err)
 		io->barrier_offset = op->end_offset;
+	hist_add(&io->metrics.times[CONTROLLER_PROCESSING], metrics_clock(&io->broker->shards[0]) - began_ns);
 	list_push_back(&io->pending, &op->link);
 }
 
@@ -255,6 +272,7 @@ static void controller_op_arrives(struct reactor *reactor, struct msg *msg)
 	struct controller_op *op = container_of(msg, struct controller_op, msg);
 	struct controller_io *io = reactor->shard->broker->controller;
 
+	op->queued_ns = reactor->now_ns;
 	list_push_back(&io->queued, &op->link);
 	controller_io_run_later(io);
 }
@@ -264,6 +282,7 @@ void controller_submit(struct broker *broker, struct controller_op *op)
 	op->link = (struct list){0};
 	op->err = ERR_NONE;
 	if (op->home->index == 0) {
+		op->queued_ns = op->home->now_ns;
 		list_push_back(&broker->controller->queued, &op->link);
 		controller_io_run_later(broker->controller);
 		return;
@@ -358,6 +377,7 @@ static void controller_io_loaded(struct io_op *op)
 	log_info("metadata.loaded", "topics=%d partitions=%" PRId64 " offset=%" PRId64 " snapshot=%" PRId64,
 		 load->image->topics_n, load->image->partitions_n, load->image->offset, load->snapshot_offset);
 	controller_io_say_kept(load->image);
+	io->metrics.election_began_ns = io->reactor->now_ns;
 	controller_io_move(io, CIO_ELECTING);
 	controller_io_run_later(io);
 }

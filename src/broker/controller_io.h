@@ -44,6 +44,7 @@ struct controller_op {
 	/* out */
 	enum err err;
 	int64_t end_offset; /* private: the log's end after its records */
+	int64_t queued_ns;  /* private: when it came */
 	int64_t first_offset; /* of its first record, -1 when it wrote none */
 	int32_t throttle_ms; /* the client is to wait */
 	void *ctx;

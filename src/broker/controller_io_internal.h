@@ -9,6 +9,7 @@
 
 #include "controller_io.h"
 #include "metadata_store.h"
+#include "metrics.h"
 #include "part_log.h"
 #include "raft.h"
 
@@ -71,7 +72,9 @@ struct controller_io {
 	struct snapshot_save snapshot;
 	bool snapshot_running;
 	int64_t snapshot_last_offset, snapshot_last_ns, snapshot_bytes;
+	int64_t snapshot_written_bytes; /* size of the newest one written since the start, 0: none */
 	struct timer tick;
+	struct metrics_controller metrics;
 };
 
 void controller_io_move(struct controller_io *io, int state);

@@ -47,6 +47,7 @@ void controller_io_snapshot(struct controller_io *io)
 	io->snapshot_last_offset = image->offset;
 	io->snapshot_last_ns = io->reactor->now_ns;
 	io->snapshot_bytes = 0;
+	io->snapshot_written_bytes = err ? 0 : (int64_t)io->snapshot.content.len;
 	if (err) {
 		log_error("metadata.snapshot", "offset=%" PRId64 " text=\"the image cannot be encoded\"",
 			  image->offset);

@@ -89,6 +89,21 @@ struct metrics_listener {
 	uint64_t requests, responses;
 };
 
+/* What the controller counts, on reactor 0. */
+enum metrics_controller_time {
+	CONTROLLER_QUEUE,      /* an operation waits to be decided */
+	CONTROLLER_PROCESSING, /* it is decided and logged */
+	CONTROLLER_COMMIT,     /* from the append of records to their commit */
+	CONTROLLER_ELECTION,   /* from standing for election to leading */
+	CONTROLLER_TIMES_N,
+};
+
+struct metrics_controller {
+	struct hist times[CONTROLLER_TIMES_N]; /* ns */
+	int64_t commit_began_ns;               /* of the oldest record that is not committed; 0: none */
+	int64_t election_began_ns;
+};
+
 struct metrics {
 	int64_t clock_ns; /* last read; never ahead of the clock */
 	uint64_t requests_n;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "client_quota.h"
 #include "controller_io_internal.h"
 #include "fetch_session.h"
 #include "mem.h"
@@ -47,6 +48,8 @@ static void metrics_fill_image(struct shard *shard, struct metrics_node *ret)
 {
 	const struct image *image = shard->image;
 	const struct broker_image *own;
+	struct str feature = STR_NULL;
+	int16_t level;
 
 	if (!image)
 		return;
@@ -60,6 +63,11 @@ static void metrics_fill_image(struct shard *shard, struct metrics_node *ret)
 	ret->image_timestamp_ms = image->timestamp_ms;
 	ret->metadata_version = image_feature(image, STR("metadata.version"));
 	metrics_count_brokers(image, ret);
+	ret->features_n = 0;
+	while (ret->features_n < (int)ARRAY_N(ret->features) && image_feature_next(image, feature, &feature, &level)) {
+		snprintf(ret->features[ret->features_n].name, sizeof(ret->features[0].name), "%.*s", STR_ARGS(feature));
+		ret->features[ret->features_n++].level = level;
+	}
 }
 
 static void metrics_fill_node(struct shard *shard, struct metrics_node *ret)
@@ -79,6 +87,9 @@ static void metrics_fill_node(struct shard *shard, struct metrics_node *ret)
 		ret->controller_leads = controller_io_is(io, CIO_LEADING);
 		ret->raft_role = io->raft.role.state;
 		ret->epoch_start_offset = io->raft.epoch_start_offset;
+		memcpy(ret->controller, io->metrics.times, sizeof(ret->controller));
+		ret->snapshot_bytes = io->snapshot_written_bytes;
+		ret->snapshot_age_ns = shard->reactor->now_ns - io->snapshot_last_ns;
 	}
 	ret->listeners_n = broker->acceptors.acceptors_n;
 	for (int i = 0; i < ret->listeners_n && !ret->address[0]; i++) {
@@ -97,6 +108,24 @@ static void metrics_fill_node(struct shard *shard, struct metrics_node *ret)
 }
 
 /* ---- the shard ---- */
+
+static void metrics_fill_quota(void *ctx, const struct client_quota_stat *stat)
+{
+	struct metrics_query *query = ctx;
+	struct metrics_quota *row;
+
+	if (query->quotas_n == METRICS_QUOTAS_MAX)
+		return;
+	row = &query->quotas[query->quotas_n++];
+	*row = (struct metrics_quota){
+		.kind = (int)stat->kind,
+		.rate = stat->rate,
+		.throttled_n = stat->throttled_n,
+		.throttled_ms = stat->throttled_ms,
+	};
+	snprintf(row->user, sizeof(row->user), "%.*s", STR_ARGS(stat->user));
+	snprintf(row->client_id, sizeof(row->client_id), "%.*s", STR_ARGS(stat->client_id));
+}
 
 static void metrics_fill_shard(struct metrics_query *query)
 {
@@ -133,6 +162,9 @@ static void metrics_fill_shard(struct metrics_query *query)
 		ret->dirs[i] = shard->storage.dirs[i].state;
 	if (metrics->listeners)
 		memcpy(ret->listeners, metrics->listeners, sizeof(ret->listeners));
+	query->quotas_n = 0;
+	if (shard->quotas)
+		client_quotas_each(shard, metrics_fill_quota, query);
 	for (int i = 0; i <= API_KEY_MAX; i++) {
 		if (!metrics->apis[i])
 			continue;

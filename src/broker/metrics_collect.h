@@ -44,6 +44,13 @@ struct metrics_node {
 	bool controller_leads;
 	struct quorum_status quorum;
 	int64_t epoch_start_offset;
+	struct hist controller[CONTROLLER_TIMES_N];
+	int64_t snapshot_bytes, snapshot_age_ns; /* of the newest snapshot written since the start; -1: none yet */
+	int features_n;
+	struct {
+		char name[48];
+		int16_t level;
+	} features[16];
 	int raft_role; /* enum raft_role, -1: none yet */
 	int listeners_n;
 	struct {
@@ -95,6 +102,16 @@ struct metrics_partition_row {
 	int64_t size_bytes, log_start, log_end, high_watermark;
 };
 
+/* Use of what a client has a quota for. */
+#define METRICS_QUOTAS_MAX 256
+
+struct metrics_quota {
+	int kind; /* enum client_quota_kind */
+	char user[64], client_id[64];
+	double rate; /* the same on all shards */
+	int64_t throttled_n, throttled_ms;
+};
+
 struct metrics_query {
 	struct msg msg;
 	struct shard *shard; /* in */
@@ -105,6 +122,8 @@ struct metrics_query {
 	struct metrics_node node;
 	struct metrics_shard of_shard;
 	struct metrics_api *apis[API_KEY_MAX + 1]; /* memory of the query; NULL: never asked */
+	struct metrics_quota quotas[METRICS_QUOTAS_MAX]; /* what finds no place is left out */
+	int quotas_n;
 	struct metrics_topic_row topics[METRICS_CHUNK];
 	struct metrics_partition_row partitions[METRICS_CHUNK];
 	int topics_n, partitions_n;

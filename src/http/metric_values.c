@@ -120,6 +120,25 @@ static double metric_of_controller(const struct metric_source *source, enum metr
 		return (double)quorum->high_watermark - 1;
 	case METRIC_RAFT_VOTERS:
 		return 1; /* the only quorum that raft_init takes */
+	case METRIC_RAFT_APPEND_RATE:
+		return source->sampler->metadata_records.one_minute;
+	case METRIC_RAFT_COMMIT_AVG:
+		return sampler_hist_mean(&source->sampler->controller[CONTROLLER_COMMIT]) / NS_PER_MS;
+	case METRIC_RAFT_COMMIT_MAX:
+		return sampler_hist_max(&source->sampler->controller[CONTROLLER_COMMIT]) / NS_PER_MS;
+	case METRIC_RAFT_ELECTION_AVG:
+		return sampler_hist_mean(&source->sampler->controller[CONTROLLER_ELECTION]) / NS_PER_MS;
+	case METRIC_RAFT_ELECTION_MAX:
+		return sampler_hist_max(&source->sampler->controller[CONTROLLER_ELECTION]) / NS_PER_MS;
+	case METRIC_CONTROLLER_OPERATIONS:
+		return (double)source->sampler->controller[CONTROLLER_QUEUE].n;
+	case METRIC_CONTROLLERS_NEW:
+		return (double)source->sampler->controller[CONTROLLER_ELECTION].n;
+	case METRIC_SNAPSHOT_BYTES:
+		return (double)node->snapshot_bytes;
+	case METRIC_SNAPSHOT_AGE:
+		return (double)node->snapshot_age_ns / NS_PER_MS;
+	case METRIC_META_IDLE:
 	case METRIC_RAFT_IDLE:
 	case METRIC_CONTROLLER_EVENT_IDLE:
 	case METRIC_CONTROLLER_HANDLER_IDLE:
@@ -245,8 +264,22 @@ double metric_value(const struct metric_source *source, enum metric_id id)
 		return (double)source->sampler->node.up_ns / NS_PER_S;
 	case METRIC_SCRAPE_TIME:
 		return (double)source->harvest->took_ns / NS_PER_S;
-	/* The controller refuses reassignments, a single node has no replica that could fall behind, transactions and
+	/* A single node has no replica that could fall behind or be moved and talks to no other voter, transactions and
 	 * unclean elections do not exist, the node ends with the first error of its metadata. */
+	case METRIC_REPLICATION_IN:
+	case METRIC_REPLICATION_OUT:
+	case METRIC_REASSIGNMENT_IN:
+	case METRIC_REASSIGNMENT_OUT:
+	case METRIC_FETCH_CONVERSIONS:
+	case METRIC_RAFT_FETCH_RATE:
+	case METRIC_RAFT_UNKNOWN_VOTERS:
+	case METRIC_RAFT_VOTER_CHANGE:
+	case METRIC_RAFT_NET_IN:
+	case METRIC_RAFT_NET_OUT:
+	case METRIC_RAFT_NET_REQUESTS:
+	case METRIC_RAFT_NET_RESPONSES:
+	case METRIC_CONTROLLER_OPERATIONS_LATE:
+	case METRIC_STATIC_VOTERS_IGNORED:
 	case METRIC_REASSIGNING:
 	case METRIC_LATE_TRANSACTIONS:
 	case METRIC_ISR_SHRINKS:

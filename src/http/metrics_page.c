@@ -286,15 +286,15 @@ static void metrics_summaries(struct metrics_page *mp)
 	}
 }
 
-static void metrics_flush(struct metrics_page *mp)
+static void metrics_node_times(struct metrics_page *mp, const struct sampler_hist *hist)
 {
 	char family[160];
 
 	page_family(mp->page, mp->name, "gauge", mp->def->help);
-	metrics_quantiles(mp, &mp->source.sampler->flush, "");
+	metrics_quantiles(mp, hist, "");
 	snprintf(family, sizeof(family), "%s_count", mp->name);
 	page_family(mp->page, family, "untyped", mp->def->help);
-	page_sample(mp->page, family, (double)mp->source.sampler->flush.n);
+	page_sample(mp->page, family, (double)hist->n);
 }
 
 /* ---- our own histograms ---- */
@@ -366,10 +366,16 @@ static void metrics_histograms(struct metrics_page *mp)
 
 static void metrics_times(struct metrics_page *mp)
 {
+	const struct sampler *sampler = mp->source.sampler;
+
 	if (mp->dialect == HTTP_NATIVE)
 		metrics_histograms(mp);
 	else if (mp->def->id == METRIC_FLUSH)
-		metrics_flush(mp);
+		metrics_node_times(mp, &sampler->flush);
+	else if (mp->def->id == METRIC_CONTROLLER_QUEUE_TIME)
+		metrics_node_times(mp, &sampler->controller[CONTROLLER_QUEUE]);
+	else if (mp->def->id == METRIC_CONTROLLER_WORK_TIME)
+		metrics_node_times(mp, &sampler->controller[CONTROLLER_PROCESSING]);
 	else
 		metrics_summaries(mp);
 }
@@ -417,6 +423,13 @@ static void metrics_one(struct metrics_page *mp)
 	case METRIC_OF_DELAYEDOPERATION:
 	case METRIC_OF_FETCHERTYPE:
 		metrics_purgatory(mp);
+		return;
+	case METRIC_OF_USER_CLIENT_ID:
+	case METRIC_OF_RESOURCE_USER_CLIENT_ID:
+		metrics_quotas(mp);
+		return;
+	case METRIC_OF_FEATURENAME:
+		metrics_features(mp);
 		return;
 	case METRIC_OF_STATE:
 		metrics_state(mp);

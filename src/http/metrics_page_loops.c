@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of /metrics about event loops, connections, directories, and requests that wait. */
+/* The part of /metrics about event loops, connections, directories, requests that wait, quotas and features. */
 #include <math.h>
 
+#include "client_quota.h"
 #include "metrics_page.h"
 
 static double metrics_conn_value(const struct sampler_shard *shard, enum metric_id id, int listener)
@@ -95,6 +96,8 @@ static double metrics_dir_value(const struct metrics_page *mp, int dir, bool is_
 
 	if (mp->def->id == METRIC_DIR_OFFLINE)
 		return is_offline;
+	if (mp->def->id == METRIC_DIR_CORDONED)
+		return 0; /* cordoned.log.dirs has no effect yet */
 	if (fs->ops->space(fs, mp->source.sampler->node.dirs[dir].path, &space))
 		return NAN;
 	return (double)(mp->def->id == METRIC_DIR_FREE ? space.usable : space.total);
@@ -136,4 +139,77 @@ void metrics_purgatory(struct metrics_page *mp)
 	}
 	metrics_line(mp, "", fetches, "{delayedOperation=\"Fetch\"}");
 	metrics_line(mp, "", produces, "{delayedOperation=\"Produce\"}");
+}
+
+/* ---- quotas, features ---- */
+
+/* Does this row show that kind of quota? */
+static bool metrics_quota_is_shown(enum metric_id id, int kind)
+{
+	switch ((int)id) {
+	case METRIC_QUOTA_PRODUCE_RATE:
+	case METRIC_QUOTA_PRODUCE_THROTTLE:
+		return kind == CLIENT_QUOTA_PRODUCE;
+	case METRIC_QUOTA_FETCH_RATE:
+	case METRIC_QUOTA_FETCH_THROTTLE:
+		return kind == CLIENT_QUOTA_FETCH;
+	case METRIC_QUOTA_REQUEST_TIME:
+	case METRIC_QUOTA_REQUEST_THROTTLE:
+	case METRIC_QUOTA_TIME:
+		return kind == CLIENT_QUOTA_REQUEST;
+	case METRIC_QUOTA_BYTE_RATE:
+		return kind == CLIENT_QUOTA_PRODUCE || kind == CLIENT_QUOTA_FETCH;
+	case METRIC_QUOTA_THROTTLE_TIME:
+		return kind != CLIENT_QUOTA_MUTATION;
+	default:
+		return false;
+	}
+}
+
+static double metrics_quota_value(enum metric_id id, const struct metrics_quota *quota)
+{
+	switch ((int)id) {
+	case METRIC_QUOTA_PRODUCE_THROTTLE:
+	case METRIC_QUOTA_FETCH_THROTTLE:
+	case METRIC_QUOTA_REQUEST_THROTTLE:
+	case METRIC_QUOTA_THROTTLE_TIME:
+		return quota->throttled_n ? (double)quota->throttled_ms / (double)quota->throttled_n : 0;
+	default:
+		return quota->rate;
+	}
+}
+
+void metrics_quotas(struct metrics_page *mp)
+{
+	static const char *const kinds[] = {"Produce", "Fetch", "Request", "ControllerMutation"};
+	bool has_resource = mp->def->labels == METRIC_OF_RESOURCE_USER_CLIENT_ID;
+	const struct sampler *sampler = mp->source.sampler;
+
+	page_family(mp->page, mp->name, "gauge", mp->def->help);
+	for (int i = 0; i < sampler->quotas_n; i++) {
+		const struct metrics_quota *quota = &sampler->quotas[i];
+
+		if (!metrics_quota_is_shown(mp->def->id, quota->kind))
+			continue;
+		page_text(mp->page, mp->name);
+		if (has_resource)
+			page_format(mp->page, "{resource=\"%s\",user=\"", kinds[quota->kind]);
+		else
+			page_text(mp->page, "{user=\"");
+		page_escaped(mp->page, str_of(quota->user));
+		page_text(mp->page, has_resource ? "\",clientId=\"" : "\",client_id=\"");
+		page_escaped(mp->page, str_of(quota->client_id));
+		page_text(mp->page, "\"} ");
+		page_f64(mp->page, metrics_quota_value(mp->def->id, quota));
+		page_text(mp->page, "\n");
+	}
+}
+
+void metrics_features(struct metrics_page *mp)
+{
+	const struct metrics_node *node = &mp->source.sampler->node;
+
+	page_family(mp->page, mp->name, "gauge", mp->def->help);
+	for (int i = 0; i < node->features_n; i++)
+		metrics_line(mp, "", node->features[i].level, "{featureName=\"%s\"}", node->features[i].name);
 }

@@ -9,6 +9,7 @@
 #define SAMPLER_DECAY 0.015        /* per second */
 #define SAMPLER_LOOK_NS NS_PER_S   /* shares and rates want at least this much time between two looks */
 #define SAMPLER_SLOWEST_MS 60000
+#define SAMPLER_WEIGHT_MIN 0.5 /* what happened once counts for three quarters of a minute */
 
 void sampler_init(struct sampler *sampler, int shards_n, uint64_t hash_seed)
 {
@@ -59,7 +60,10 @@ void sampler_begin(struct sampler *sampler, int64_t now_ns)
 		for (int i = 0; i < SAMPLER_HISTS_N; i++)
 			sampler_hist_begin(&api->hists[i], keep);
 	}
+	sampler->quotas_n = 0;
 	sampler_hist_begin(&sampler->flush, keep);
+	for (int i = 0; i < CONTROLLER_TIMES_N; i++)
+		sampler_hist_begin(&sampler->controller[i], keep);
 	memset(&sampler->all_topics, 0, sizeof(sampler->all_topics));
 	sampler->at_ns = now_ns;
 }
@@ -74,6 +78,36 @@ static void sampler_hist_add(struct sampler_hist *hist, const struct hist *now, 
 		hist->total[i] += more;
 		hist->recent[i] += (float)more;
 	}
+}
+
+double sampler_hist_mean(const struct sampler_hist *hist)
+{
+	double sum = 0, weight = 0;
+
+	for (int i = 0; i < HIST_BINS_N; i++) {
+		double middle = ((double)hist_bin_end(i) + (i ? (double)hist_bin_end(i - 1) : 0)) / 2;
+
+		sum += (double)hist->recent[i] * middle;
+		weight += (double)hist->recent[i];
+	}
+	if (weight > SAMPLER_WEIGHT_MIN)
+		return sum / weight;
+	return hist->n ? (double)hist->sum / (double)hist->n : 0;
+}
+
+double sampler_hist_max(const struct sampler_hist *hist)
+{
+	int greatest = -1;
+
+	for (int i = 0; i < HIST_BINS_N; i++) {
+		if ((double)hist->recent[i] > SAMPLER_WEIGHT_MIN)
+			greatest = i;
+	}
+	for (int i = 0; i < HIST_BINS_N && greatest < 0; i++) {
+		if (hist->total[HIST_BINS_N - 1 - i])
+			greatest = HIST_BINS_N - 1 - i;
+	}
+	return greatest < 0 ? 0 : (double)hist_bin_end(greatest);
 }
 
 static void sampler_error_add(struct sampler_api *api, int16_t code, uint64_t n)
@@ -138,18 +172,41 @@ static void sampler_look(struct sampler_shard *shard)
 	shard->look_slept_ns = now->slept_ns;
 }
 
+static void sampler_quota_add(struct sampler *sampler, const struct metrics_quota *quota)
+{
+	for (int i = 0; i < sampler->quotas_n; i++) {
+		struct metrics_quota *known = &sampler->quotas[i];
+
+		if (known->kind == quota->kind && strcmp(known->user, quota->user) == 0 &&
+		    strcmp(known->client_id, quota->client_id) == 0) {
+			known->throttled_n += quota->throttled_n;
+			known->throttled_ms += quota->throttled_ms;
+			return;
+		}
+	}
+	if (sampler->quotas_n < SAMPLER_QUOTAS_MAX)
+		sampler->quotas[sampler->quotas_n++] = *quota;
+}
+
 void sampler_add(struct sampler *sampler, const struct metrics_query *query)
 {
 	struct sampler_shard *shard = &sampler->shards[query->shard->index];
 
-	if (query->shard->index == 0)
+	if (query->shard->index == 0) {
 		sampler->node = query->node;
+		for (int i = 0; i < CONTROLLER_TIMES_N; i++)
+			sampler_hist_add(&sampler->controller[i], &query->node.controller[i],
+					 &sampler->last_controller[i]);
+		memcpy(sampler->last_controller, query->node.controller, sizeof(sampler->last_controller));
+	}
 	shard->now = query->of_shard;
 	sampler_look(shard);
 	for (int i = 0; i < TOPIC_COUNTS_N; i++)
 		sampler->all_topics.counts[i] += shard->now.all_topics.counts[i];
 	sampler_hist_add(&sampler->flush, &shard->now.flush_ns, &shard->last_flush);
 	shard->last_flush = shard->now.flush_ns;
+	for (int i = 0; i < query->quotas_n; i++)
+		sampler_quota_add(sampler, &query->quotas[i]);
 	for (int key = 0; key <= API_KEY_MAX; key++) {
 		if (query->apis[key])
 			sampler_api_add(sampler, shard, key, query->apis[key]);
@@ -181,6 +238,8 @@ void sampler_end(struct sampler *sampler)
 
 	sampler_rate_step(&sampler->bytes_in, sampler->all_topics.counts[TOPIC_BYTES_IN], passed_s);
 	sampler_rate_step(&sampler->bytes_out, sampler->all_topics.counts[TOPIC_BYTES_OUT], passed_s);
+	sampler_rate_step(&sampler->metadata_records, (uint64_t)MAX(sampler->node.quorum.log_end_offset, INT64_C(0)),
+			  passed_s);
 	sampler->rate_at_ns = sampler->at_ns;
 }
 

@@ -15,6 +15,7 @@
 #define SAMPLER_HISTS_N (METRICS_PHASES_N + 1) /* the phases, then the size of requests */
 #define SAMPLER_BYTES METRICS_PHASES_N
 #define SAMPLER_ERRORS_N 64
+#define SAMPLER_QUOTAS_MAX (2 * METRICS_QUOTAS_MAX)
 
 /* One histogram over all shards. */
 struct sampler_hist {
@@ -59,7 +60,12 @@ struct sampler {
 	int shards_n;
 	struct sampler_shard *shards;
 	struct sampler_api *apis[API_KEY_MAX + 1]; /* NULL: never asked */
+	struct metrics_quota quotas[SAMPLER_QUOTAS_MAX]; /* of the last round */
+	int quotas_n;
 	struct sampler_hist flush;
+	struct sampler_hist controller[CONTROLLER_TIMES_N];
+	struct hist last_controller[CONTROLLER_TIMES_N];
+	struct sampler_rate metadata_records;
 	struct metrics_topic all_topics;
 	struct sampler_rate bytes_in, bytes_out;
 	int64_t at_ns; /* of the last round; 0: none */
@@ -74,6 +80,10 @@ struct sampler_topic_rate {
 	uint64_t round; /* seen last */
 	char name[];
 };
+
+/* Mean and greatest of what counts at present; of all there ever was when that is nothing. 0: there was none. */
+double sampler_hist_mean(const struct sampler_hist *hist);
+double sampler_hist_max(const struct sampler_hist *hist);
 
 void sampler_init(struct sampler *sampler, int shards_n, uint64_t hash_seed);
 void sampler_deinit(struct sampler *sampler);

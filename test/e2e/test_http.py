@@ -2,6 +2,7 @@
 """Metrics and health over HTTP. Only for Moldau."""
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from lib.broker import binary, free_port
+from lib.broker import ROOT, binary, free_port
 from lib.case import Case, moldau_only
 
 try:
@@ -26,6 +27,9 @@ except ImportError:
         from prometheus_client.parser import text_string_to_metric_families as parse_text
     except ImportError:
         parse_text = parse_openmetrics = None
+
+sys.path.append(os.path.join(ROOT, "gen"))
+import emit_metrics  # noqa: E402  pylint: disable=wrong-import-position
 
 DIALECTS = ["jmx", "reporter", "confluent", "native", "all"]
 needs_parser = unittest.skipIf(parse_text is None, "prometheus_client is not installed")
@@ -206,6 +210,18 @@ class Metrics(Case):
         self.assertNotIn(base + "_total", names["native"])
         for dialect in DIALECTS[:-1]:
             self.assertLessEqual(names[dialect], names["all"])
+
+    def test_every_row_of_the_table_is_there(self):
+        """As schema/metrics.tbl says, under the name of each dialect."""
+        c = self.conn()
+        t = self.topic(c)
+        c.produce(t, [b"x"])
+        rows, _ = emit_metrics.read(os.path.join(ROOT, "schema", "metrics.tbl"))
+        for index, dialect in ((0, "jmx"), (2, "reporter"), (3, "confluent"), (4, "native")):
+            families = set(re.findall(r"^# TYPE (\S+)", self.page(dialect), re.M))
+            for row in rows:
+                if row["names"][index]:
+                    self.assertIn(row["names"][index], families, row["id"])
 
     def test_unknown_dialect(self):
         self.assertEqual(get(self.http, "/metrics?dialect=nonsense")[0], 400)
