@@ -387,6 +387,15 @@ class Process(Case):
             self.assertEqual((keys[18], keys[60], keys[55]), ((0, 4), (0, 2), (0, 2)))
             self.assertNotIn(0, keys)
             self.assertNotIn(3, keys)
+            # What changes the cluster is asked of the controller itself, too.
+            for key, versions in {19: (2, 7), 20: (1, 6), 29: (1, 3), 30: (1, 3), 31: (1, 3), 33: (0, 2), 37: (0, 3),
+                                  43: (0, 2), 44: (0, 1), 45: (0, 1), 46: (0, 0), 49: (0, 1), 57: (0, 2),
+                                  64: (0, 0)}.items():
+                self.assertEqual(keys[key], versions, key)
+            made = conn.call("CreateTopics", 7, topics=[{"name": "by-controller", "partition_n": 2}]).topics[0]
+            self.assertEqual((made.error, made.partition_n), (0, 2))
+            with self.conn(broker) as other:
+                other.wait_leader("by-controller", 2)
             answer = conn.call("DescribeCluster", 1, endpoint_type=2)
             self.assertEqual((answer.error, answer.endpoint_type, [(b.node_id, b.port) for b in answer.brokers]),
                              (0, 2, [(1, broker.controller[1])]))
