@@ -31,6 +31,8 @@ const struct api_def api_defs[] = {
 	{API_CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, API_BROKER, api_consumer_group_heartbeat},
 	{API_CONSUMER_GROUP_DESCRIBE, 0, 1, 0, API_BROKER, api_consumer_group_describe},
 	{API_DESCRIBE_LOG_DIRS, 1, 5, 1, API_BROKER, api_describe_log_dirs},
+	{API_GET_TELEMETRY_SUBSCRIPTIONS, 0, 0, 0, API_BROKER, api_get_telemetry_subscriptions},
+	{API_PUSH_TELEMETRY, 0, 0, 0, API_BROKER, api_push_telemetry},
 	{API_LIST_CONFIG_RESOURCES, 0, 1, 0, API_BROKER, api_list_config_resources},
 	{API_CREATE_PARTITIONS, 0, 3, 0, API_BROKER | API_CONTROLLER, api_create_partitions},
 	{API_ELECT_LEADERS, 0, 2, 0, API_BROKER | API_CONTROLLER, api_elect_leaders},

@@ -49,6 +49,8 @@ void api_delete_records(struct request *request);
 void api_init_producer_id(struct request *request);
 void api_offset_for_leader_epoch(struct request *request);
 void api_describe_configs(struct request *request);
+void api_get_telemetry_subscriptions(struct request *request);
+void api_push_telemetry(struct request *request);
 void api_list_config_resources(struct request *request);
 void api_describe_log_dirs(struct request *request);
 void api_describe_cluster(struct request *request);

@@ -10,6 +10,7 @@ static void controller_call_done(struct controller_op *op)
 
 	if (op->err)
 		call->fail(call->request, call->out, op->err);
+	request_throttle(call->request, op->throttle_ms);
 	request_reply(call->request, call->out);
 }
 
@@ -33,5 +34,10 @@ void controller_call_run(struct request *request, size_t out_size,
 		.done = controller_call_done,
 		.ctx = call,
 	};
+	if (request->head.api_key == API_CREATE_PARTITIONS) { /* KIP-599 */
+		call->op.client_id = request->head.client_id.p ? request->head.client_id : STR("");
+		call->op.user = request_user(request);
+		call->op.is_strict = request->version >= 3;
+	}
 	controller_submit(request->shard->broker, &call->op);
 }

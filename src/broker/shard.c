@@ -17,6 +17,7 @@
 #include "placement_dir.h"
 #include "producer_ids.h"
 #include "replay.h"
+#include "telemetry.h"
 #include "topic_settings.h"
 
 #define SHARD_OPENING_MAX 32
@@ -272,6 +273,7 @@ void shard_apply_image(struct shard *shard, struct image *image)
 	if (shard->index == 0 && !image_quotas_same(shard->image, image))
 		conn_limits_follow(&shard->broker->acceptors.limits, image);
 	client_quotas_follow(shard, image);
+	telemetry_follow(shard->telemetry, image);
 	shard->image = image;
 	coordinator_io_follow(shard);
 	shard_open_more(shard);
@@ -374,6 +376,7 @@ static void shard_check_idle(struct timer *timer)
 	budget_wake(&shard->budget, is_short ? 16 : INT32_MAX);
 	if (shard->index == 0)
 		acceptor_check_limits(shard->broker);
+	telemetry_tick(shard->telemetry);
 	compress_ctx_trim(shard->compress, COMPRESS_KEEP);
 	reactor_timer(shard->reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
@@ -398,6 +401,7 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	shard->compress = MEM_NEW(struct compress_ctx);
 	shard->sessions = fetch_sessions_new(shard);
 	shard->producer_ids = producer_ids_new(shard);
+	shard->telemetry = telemetry_new(shard);
 	shard->coordinators = coordinator_io_new(shard);
 	shard->keeper = housekeeper_new(shard);
 	shard->cleaner = cleaner_new(shard);
@@ -511,6 +515,7 @@ void shard_deinit(struct shard *shard)
 		mem_free(list_entry(node, struct request, link));
 	live_settings_deinit(shard);
 	client_quotas_free(shard->quotas);
+	telemetry_free(shard->telemetry);
 	coordinator_io_free(shard->coordinators);
 	producer_ids_free(shard->producer_ids);
 	housekeeper_free(shard->keeper);

@@ -30,6 +30,7 @@ struct coordinator_io;
 struct housekeeper;
 struct cleaner;
 struct client_quotas;
+struct telemetry;
 
 struct shard {
 	struct broker *broker;
@@ -48,6 +49,7 @@ struct shard {
 	struct coordinator_io *coordinators;
 	struct housekeeper *keeper;
 	struct cleaner *cleaner;
+	struct telemetry *telemetry;
 	struct client_quotas *quotas; /* NULL while nobody has a limit */
 	struct buf_pool request_bufs; /* frames under construction */
 	struct budget budget;

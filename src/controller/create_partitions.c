@@ -92,6 +92,8 @@ static enum err grow_topic(struct grow *grow, const struct create_partitions_req
 	if (!topic)
 		return ERR_UNKNOWN_TOPIC_OR_PARTITION;
 	err = grow_check_count(grow, topic, in);
+	if (!err)
+		err = controller_charge(grow->controller, in->count - topic->partitions_n);
 	if (err)
 		return err;
 	if (in->assignments_n >= 0)
@@ -117,7 +119,7 @@ static void grow_answer(struct grow *grow, struct create_partitions_response_res
 {
 	out->name = name;
 	out->error_code = err_wire(err);
-	if (err && err != ERR_UNKNOWN_TOPIC_OR_PARTITION)
+	if (err && err != ERR_UNKNOWN_TOPIC_OR_PARTITION && err != ERR_THROTTLING_QUOTA_EXCEEDED)
 		out->error_message = controller_text(grow->arena, &grow->text);
 }
 
