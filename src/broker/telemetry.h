@@ -55,8 +55,8 @@ struct telemetry_subscription {
 enum err telemetry_get(struct telemetry *telemetry, const struct telemetry_source *source, struct arena *arena,
 		       struct telemetry_subscription *ret) MUST_USE;
 /* On the owner. Errors as the original's: ERR_INVALID_REQUEST after a push that was said to be the last,
- * ERR_THROTTLING_QUOTA_EXCEEDED, ERR_UNKNOWN_SUBSCRIPTION_ID, ERR_UNSUPPORTED_COMPRESSION_TYPE, ERR_TELEMETRY_TOO_LARGE,
- * ERR_INVALID_RECORD. */
+ * ERR_THROTTLING_QUOTA_EXCEEDED, ERR_UNKNOWN_SUBSCRIPTION_ID, ERR_UNSUPPORTED_COMPRESSION_TYPE,
+ * ERR_TELEMETRY_TOO_LARGE, ERR_INVALID_RECORD. */
 struct push_telemetry_request;
 enum err telemetry_push(struct telemetry *telemetry, const struct telemetry_source *source,
 			const struct push_telemetry_request *push) MUST_USE;

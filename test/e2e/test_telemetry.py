@@ -61,7 +61,8 @@ class Telemetry(Case):
         self.subscribe("two", metrics="a.b,c", interval_ms="5000")
         self.subscribe("not", metrics="z", interval_ms="100", match="client_id=nobody")
         got = self.get(self.client())
-        self.assertEqual((got.push_interval_ms, sorted(got.metrics)), (5000, ["a.b", "c", "org.apache.kafka.producer."]))
+        self.assertEqual((got.push_interval_ms, sorted(got.metrics)),
+                         (5000, ["a.b", "c", "org.apache.kafka.producer."]))
         self.subscribe("all", metrics="*", interval_ms="9000")
         got = self.get(self.client())
         self.assertEqual((got.push_interval_ms, got.metrics), (5000, [""]))
