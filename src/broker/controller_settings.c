@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "alter_configs.h"
+#include "config_changes.h"
 #include "broker.h"
 #include "client_metrics_config.h"
 #include "dynamic_config.h"

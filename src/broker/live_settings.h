@@ -18,7 +18,7 @@
 #ifndef BROKER_LIVE_SETTINGS_H
 #define BROKER_LIVE_SETTINGS_H
 
-#include "alter_configs.h"
+#include "config_changes.h"
 #include "image.h"
 #include "topic_config.h"
 

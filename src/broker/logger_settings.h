@@ -3,7 +3,7 @@
 #ifndef BROKER_LOGGER_SETTINGS_H
 #define BROKER_LOGGER_SETTINGS_H
 
-#include "alter_configs.h"
+#include "config_changes.h"
 
 /* Checks and makes the changes of one resource of type BROKER_LOGGER that passed resource_changes_check; fills its
  * outcome. All of its changes are made, or none. On any reactor: the levels are those of its log. */

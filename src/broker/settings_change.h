@@ -6,7 +6,7 @@
 #ifndef BROKER_SETTINGS_CHANGE_H
 #define BROKER_SETTINGS_CHANGE_H
 
-#include "alter_configs.h"
+#include "config_changes.h"
 #include "controller_io.h"
 #include "request.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See alter_configs.h: what is wrong with a request for other settings whatever the settings are now. Same as Kafka in
+ * See config_changes.h: what is wrong with a request for other settings whatever the settings are now. Same as Kafka in
  * order and words, but for one resource twice in AlterConfigs, which Kafka never answers.
  */
-#include "alter_configs.h"
+#include "config_changes.h"
 #include "map.h"
 
 void resource_change_refuse(struct resource_change *resource, enum err err, const struct err_text *text,

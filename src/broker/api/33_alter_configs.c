@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * AlterConfigs (key 33), versions 0-2: replaces all settings of a resource, so that what is not named is deleted
- * (controller/alter_configs.h).
+ * (controller/config_changes.h).
  */
 #include "api.h"
 #include "msg/alter_configs.h"

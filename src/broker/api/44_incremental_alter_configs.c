@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * IncrementalAlterConfigs (key 44), versions 0-1: sets, deletes, appends to or subtracts from single settings of topics,
- * brokers, groups and client metrics (controller/alter_configs.h).
+ * brokers, groups and client metrics (controller/config_changes.h).
  */
 #include "api.h"
 #include "msg/incremental_alter_configs.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes of settings: outcomes and records, as Kafka 4.3.1 answers the same requests. */
-#include "alter_configs.h"
+#include "config_changes.h"
 #include "controller_world.h"
 
 /* Values are numbers; "list" and "log.list" are lists with a default. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See alter_configs.h: new settings over those that the image has. What a resource will have is checked as a whole, then
+ * See config_changes.h: new settings over those that the image has. What a resource will have is checked as a whole, then
  * the difference becomes ConfigRecords. Settings of brokers are written again even when they are the same, which makes
  * brokers read files anew that a setting names. Same as Kafka in codes and words.
  */
-#include "alter_configs.h"
+#include "config_changes.h"
 
 #include "controller_private.h"
 #include "topic_name.h"

@@ -4,8 +4,8 @@
  * Kafka: resource_changes_check looks at the request alone, on the broker that got it; controller_alter_configs decides
  * over what the controller keeps. Each resource has its own outcome; those that are refused leave no record.
  */
-#ifndef CONTROLLER_ALTER_CONFIGS_H
-#define CONTROLLER_ALTER_CONFIGS_H
+#ifndef CONTROLLER_CONFIG_CHANGES_H
+#define CONTROLLER_CONFIG_CHANGES_H
 
 #include "controller.h"
 
