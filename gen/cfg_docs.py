@@ -41,12 +41,14 @@ def table(rows, last):
 
 
 def reference(model):
-    out = ["# Settings", "",
+    out = ["<!-- SPDX-License-Identifier: Apache-2.0 -->", "# Settings", "",
            "Generated from the tables in `schema/`. *Honoured*: does what it says. *Accepted*: read, no effect here. "
            "*Not yet*: read and shown, the effect follows. *Refused*: any value but the default stops the start, "
            "with the reason.", "",
            "Values come from the file, then the environment (`KAFKA_LOG_DIRS` is `log.dirs`, `__` is `_`, `___` is "
-           "`-`), then `--override key=value`; the last one wins.", ""]
+           "`-`), then `--override key=value`; the last one wins. Above these stand the settings of the cluster's "
+           "metadata (`kafka-configs`): those of all brokers, then those of one. Update: *read-only* needs a restart, "
+           "*per-broker* and *cluster-wide* change while running. `moldau config explain KEY` tells the same.", ""]
     counts = {c: sum(s.cls == c for rows in model.values() for s in rows) for c in CLASS_WORDS}
     out += ["Keys: " + ", ".join(f"{n} {CLASS_WORDS[c]}" for c, n in counts.items()) + ".", "", "## Node", ""]
     sections = {}

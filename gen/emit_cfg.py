@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns the settings tables into C and documentation.
 
-    emit_cfg.py SCHEMA_FOLDER settings.h settings.c settings.md server.properties
+    emit_cfg.py SCHEMA_FOLDER settings.h settings.c settings.md server.properties settings_sample.c
 """
 import os
 import sys
@@ -65,7 +65,9 @@ def emit_header(model):
     out += ["\tSETTING_N", "};", ""] + marks + [""]
     for family in cfg_schema.FAMILIES:
         out += emit_struct(family, model[family])
-    out += ["/* By setting_id. */", "extern const struct setting_def setting_defs[SETTING_N];", "", "#endif", ""]
+    out += ["/* By setting_id. */", "extern const struct setting_def setting_defs[SETTING_N];",
+            "/* The sample file, line by line. */", "extern const char *const settings_sample[];",
+            "extern const size_t settings_sample_n;", "", "#endif", ""]
     return "\n".join(out)
 
 
@@ -130,11 +132,20 @@ def emit_source(model):
     return "\n".join(out + ["};", ""])
 
 
+def emit_sample(model):
+    lines = cfg_docs.sample(model).rstrip("\n").split("\n")
+    return "\n".join(["/* SPDX-License-Identifier: Apache-2.0 */", "/* Generated from schema/broker.cfg. */",
+                      '#include "settings.h"', "", "const char *const settings_sample[] = {"]
+                     + [f"\t{c_str(l)}," for l in lines]
+                     + ["};", "const size_t settings_sample_n = sizeof(settings_sample) / sizeof(settings_sample[0]);",
+                        ""])
+
+
 def main():
-    folder, ret_h, ret_c, ret_md, ret_sample = sys.argv[1:6]
+    folder, ret_h, ret_c, ret_md, ret_sample, ret_sample_c = sys.argv[1:7]
     model = cfg_schema.read_all(folder)
     for path, text in ((ret_h, emit_header(model)), (ret_c, emit_source(model)), (ret_md, cfg_docs.reference(model)),
-                       (ret_sample, cfg_docs.sample(model))):
+                       (ret_sample, cfg_docs.sample(model)), (ret_sample_c, emit_sample(model))):
         open(path, "w", encoding="utf-8").write(text)
 
 

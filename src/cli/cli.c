@@ -300,6 +300,11 @@ enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv,
 		cli_help_command(program, run.command, out);
 		return CLI_OK;
 	}
+	if (run.command->is_raw) {
+		run.args = argv + words_n;
+		run.args_n = argc - words_n;
+		return run.command->run(&run);
+	}
 	run.pairs = mem_calloc((size_t)MIN(argc, CLI_PAIRS_MAX), sizeof(*run.pairs));
 	if (!cli_read(&run, argc - words_n + 1, argv + words_n - 1, &code))
 		code = run.command->run(&run);

@@ -53,6 +53,7 @@ struct cli_command {
 	const char *examples; /* lines to paste, may be NULL */
 	const struct cli_option *options;
 	int options_n; /* up to CLI_OPTIONS_MAX */
+	bool is_raw;   /* reads its command line itself: args are all words behind its own */
 	enum cli_exit (*run)(const struct cli_run *run);
 };
 

@@ -37,6 +37,15 @@ static const struct cli_option http_options[] = {
 	 .help = "where the node serves HTTP, its http.listener (127.0.0.1:8080)"},
 };
 
+static const struct cli_option config_explain_options[] = {
+	{.name = "file", .kind = CLI_TEXT, .value = "FILE", .help = "a server.properties; also the environment counts"},
+	OPTION_OVERRIDE,
+};
+
+static const struct cli_option config_check_options[] = {
+	OPTION_OVERRIDE,
+};
+
 static const struct cli_command moldau_commands[] = {
 	{
 		.words = "dev",
@@ -103,6 +112,58 @@ static const struct cli_command moldau_commands[] = {
 		.options = http_options,
 		.options_n = ARRAY_N(http_options),
 		.run = cmd_prometheus_config,
+	},
+	{
+		.words = "config explain",
+		.args = "[KEY]",
+		.args_max = 1,
+		.summary = "Explain a setting: what it does, its bounds, where its value comes from",
+		.detail = "Settings of nodes, topics and groups, by their names in Kafka. Without a key: a list.\n"
+			  "With --file the value in force and the place it comes from are told.",
+		.examples = "  moldau config explain log.retention.ms\n"
+			    "  moldau config explain num.partitions --file server.properties",
+		.options = config_explain_options,
+		.options_n = ARRAY_N(config_explain_options),
+		.run = cmd_config_explain,
+	},
+	{
+		.words = "config check",
+		.args = "FILE",
+		.args_min = 1,
+		.args_max = 1,
+		.summary = "Say all that is to be said about a server.properties, without starting",
+		.detail = "Reads the file, the environment and --override as a start would. Ends with 0 when a broker\n"
+			  "would start, with 6 when it would not.",
+		.examples = "  moldau config check server.properties",
+		.options = config_check_options,
+		.options_n = ARRAY_N(config_check_options),
+		.run = cmd_config_check,
+	},
+	{
+		.words = "config sample",
+		.args = "",
+		.summary = "Print a server.properties with every setting, its default and what it does",
+		.examples = "  moldau config sample > server.properties",
+		.run = cmd_config_sample,
+	},
+	{
+		.words = "storage",
+		.args = "COMMAND ...",
+		.summary = "Format directories, and look at them: Kafka's kafka-storage",
+		.detail = "Commands and options are those of kafka-storage.sh; also under that name. A broker formats\n"
+			  "empty directories by itself, so this is for scripts that are there already, and for what\n"
+			  "must be so from the beginning: voters, feature levels, SCRAM logins.",
+		.examples = "  moldau storage random-uuid\n"
+			    "  moldau storage format --standalone -t ID -c server.properties",
+		.is_raw = true,
+		.run = cmd_storage,
+	},
+	{
+		.words = "format",
+		.args = "OPTIONS",
+		.summary = "Format directories: moldau storage format",
+		.is_raw = true,
+		.run = cmd_format,
 	},
 	{
 		.words = "explain",

@@ -245,7 +245,8 @@ void config_source_read(const struct config_source *source, struct arena *arena,
 	*ret = (struct config_pairs){0};
 	if (source->file_text.len > 0)
 		read_file(source, arena, report, ret);
-	read_env(source, arena, report, ret);
+	if (!source->is_env_for_references)
+		read_env(source, arena, report, ret);
 	read_overrides(source, arena, report, ret);
 	settle(ret, report);
 	config_providers_fill(ret, source, arena, report);

@@ -19,6 +19,7 @@ struct config_source {
 	const char *const *env;	     /* "NAME=value", ended by NULL; NULL: none */
 	const struct str *overrides; /* "key=value" each */
 	size_t overrides_n;
+	bool is_env_for_references; /* the environment gives no settings, only what values refer to */
 	/* Reads a file that a value refers to (config_provider.h), into the arena; NULL: none can be read. */
 	bool (*read)(void *ctx, struct str path, struct arena *arena, struct bytes *ret);
 	void *read_ctx;

@@ -69,7 +69,8 @@ static const struct config_entry *proposed_for(struct config_layer proposed, str
 /* A value of the kind class must be a class the original can load; here, its own default. */
 static bool is_foreign_class(const struct setting_def *def, struct str value)
 {
-	return def->type == SETTING_TYPE_CLASS && !(def->default_text && str_eq_c(setting_trim(value), def->default_text));
+	return def->type == SETTING_TYPE_CLASS && !(def->default_text && str_eq_c(setting_trim(value),
+			def->default_text));
 }
 
 static enum err check_values(struct config_layer proposed, struct err_text *text)
@@ -279,7 +280,8 @@ static enum err check_threads(const struct broker_config *before, const struct b
 	};
 
 	for (size_t i = 0; i < ARRAY_N(ids); i++) {
-		enum err err = check_step(setting_defs[ids[i]].name, int_of(before, ids[i]), int_of(after, ids[i]), text);
+		enum err err = check_step(setting_defs[ids[i]].name, int_of(before, ids[i]), int_of(after,
+				ids[i]), text);
 
 		if (err != ERR_NONE)
 			return err;
@@ -290,7 +292,8 @@ static enum err check_threads(const struct broker_config *before, const struct b
 			      before->log_cleaner_threads);
 	if (after->log_cleaner_threads > (int64_t)before->log_cleaner_threads * 2)
 		return REFUSE(text,
-			      WRAPPED("Log cleaner threads cannot be increased to more than double the current value %d"),
+			      WRAPPED("Log cleaner threads cannot be increased to more than double the current "
+				      "value %d"),
 			      before->log_cleaner_threads);
 	return ERR_NONE;
 }
@@ -304,7 +307,8 @@ static enum err check_limits(const struct broker_config *before, struct config_l
 		struct setting_value value;
 		enum setting_id id;
 
-		if (!def || !dynamic_config_is_dynamic(def) || setting_parse(def, entry->value, &value, NULL) != ERR_NONE)
+		if (!def || !dynamic_config_is_dynamic(def) || setting_parse(def, entry->value, &value,
+				NULL) != ERR_NONE)
 			continue;
 		id = setting_id(def);
 		if ((id == SETTING_MAX_CONNECTIONS || id == SETTING_MAX_CONNECTION_CREATION_RATE) && value.i <= 0)
@@ -330,7 +334,8 @@ static enum err check_local_retention(const struct broker_config *c, struct err_
 	if (c->log_local_retention_bytes != -2 && c->log_retention_bytes != -1 &&
 	    c->log_local_retention_bytes > c->log_retention_bytes)
 		return REFUSE(text,
-			      WRAPPED("Invalid value %lld for configuration log.local.retention.bytes: Value must not be "
+			      WRAPPED("Invalid value %lld for configuration log.local.retention.bytes: Value must not "
+				      "be "
 				      "more than log.retention.bytes property value: %lld"),
 			      (long long)c->log_local_retention_bytes, (long long)c->log_retention_bytes);
 	return ERR_NONE;
@@ -343,7 +348,8 @@ static enum err check_reporters(const struct broker_config *c, struct config_lay
 		return ERR_NONE;
 	for (size_t i = 0; i < c->metric_reporters.n; i++) {
 		if (!str_eq_c(c->metric_reporters.v[i], "org.apache.kafka.common.metrics.JmxReporter"))
-			return REFUSE(text, WRAPPED("Validation of dynamic config update of Set(metric.reporters) failed "
+			return REFUSE(text,
+					WRAPPED("Validation of dynamic config update of Set(metric.reporters) failed "
 						    "with class class kafka.server.DynamicMetricsReporters"));
 	}
 	return ERR_NONE;

@@ -63,6 +63,9 @@ bool setting_list_next(struct str list, struct setting_list_pos *pos, struct str
 /* Without the blanks and control characters at both ends, as Java's trim. */
 struct str setting_trim(struct str s);
 
+/* KIP-1161: does `item` stand among the n elements before, and does it count once only? For setting_format.c. */
+bool setting_is_repeated(const struct setting_def *def, const struct str *v, size_t n, struct str item);
+
 /* The known name of the family nearest to `name`, or NULL when none is near. */
 const struct setting_def *setting_suggest(enum setting_family family, struct str name);
 

@@ -63,8 +63,8 @@ static void test_refusals(void **state)
 		{"kafka.server.KafkaApis", NULL, ERR_NONE, NULL},
 		{"root", "INFO", ERR_NONE, NULL},
 		{"kafka.server.KafkaApis", "debug", ERR_INVALID_CONFIG,
-		 "Cannot set the log level of kafka.server.KafkaApis to debug as it is not a supported log level. Valid "
-		 "log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN"},
+		 "Cannot set the log level of kafka.server.KafkaApis to debug as it is not a supported log level. "
+		 "Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN"},
 		{"kafka.server.KafkaApis", "OFF", ERR_INVALID_CONFIG,
 		 "Cannot set the log level of kafka.server.KafkaApis to OFF as it is not a supported log level. Valid "
 		 "log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN"},

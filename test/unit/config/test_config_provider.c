@@ -45,7 +45,8 @@ static void test_values_are_filled_in(void **state)
 		{ALL "broker.rack=${f:/secrets/x.properties:odd}\n", "${e:RACK}"},
 		{ALL "broker.rack=${no:RACK} ${e} ${e:RACK\n", "${no:RACK} ${e} ${e:RACK"},
 		{"broker.rack=${env:RACK}\n", "${env:RACK}"},
-		{ALL "config.providers.f.param.allowed.paths=/x,/secrets/\nbroker.rack=${f:/secrets/x.properties:rack}\n",
+		{ALL "config.providers.f.param.allowed.paths=/x,/secrets/\n"
+		     "broker.rack=${f:/secrets/x.properties:rack}\n",
 		 "r2"},
 		{ALL "config.providers.e.param.allowlist.pattern=RA.*\nbroker.rack=${e:RACK}\n", "r1"},
 	};

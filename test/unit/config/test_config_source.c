@@ -46,8 +46,11 @@ struct fixture {
 static void read_sources(struct fixture *f, const char *file, const char *const *env,
 			 const struct str *overrides, size_t overrides_n)
 {
-	struct config_source source = {STR("x.properties"), str_bytes(str_of(file)), env, overrides,
-				       overrides_n};
+	struct config_source source = {.file_name = STR("x.properties"),
+				       .file_text = str_bytes(str_of(file)),
+				       .env = env,
+				       .overrides = overrides,
+				       .overrides_n = overrides_n};
 
 	memset(f, 0, sizeof(*f));
 	config_source_read(&source, &f->arena, &f->report, &f->pairs);

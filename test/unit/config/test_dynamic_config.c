@@ -60,10 +60,11 @@ static bool check_line(const struct fixture *f, char *line)
 		entries[entries_n++] = (struct config_entry){str_of(fields[i]), str_of(fields[i + 1])};
 	err = dynamic_config_check(&f->layers, fields[0][0] == 'a', (struct config_layer){entries, entries_n}, &text);
 	if (err == ERR_NONE)
-		strcpy(text.text, "ok");
+		err_text_set(&text, ERR_NONE, "ok");
 	if (strcmp(text.text, fields[1]) == 0)
 		return true;
-	print_message("%s %s=%s\n  expected: %s\n  got:      %s\n", fields[0], fields[2], fields[3], fields[1], text.text);
+	print_message("%s %s=%s\n  expected: %s\n  got:      %s\n", fields[0], fields[2], fields[3], fields[1],
+			text.text);
 	return false;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settings of groups and of subscriptions for clients' metrics: the original's answers, bounds, what is stored badly. */
+/* Settings of groups and of subscriptions for metrics: the original's answers, bounds, what is stored badly. */
 #include "client_metrics_config.h"
 #include "config_test.h"
 #include "group_config.h"
