@@ -472,7 +472,7 @@ enum err compact_swap(struct compact *c, struct fs *fs, bool *ret_is_begun)
 		err = fs->ops->sync_dir(fs, c->path);
 	if (err)
 		return err;
-	*ret_is_begun = true;
+	*ret_is_begun = c->swap_is_begun = true;
 	for (size_t i = c->group; !err && i < c->group_end; i++)
 		err = compact_remove_old(c, fs, c->segments.list.v[i].base);
 	/* An old segment that came back behind the new one would overlap it. */
@@ -489,7 +489,7 @@ void compact_swapped(struct compact *c)
 {
 	CHECK(c->phase == COMPACT_SWAP);
 	c->group = c->group_end;
-	c->is_writing = false;
+	c->is_writing = c->swap_is_begun = false;
 	c->phase = COMPACT_FILTER;
 }
 
@@ -498,7 +498,7 @@ void compact_abandon(struct compact *c, struct fs *fs)
 	static const char *const ends[] = {".cleaned", ".swap"};
 	char path[FS_PATH_MAX + 16];
 
-	if (!c->is_writing || c->group >= c->segments.list.n)
+	if (!c->is_writing || c->swap_is_begun || c->group >= c->segments.list.n)
 		return;
 	/* .log last: as long as one .cleaned is there, no start takes a .swap for valid. */
 	for (size_t k = 0; k < ARRAY_N(compact_suffixes); k++) {

@@ -70,7 +70,7 @@ struct compact {
 	struct aborted_txns aborted;
 	struct map producers_by_id;
 	struct compact_reader reader;
-	bool is_reading, is_writing, has_aborted, made_txn_index;
+	bool is_reading, is_writing, has_aborted, made_txn_index, swap_is_begun;
 	size_t at; /* segment that is read */
 	fs_file out;
 	struct scratch out_bytes;
@@ -89,7 +89,7 @@ enum err compact_step(struct compact *c, struct fs *fs, int64_t bytes, int64_t *
 enum err compact_swap(struct compact *c, struct fs *fs, bool *ret_is_begun) MUST_USE;
 /* After a swap: the next group, or DONE. */
 void compact_swapped(struct compact *c);
-/* Removes what an unfinished compaction wrote. */
+/* Removes what an unfinished compaction wrote; after a swap that was begun nothing: a start finishes it. */
 void compact_abandon(struct compact *c, struct fs *fs);
 
 #endif
