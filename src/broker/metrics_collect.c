@@ -8,6 +8,7 @@
 #include "controller_io_internal.h"
 #include "fetch_session.h"
 #include "mem.h"
+#include "telemetry.h"
 
 struct metrics_query *metrics_query_new(struct shard *shard, int want, struct post_box *answer, void *ctx)
 {
@@ -27,6 +28,7 @@ void metrics_query_free(struct metrics_query *query)
 		return;
 	for (int i = 0; i <= API_KEY_MAX; i++)
 		mem_free(query->apis[i]);
+	telemetry_rows_free(query->clients);
 	mem_free(query);
 }
 
@@ -287,8 +289,11 @@ void metrics_query_fill(struct metrics_query *query)
 	query->is_done = true;
 	if (query->want & METRICS_WANT_NODE)
 		metrics_fill_node(query->shard, &query->node);
-	if (query->want & METRICS_WANT_SHARD)
+	if (query->want & METRICS_WANT_SHARD) {
 		metrics_fill_shard(query);
+		telemetry_rows_free(query->clients);
+		query->clients = telemetry_copy(query->shard->telemetry, METRICS_CLIENT_ROWS_MAX);
+	}
 	/* The whole is told once, what lies in chunks goes on. */
 	query->want &= ~(METRICS_WANT_NODE | METRICS_WANT_SHARD);
 	if (query->want)

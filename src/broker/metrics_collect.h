@@ -16,6 +16,7 @@
 #include "post.h"
 
 #define METRICS_CHUNK 1000
+#define METRICS_CLIENT_ROWS_MAX 5000 /* of one shard */
 #define METRICS_TOPIC_NAME_MAX 249
 
 enum metrics_want {
@@ -124,6 +125,7 @@ struct metrics_query {
 	struct metrics_api *apis[API_KEY_MAX + 1]; /* memory of the query; NULL: never asked */
 	struct metrics_quota quotas[METRICS_QUOTAS_MAX]; /* what finds no place is left out */
 	int quotas_n;
+	struct telemetry_rows *clients; /* memory of the query; NULL: none pushes */
 	struct metrics_topic_row topics[METRICS_CHUNK];
 	struct metrics_partition_row partitions[METRICS_CHUNK];
 	int topics_n, partitions_n;

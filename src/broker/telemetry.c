@@ -359,8 +359,11 @@ static void telemetry_copy_value(struct telemetry_rows *rows, const struct telem
 
 struct telemetry_rows *telemetry_copy(struct telemetry *telemetry, int32_t rows_max)
 {
-	struct telemetry_rows *rows = MEM_NEW(struct telemetry_rows);
+	struct telemetry_rows *rows;
 
+	if (telemetry->clients.n == 0)
+		return NULL;
+	rows = MEM_NEW(struct telemetry_rows);
 	rows->clients_n = (int32_t)telemetry->clients.n;
 	rows->left_out_n = telemetry->left_out_n;
 	rows->rows = ARENA_NEW_N(&rows->arena, struct telemetry_row, rows_max);

@@ -75,7 +75,7 @@ struct telemetry_rows {
 	int32_t clients_n;
 	int64_t left_out_n; /* values that found no place, here or in the store */
 };
-/* At most rows_max values, those of the clients heard last first. */
+/* At most rows_max values, those of the clients heard last first. NULL when no client is known. */
 struct telemetry_rows *telemetry_copy(struct telemetry *telemetry, int32_t rows_max);
 /* NULL is fine. */
 void telemetry_rows_free(struct telemetry_rows *rows);

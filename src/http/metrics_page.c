@@ -483,6 +483,7 @@ void metrics_page_write(struct page *page, const struct harvest *harvest, enum h
 		mp.def = &metric_defs[i];
 		metrics_def(&mp, dialect);
 	}
+	metrics_clients(page, harvest);
 	if (page->is_openmetrics)
 		page_text(page, "# EOF\n");
 }

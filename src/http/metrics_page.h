@@ -25,6 +25,9 @@ void metrics_loops(struct metrics_page *mp, const char *label, bool has_sum);
 void metrics_listeners(struct metrics_page *mp);
 void metrics_dirs(struct metrics_page *mp);
 void metrics_purgatory(struct metrics_page *mp);
+
+/* What clients pushed. */
+void metrics_clients(struct page *page, const struct harvest *harvest);
 void metrics_quotas(struct metrics_page *mp);
 void metrics_features(struct metrics_page *mp);
 

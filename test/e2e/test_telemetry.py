@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client metrics: GetTelemetrySubscriptions, PushTelemetry."""
 import gzip
+import re
 import time
 import unittest
+import urllib.request
 import uuid
 
 from lib import otlp
+from lib.broker import free_port
 from lib.case import Case
 from lib.codecs import lz4_frame, snappy_xerial, zstd_frame
 from lib.wire import UUID_ZERO
@@ -16,6 +19,25 @@ SAMPLE = otlp.message(otlp.gauge("org.apache.kafka.consumer.test", otlp.point(1.
 
 class Telemetry(Case):
     own = True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.http = free_port()
+        cls.overrides = {"http.listener": f"127.0.0.1:{cls.http}"}
+        super().setUpClass()
+
+    def shown(self, accept="text/plain"):
+        """What the page of metrics has of clients: {family: {labels: value}}."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}/metrics", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read().decode()
+        out = {}
+        for family, labels, value in re.findall(r"^(client_[a-zA-Z0-9_]*)\{(.*)\} (\S+)$", text, re.M):
+            self.assertNotIn(labels, out.setdefault(family, {}), "shown twice")
+            out[family][labels] = float(value)
+        for family in out:
+            self.assertEqual(len(re.findall(f"^# TYPE {family} ", text, re.M)), 1)
+        return out
 
     def subscribe(self, name, **values):
         """Makes or, without values, removes a subscription."""
@@ -161,6 +183,39 @@ class Telemetry(Case):
                             (LZ4, lz4_frame(SAMPLE)), (SNAPPY, snappy_xerial(SAMPLE))):
             with self.subTest(codec=codec):
                 self.refused(0, compression=codec, metrics=data)
+
+    # ---- what is shown
+
+    def test_the_latest_values_are_shown(self):
+        self.subscribe("one", metrics="*", interval_ms="100")
+        name = self.name()
+        conn = self.client(client_id=name)
+        got = self.get(conn)
+        for temperature in (1.5, 2.5):
+            time.sleep(0.15)
+            self.assertEqual(self.push(conn, got, otlp.message(
+                otlp.gauge("kafka.server.temp", otlp.point(temperature, topic='a"b\\'), otlp.point(9, topic="c")),
+                otlp.total("deltas.total", otlp.point(7)), otlp.total("sums.total", otlp.point(7), delta=False))), 0)
+        shown = {f: {k: v for k, v in rows.items() if name in k} for f, rows in self.shown().items()}
+        own = f'client_id="{name}",client_software_name="e2e-client",client_software_version="1.2",' \
+              'client_source_address="127.0.0.1"'
+        temps = shown["client_kafka_server_temp"]
+        self.assertEqual(sorted(temps.values()), [2.5, 9.0])
+        for labels, value in temps.items():
+            self.assertIn(own, labels)
+            self.assertTrue(labels.endswith('topic="c"' if value == 9 else 'topic="a\\"b\\\\"'), labels)
+        self.assertEqual(list(shown["client_deltas_total"].values()), [14.0], "what came since adds up")
+        self.assertEqual(list(shown["client_sums_total"].values()), [7.0])
+        self.assertEqual(self.shown("application/openmetrics-text").keys() >= shown.keys(), True)
+
+    def test_nobody_can_fill_the_page(self):
+        self.subscribe("one", metrics="*", interval_ms="100")
+        conn = self.client(client_id=self.name())
+        got = self.get(conn)
+        many = otlp.message(*(otlp.gauge(f"many.{i}", otlp.point(i)) for i in range(3000)))
+        time.sleep(0.15)
+        self.assertEqual(self.push(conn, got, many), 0)
+        self.assertEqual(len([f for f in self.shown() if f.startswith("client_many_")]), 2000)
 
 
 if __name__ == "__main__":
