@@ -81,9 +81,22 @@ static bool live_base_is_same(const struct topic_config *a, const struct topic_c
 	return true;
 }
 
+/* Layers that contradict the rest are left out. A log that Kafka wrote may hold such. */
+static void live_settings_complain(const struct config_report *report)
+{
+	for (size_t i = 0; i < report->findings.n; i++) {
+		const struct config_finding *finding = &report->findings.v[i];
+
+		if (finding->severity == CONFIG_ERROR)
+			log_warn("config.dynamic", "code=%s key=%.*s text=\"%.*s Dynamic settings are left out.\"",
+				 finding->code, STR_ARGS(finding->key), STR_ARGS(finding->text));
+	}
+}
+
 /* True when topics without settings of their own have others now. */
 static bool live_settings_merge(struct shard *shard)
 {
+	struct config_report report = {0};
 	struct topic_config base;
 	bool is_same;
 	struct live_settings *live = &shard->live;
@@ -96,7 +109,10 @@ static bool live_settings_merge(struct shard *shard)
 	broker_config_deinit(&live->merged);
 	shard->config = live->fixed;
 	if (layers.dynamic_default.n > 0 || layers.dynamic_broker.n > 0) {
-		broker_config_with_dynamic(&live->merged, &layers, NULL);
+		broker_config_with_dynamic(&live->merged, &layers, &report);
+		if (shard->index == 0)
+			live_settings_complain(&report);
+		config_report_deinit(&report);
 		shard->config = &live->merged;
 	}
 	topic_config_base(&base, &layers);
