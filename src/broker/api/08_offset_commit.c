@@ -34,7 +34,8 @@ static commit_topic *offset_commit_answer_topic(struct offset_commit *commit, st
 		return topic;
 	topic = &commit->out.topics[commit->out.topics_n++];
 	topic->name = name;
-	topic->topic_id = id;
+	if (by_id)
+		topic->topic_id = id;
 	if (by_id)
 		map_put_uuid(&commit->topics, id, topic);
 	else
@@ -105,7 +106,7 @@ static void offset_commit_topic(struct offset_commit *commit, const struct offse
 	}
 	missing = MSG_NEW_N(&request->arena, offset_commit_request_topics_partitions, in->partitions_n);
 	valid->name = arena_str(&request->arena, topic->name);
-	valid->topic_id = in->topic_id;
+	valid->topic_id = topic->id; /* the record tells it in any version */
 	valid->partitions = MSG_NEW_N(&request->arena, offset_commit_request_topics_partitions, in->partitions_n);
 	for (int32_t i = 0; i < in->partitions_n; i++) {
 		int32_t index = in->partitions[i].partition_index;
