@@ -6,7 +6,12 @@
 
 #include "client_quota.h"
 #include "controller_io_internal.h"
+#include "coordinator_io.h"
 #include "fetch_session.h"
+#include "group_classic.h"
+#include "group_consumer.h"
+#include "group_offsets.h"
+#include "log.h"
 #include "mem.h"
 #include "telemetry.h"
 
@@ -283,9 +288,98 @@ static void metrics_walk(struct metrics_query *query)
 	query->is_done = !image;
 }
 
+/* ---- groups ---- */
+
+/* One walk over all groups, of which it skips what was told before. */
+struct metrics_group_walk {
+	struct metrics_query *query;
+	int64_t seen_n;
+	int left;
+	bool is_full;
+};
+
+static void metrics_fill_group(struct metrics_query *query, const struct group *group)
+{
+	struct metrics_group_row *row = &query->groups[query->groups_n++];
+
+	*row = (struct metrics_group_row){
+		.is_classic = group->classic != NULL,
+		.goes_on = query->at_offset > 0,
+		.members_n = group->classic    ? (int32_t)group->classic->members.n
+			     : group->consumer ? (int32_t)group->consumer->members.n
+					       : 0,
+		.offsets_n = group->offsets_n,
+	};
+	snprintf(row->id, sizeof(row->id), "%.*s", STR_ARGS(group->id));
+	snprintf(row->state, sizeof(row->state), "%s", group->kind ? group->kind->state(group) : "Empty");
+}
+
+/* The offsets of one group from at_offset on. False when the chunk is full before the last. */
+static bool metrics_fill_offsets(struct metrics_group_walk *walk, const struct group *group)
+{
+	struct metrics_query *query = walk->query;
+	const struct offset_topic *topic;
+	int64_t number = 0;
+
+	for (uint32_t it = 0; (topic = map_next(&group->offsets, &it)) != NULL;) {
+		for (int32_t i = 0; i < topic->entries_n; i++) {
+			struct metrics_offset_row *row;
+
+			if (number++ < query->at_offset)
+				continue;
+			if (walk->left == 0) {
+				query->at_offset = number - 1;
+				return false;
+			}
+			walk->left--;
+			row = &query->offsets[query->offsets_n++];
+			row->group = query->groups_n - 1;
+			row->partition = topic->entries[i].partition;
+			row->offset = topic->entries[i].offset;
+			snprintf(row->topic, sizeof(row->topic), "%.*s", STR_ARGS(topic->name));
+		}
+	}
+	query->at_offset = 0;
+	return true;
+}
+
+static void metrics_walk_group(void *ctx, const struct group *group)
+{
+	struct metrics_group_walk *walk = ctx;
+	struct metrics_query *query = walk->query;
+	int64_t number = walk->seen_n++;
+
+	if (walk->is_full || number < query->at_group)
+		return;
+	if (walk->left == 0) {
+		walk->is_full = true;
+		query->at_group = number;
+		return;
+	}
+	walk->left--;
+	metrics_fill_group(query, group);
+	if (!metrics_fill_offsets(walk, group)) {
+		walk->is_full = true;
+		query->at_group = number;
+	}
+}
+
+static void metrics_walk_groups(struct metrics_query *query)
+{
+	struct metrics_group_walk walk = {.query = query, .left = METRICS_GROUP_CHUNK};
+
+	query->is_done = true;
+	if (!query->shard->coordinators)
+		return;
+	/* Groups of a coordinator that loads are not there yet. */
+	if (coordinator_io_each(query->shard, metrics_walk_group, &walk))
+		log_trace("metrics.groups", "a coordinator of shard %d is loading", query->shard->index);
+	query->is_done = !walk.is_full;
+}
+
 void metrics_query_fill(struct metrics_query *query)
 {
-	query->topics_n = query->partitions_n = 0;
+	query->topics_n = query->partitions_n = query->groups_n = query->offsets_n = 0;
 	query->is_done = true;
 	if (query->want & METRICS_WANT_NODE)
 		metrics_fill_node(query->shard, &query->node);
@@ -296,8 +390,16 @@ void metrics_query_fill(struct metrics_query *query)
 	}
 	/* The whole is told once, what lies in chunks goes on. */
 	query->want &= ~(METRICS_WANT_NODE | METRICS_WANT_SHARD);
-	if (query->want)
+	if (query->want & (METRICS_WANT_TOPICS | METRICS_WANT_PARTITIONS)) {
 		metrics_walk(query);
+		if (!query->is_done)
+			return;
+		query->want &= ~(METRICS_WANT_TOPICS | METRICS_WANT_PARTITIONS);
+		query->is_done = query->want == 0;
+		return;
+	}
+	if (query->want & METRICS_WANT_GROUPS)
+		metrics_walk_groups(query);
 }
 
 static void metrics_query_arrives(struct reactor *reactor, struct msg *msg)

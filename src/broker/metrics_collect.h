@@ -7,6 +7,8 @@
  * 1. Each partition of the image is told by one shard, the one that owns it, whether this broker has it or not.
  * 2. A query that sees topics come and go between two turns goes on in name order: what was there all the time is told
  *    exactly once.
+ * 3. Groups are told in the order of the coordinators' tables: one that comes or goes between two turns may let another
+ *    be told twice, or not at all. The asker takes the first.
  */
 #ifndef BROKER_METRICS_COLLECT_H
 #define BROKER_METRICS_COLLECT_H
@@ -24,6 +26,7 @@ enum metrics_want {
 	METRICS_WANT_SHARD = 2,      /* struct metrics_shard and the requests */
 	METRICS_WANT_TOPICS = 4,     /* topics, with counts */
 	METRICS_WANT_PARTITIONS = 8, /* and their partitions */
+	METRICS_WANT_GROUPS = 16,    /* groups coordinated here, and what they have committed */
 };
 
 /* What belongs to the node. */
@@ -113,6 +116,26 @@ struct metrics_quota {
 	int64_t throttled_n, throttled_ms;
 };
 
+/* A group; its id is the asker's to escape. */
+struct metrics_group_row {
+	char id[METRICS_TOPIC_NAME_MAX + 1];
+	char state[24]; /* "Stable" */
+	bool is_classic;
+	bool goes_on; /* told before: this is about further offsets of it */
+	int32_t members_n;
+	int64_t offsets_n;
+};
+
+struct metrics_offset_row {
+	int32_t group; /* index of its row in this chunk */
+	char topic[METRICS_TOPIC_NAME_MAX + 1];
+	int32_t partition;
+	int64_t offset;
+};
+
+/* Groups and offsets together per turn; a chunk has room for as many of each. */
+#define METRICS_GROUP_CHUNK 500
+
 struct metrics_query {
 	struct msg msg;
 	struct shard *shard; /* in */
@@ -129,11 +152,15 @@ struct metrics_query {
 	struct metrics_topic_row topics[METRICS_CHUNK];
 	struct metrics_partition_row partitions[METRICS_CHUNK];
 	int topics_n, partitions_n;
+	struct metrics_group_row groups[METRICS_GROUP_CHUNK];
+	struct metrics_offset_row offsets[METRICS_GROUP_CHUNK];
+	int groups_n, offsets_n;
 	bool has_more_of_topic; /* the first of `topics` was told before: this is about further partitions of it */
 	bool is_done;
 	/* private */
 	char at_topic[METRICS_TOPIC_NAME_MAX + 1]; /* go on behind it, or with its partition at_partition */
 	int32_t at_partition;                      /* -1: behind the topic */
+	int64_t at_group, at_offset; /* go on with the offset of that number of the group of that number */
 };
 
 struct metrics_query *metrics_query_new(struct shard *shard, int want, struct post_box *answer, void *ctx);

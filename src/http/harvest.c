@@ -9,7 +9,9 @@ void harvest_init(struct harvest *harvest, struct sampler *sampler, struct broke
 	*harvest = (struct harvest){.sampler = sampler, .broker = broker, .box = box};
 	harvest->queries = mem_calloc((size_t)broker->shards_n, sizeof(*harvest->queries));
 	harvest->topic_of_row = mem_calloc(METRICS_CHUNK, sizeof(*harvest->topic_of_row));
+	harvest->group_of_row = mem_calloc(METRICS_GROUP_CHUNK, sizeof(*harvest->group_of_row));
 	map_init(&harvest->by_name, MAP_STR, broker->node->hash_seed);
+	map_init(&harvest->group_by_id, MAP_STR, broker->node->hash_seed);
 }
 
 static void harvest_clear(struct harvest *harvest)
@@ -20,7 +22,11 @@ static void harvest_clear(struct harvest *harvest)
 	}
 	vec_deinit(&harvest->topics);
 	vec_deinit(&harvest->partitions);
+	vec_deinit(&harvest->groups);
+	vec_deinit(&harvest->offsets);
 	map_deinit(&harvest->by_name);
+	map_deinit(&harvest->group_by_id);
+	harvest->offsets_n = 0;
 	arena_reset(&harvest->names);
 }
 
@@ -29,6 +35,7 @@ void harvest_deinit(struct harvest *harvest)
 	harvest_clear(harvest);
 	mem_free(harvest->queries);
 	mem_free(harvest->topic_of_row);
+	mem_free(harvest->group_of_row);
 	*harvest = (struct harvest){0};
 }
 
@@ -37,6 +44,7 @@ void harvest_start(struct harvest *harvest, int want, int64_t now_ns, void (*don
 	CHECK(!harvest->is_asking);
 	harvest_clear(harvest);
 	map_init(&harvest->by_name, MAP_STR, harvest->broker->node->hash_seed);
+	map_init(&harvest->group_by_id, MAP_STR, harvest->broker->node->hash_seed);
 	harvest->is_asking = true;
 	harvest->want = want;
 	harvest->done = done;
@@ -75,6 +83,68 @@ static int harvest_topic(struct harvest *harvest, const struct metrics_topic_row
 	return (int)at - 1;
 }
 
+/* -1: it was told before, as the tables moved between two turns. */
+static int harvest_group(struct harvest *harvest, const struct metrics_group_row *row)
+{
+	struct str id = {row->id, strlen(row->id)};
+	size_t at = (size_t)(uintptr_t)map_get_str(&harvest->group_by_id, id);
+	struct harvest_group fresh = {.is_classic = row->is_classic, .members_n = row->members_n};
+
+	if (at > 0)
+		return row->goes_on ? (int)at - 1 : -1;
+	fresh.id = arena_str(&harvest->names, id);
+	memcpy(fresh.state, row->state, sizeof(fresh.state));
+	vec_push(&harvest->groups, fresh);
+	harvest->offsets_n += row->offsets_n;
+	map_put_str(&harvest->group_by_id, fresh.id, (void *)(uintptr_t)harvest->groups.n);
+	return (int)harvest->groups.n - 1;
+}
+
+static void harvest_take_groups(struct harvest *harvest, const struct metrics_query *query)
+{
+	for (int i = 0; i < query->groups_n; i++)
+		harvest->group_of_row[i] = harvest_group(harvest, &query->groups[i]);
+	for (int i = 0; i < query->offsets_n; i++) {
+		const struct metrics_offset_row *row = &query->offsets[i];
+		struct str topic = {row->topic, strlen(row->topic)};
+		struct harvest_offset offset = {
+			.group = harvest->group_of_row[row->group],
+			.partition = row->partition,
+			.offset = row->offset,
+			.lag = -1,
+			.topic = (int32_t)(intptr_t)map_get_str(&harvest->by_name, topic) - 1,
+		};
+
+		if (offset.group >= 0)
+			vec_push(&harvest->offsets, offset);
+	}
+}
+
+/* Sets each committed offset beside the end of its partition. */
+static void harvest_join_lag(struct harvest *harvest)
+{
+	struct map ends; /* topic and partition -> row */
+
+	if (harvest->offsets.n == 0)
+		return;
+	map_init(&ends, MAP_U64, harvest->broker->node->hash_seed);
+	for (size_t i = 0; i < harvest->partitions.n; i++) {
+		struct metrics_partition_row *row = &harvest->partitions.v[i];
+
+		if (row->is_leader && row->is_open)
+			map_put_u64(&ends, (uint64_t)(uint32_t)row->topic << 32 | (uint32_t)row->index, row);
+	}
+	for (size_t i = 0; i < harvest->offsets.n; i++) {
+		struct harvest_offset *offset = &harvest->offsets.v[i];
+		const struct metrics_partition_row *row =
+			map_get_u64(&ends, (uint64_t)(uint32_t)offset->topic << 32 | (uint32_t)offset->partition);
+
+		if (offset->topic >= 0 && row)
+			offset->lag = MAX(row->high_watermark - offset->offset, INT64_C(0));
+	}
+	map_deinit(&ends);
+}
+
 static void harvest_take(struct harvest *harvest, const struct metrics_query *query)
 {
 	for (int i = 0; i < query->topics_n; i++)
@@ -86,6 +156,7 @@ static void harvest_take(struct harvest *harvest, const struct metrics_query *qu
 		row.topic = harvest->topic_of_row[row.topic];
 		vec_push(&harvest->partitions, row);
 	}
+	harvest_take_groups(harvest, query);
 }
 
 static void harvest_finish(struct harvest *harvest, int64_t now_ns)
@@ -100,6 +171,7 @@ static void harvest_finish(struct harvest *harvest, int64_t now_ns)
 		if (topic->has_counts)
 			topic->rate = sampler_topic(harvest->sampler, topic->name, &topic->counts);
 	}
+	harvest_join_lag(harvest);
 	if (harvest->want & METRICS_WANT_TOPICS)
 		sampler_topics_end(harvest->sampler);
 	harvest->took_ns = now_ns - harvest->began_ns;

@@ -23,6 +23,21 @@ struct harvest_topic {
 	const struct sampler_topic_rate *rate; /* NULL without counts */
 };
 
+struct harvest_group {
+	struct str id; /* memory of the arena */
+	char state[24];
+	bool is_classic;
+	int32_t members_n;
+};
+
+/* What a group has committed for a partition. */
+struct harvest_offset {
+	int32_t group, topic; /* indexes; topic -1: it is no more */
+	int32_t partition;
+	int64_t offset;
+	int64_t lag; /* -1: the end is not known here */
+};
+
 struct harvest {
 	struct sampler *sampler;
 	struct broker *broker;
@@ -36,8 +51,13 @@ struct harvest {
 	VEC(struct harvest_topic) topics;
 	VEC(struct metrics_partition_row) partitions; /* `topic`: index in topics */
 	struct map by_name; /* topic -> its index + 1 */
+	VEC(struct harvest_group) groups;
+	VEC(struct harvest_offset) offsets;
+	struct map group_by_id; /* id -> its index + 1 */
+	int64_t offsets_n;      /* of all groups */
 	struct arena names;
 	int *topic_of_row; /* METRICS_CHUNK */
+	int *group_of_row; /* METRICS_GROUP_CHUNK; -1: told twice */
 	void (*done)(struct harvest *harvest);
 	void *ctx;
 };

@@ -21,7 +21,7 @@ struct http_route {
 	const char *path;
 	bool is_post;
 	bool wants_node; /* answered after a look at the node; NULL harvest when it is not up or does not answer */
-	int want;        /* METRICS_WANT_TOPICS, _PARTITIONS */
+	int want;        /* METRICS_WANT_TOPICS, _PARTITIONS, _GROUPS */
 	void (*answer)(struct http_request *request);
 };
 

@@ -208,6 +208,41 @@ static double metric_of_shards(const struct metric_source *source, enum metric_i
 	}
 }
 
+/* NULL: in any state. */
+static double metric_classic_groups(const struct metric_source *source, const char *state)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < source->harvest->groups.n; i++) {
+		const struct harvest_group *group = &source->harvest->groups.v[i];
+
+		n += group->is_classic && (!state || strcmp(group->state, state) == 0);
+	}
+	return n;
+}
+
+static double metric_of_groups(const struct metric_source *source, enum metric_id id)
+{
+	switch ((int)id) {
+	case METRIC_GROUPS:
+		return metric_classic_groups(source, NULL);
+	case METRIC_GROUPS_PREPARING:
+		return metric_classic_groups(source, "PreparingRebalance");
+	case METRIC_GROUPS_COMPLETING:
+		return metric_classic_groups(source, "CompletingRebalance");
+	case METRIC_GROUPS_STABLE:
+		return metric_classic_groups(source, "Stable");
+	case METRIC_GROUPS_DEAD:
+		return metric_classic_groups(source, "Dead");
+	case METRIC_GROUPS_EMPTY:
+		return metric_classic_groups(source, "Empty");
+	case METRIC_GROUP_OFFSETS:
+		return (double)source->harvest->offsets_n;
+	default:
+		return NAN;
+	}
+}
+
 static int metric_offline_dirs(const struct metric_source *source)
 {
 	int n = 0;
@@ -252,6 +287,7 @@ double metric_value(const struct metric_source *source, enum metric_id id)
 {
 	static double (*const by[])(const struct metric_source *, enum metric_id) = {
 		metric_of_partitions, metric_of_controller, metric_of_image, metric_of_shards, metric_of_process,
+		metric_of_groups,
 	};
 	double value = NAN;
 

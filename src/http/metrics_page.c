@@ -428,6 +428,19 @@ static void metrics_one(struct metrics_page *mp)
 	case METRIC_OF_RESOURCE_USER_CLIENT_ID:
 		metrics_quotas(mp);
 		return;
+	case METRIC_OF_PROTOCOL:
+	case METRIC_OF_GROUP_STATE:
+		metrics_group_counts(mp);
+		return;
+	case METRIC_OF_CONSUMERGROUP_TOPIC_PARTITION:
+		metrics_group_offsets(mp);
+		return;
+	case METRIC_OF_CONSUMERGROUP_TOPIC:
+		metrics_group_sums(mp);
+		return;
+	case METRIC_OF_CONSUMERGROUP:
+		metrics_group_members(mp);
+		return;
 	case METRIC_OF_FEATURENAME:
 		metrics_features(mp);
 		return;

@@ -223,6 +223,47 @@ class Metrics(Case):
                 if row["names"][index]:
                     self.assertIn(row["names"][index], families, row["id"])
 
+    def commit(self, conn, group, topic, offsets):
+        def check():
+            answer = conn.call("OffsetCommit", 8, group=group, generation=-1, member="", topics=[{
+                "name": topic, "partitions": [{"index": i, "offset": o, "leader_epoch": -1, "metadata": ""}
+                                              for i, o in offsets.items()]}])
+            self.assertEqual({p.error for p in answer.topics[0].partitions}, {0})
+        self.eventually(check)
+
+    @needs_parser
+    def test_groups(self):
+        c = self.conn()
+        t = self.topic(c, 3)
+        for index in range(3):
+            c.produce(t, [b"x"] * 10, index=index)
+        c.call("FindCoordinator", 4, key_type=0, keys=["g"])
+        group = 'with "quotes" and \\' + t
+        self.commit(c, group, t, {0: 4, 2: 10})
+        self.assertEqual(self.value("kafka_consumergroup_current_offset", consumergroup=group, topic=t,
+                                    partition="0"), 4)
+        self.assertEqual(self.value("kafka_consumergroup_lag", consumergroup=group, topic=t, partition="0"), 6)
+        self.assertEqual(self.value("kafka_consumergroup_lag", consumergroup=group, topic=t, partition="2"), 0)
+        self.assertEqual(self.value("kafka_consumergroup_lag_sum", consumergroup=group, topic=t), 6)
+        self.assertEqual(self.value("kafka_consumergroup_current_offset_sum", consumergroup=group, topic=t), 14)
+        self.assertEqual(self.value("kafka_consumergroup_members", consumergroup=group), 0)
+        self.assertGreaterEqual(self.value("kafka_coordinator_group_groupmetadatamanager_numgroupsempty"), 1)
+
+    @needs_parser
+    def test_more_offsets_than_one_turn_takes(self):
+        c = self.conn()
+        t = self.topic(c, 700)
+        c.call("FindCoordinator", 4, key_type=0, keys=["g"])
+        for number in range(3):
+            self.commit(c, f"{t}-{number}", t, {i: number for i in range(700)})
+        samples = self.samples()
+        for number in range(3):
+            for index in range(700):
+                key = (("consumergroup", f"{t}-{number}"), ("partition", str(index)), ("topic", t))
+                self.assertEqual(samples["kafka_consumergroup_current_offset", key], number)
+            key = (("consumergroup", f"{t}-{number}"), ("topic", t))
+            self.assertEqual(samples["kafka_consumergroup_current_offset_sum", key], 700 * number)
+
     def test_unknown_dialect(self):
         self.assertEqual(get(self.http, "/metrics?dialect=nonsense")[0], 400)
 
