@@ -3,7 +3,8 @@
 #include "http_internal.h"
 
 const struct http_route http_routes[] = {
-	{"/metrics", false, true, METRICS_WANT_TOPICS | METRICS_WANT_PARTITIONS | METRICS_WANT_GROUPS, metrics_page_answer},
+	{"/metrics", false, true, METRICS_WANT_TOPICS | METRICS_WANT_PARTITIONS | METRICS_WANT_GROUPS,
+	 metrics_page_answer},
 	{"/livez", false, false, 0, health_livez},
 	{"/startupz", false, true, 0, health_startupz},
 	{"/readyz", false, true, 0, health_readyz},

@@ -380,87 +380,66 @@ static void metrics_times(struct metrics_page *mp)
 		metrics_summaries(mp);
 }
 
+static void metrics_versions(struct metrics_page *mp)
+{
+	metrics_requests(mp, metrics_request_versions);
+}
+
+static void metrics_errors(struct metrics_page *mp)
+{
+	metrics_requests(mp, metrics_request_errors);
+}
+
+static void metrics_broker_info(struct metrics_page *mp)
+{
+	page_family(mp->page, mp->name, "gauge", mp->def->help);
+	metrics_line(mp, "", 1, "{id=\"%d\",address=\"%s\"}", mp->source.sampler->node.node_id,
+		     mp->source.sampler->node.address);
+}
+
+static void metrics_build_info(struct metrics_page *mp)
+{
+	page_family(mp->page, mp->name, "gauge", mp->def->help);
+	metrics_line(mp, "", 1, "{version=\"%s\"}", mp->source.options->version);
+}
+
+/* By the labels of a row that is no histogram. */
+static void (*const metrics_writers[])(struct metrics_page *mp) = {
+	[METRIC_OF_NODE] = metrics_node,
+	[METRIC_OF_TOPIC] = metrics_topics,
+	[METRIC_OF_TOPIC_PARTITION] = metrics_partitions,
+	[METRIC_OF_NAME_TOPIC] = metrics_kafbat,
+	[METRIC_OF_REQUEST_VERSION] = metrics_versions,
+	[METRIC_OF_REQUEST_ERROR] = metrics_errors,
+	[METRIC_OF_PROCESSOR] = metrics_loops,
+	[METRIC_OF_NETWORKPROCESSOR] = metrics_loops,
+	[METRIC_OF_REACTOR] = metrics_loops,
+	[METRIC_OF_LISTENER_NETWORKPROCESSOR] = metrics_listeners,
+	[METRIC_OF_LOGDIRECTORY] = metrics_dirs,
+	[METRIC_OF_DELAYEDOPERATION] = metrics_purgatory,
+	[METRIC_OF_FETCHERTYPE] = metrics_purgatory,
+	[METRIC_OF_USER_CLIENT_ID] = metrics_quotas,
+	[METRIC_OF_RESOURCE_USER_CLIENT_ID] = metrics_quotas,
+	[METRIC_OF_PROTOCOL] = metrics_group_counts,
+	[METRIC_OF_GROUP_STATE] = metrics_group_counts,
+	[METRIC_OF_CONSUMERGROUP_TOPIC_PARTITION] = metrics_group_offsets,
+	[METRIC_OF_CONSUMERGROUP_TOPIC] = metrics_group_sums,
+	[METRIC_OF_CONSUMERGROUP] = metrics_group_members,
+	[METRIC_OF_FEATURENAME] = metrics_features,
+	[METRIC_OF_STATE] = metrics_state,
+	[METRIC_OF_ID_ADDRESS] = metrics_broker_info,
+	[METRIC_OF_VERSION] = metrics_build_info,
+};
+
 static void metrics_one(struct metrics_page *mp)
 {
 	if (mp->def->kind == METRIC_IS_TIMES || mp->def->kind == METRIC_IS_SIZES) {
 		metrics_times(mp);
 		return;
 	}
-	switch (mp->def->labels) {
-	case METRIC_OF_NODE:
-		metrics_node(mp);
-		return;
-	case METRIC_OF_TOPIC:
-		metrics_topics(mp);
-		return;
-	case METRIC_OF_TOPIC_PARTITION:
-		metrics_partitions(mp);
-		return;
-	case METRIC_OF_NAME_TOPIC:
-		metrics_kafbat(mp);
-		return;
-	case METRIC_OF_REQUEST_VERSION:
-		metrics_requests(mp, metrics_request_versions);
-		return;
-	case METRIC_OF_REQUEST_ERROR:
-		metrics_requests(mp, metrics_request_errors);
-		return;
-	case METRIC_OF_PROCESSOR:
-		metrics_loops(mp, "processor", true);
-		return;
-	case METRIC_OF_NETWORKPROCESSOR:
-		metrics_loops(mp, "networkProcessor", false);
-		return;
-	case METRIC_OF_REACTOR:
-		metrics_loops(mp, "reactor", false);
-		return;
-	case METRIC_OF_LISTENER_NETWORKPROCESSOR:
-		metrics_listeners(mp);
-		return;
-	case METRIC_OF_LOGDIRECTORY:
-		metrics_dirs(mp);
-		return;
-	case METRIC_OF_DELAYEDOPERATION:
-	case METRIC_OF_FETCHERTYPE:
-		metrics_purgatory(mp);
-		return;
-	case METRIC_OF_USER_CLIENT_ID:
-	case METRIC_OF_RESOURCE_USER_CLIENT_ID:
-		metrics_quotas(mp);
-		return;
-	case METRIC_OF_PROTOCOL:
-	case METRIC_OF_GROUP_STATE:
-		metrics_group_counts(mp);
-		return;
-	case METRIC_OF_CONSUMERGROUP_TOPIC_PARTITION:
-		metrics_group_offsets(mp);
-		return;
-	case METRIC_OF_CONSUMERGROUP_TOPIC:
-		metrics_group_sums(mp);
-		return;
-	case METRIC_OF_CONSUMERGROUP:
-		metrics_group_members(mp);
-		return;
-	case METRIC_OF_FEATURENAME:
-		metrics_features(mp);
-		return;
-	case METRIC_OF_STATE:
-		metrics_state(mp);
-		return;
-	case METRIC_OF_ID_ADDRESS:
-		page_family(mp->page, mp->name, "gauge", mp->def->help);
-		metrics_line(mp, "", 1, "{id=\"%d\",address=\"%s\"}", mp->source.sampler->node.node_id,
-			     mp->source.sampler->node.address);
-		return;
-	case METRIC_OF_VERSION:
-		page_family(mp->page, mp->name, "gauge", mp->def->help);
-		metrics_line(mp, "", 1, "{version=\"%s\"}", mp->source.options->version);
-		return;
-	case METRIC_OF_REQUEST:
-	case METRIC_OF_REQUEST_PHASE:
-	default:
-		UNREACHABLE();
-	}
+	CHECK_OP((size_t)mp->def->labels, <, ARRAY_N(metrics_writers));
+	CHECK(metrics_writers[mp->def->labels]);
+	metrics_writers[mp->def->labels](mp);
 }
 
 /* Under each name that the dialects have for it, once. */

@@ -20,8 +20,8 @@ void metrics_line(struct metrics_page *mp, const char *suffix, double value, con
 /* Of the family at hand, as # TYPE has it. */
 const char *metrics_type(const struct metrics_page *mp);
 
-/* Families with a series for each event loop (has_sum: and one for all), listener, directory, kind of wait. */
-void metrics_loops(struct metrics_page *mp, const char *label, bool has_sum);
+/* Families with a series for each event loop (queues also one for all), listener, directory, kind of wait. */
+void metrics_loops(struct metrics_page *mp);
 void metrics_listeners(struct metrics_page *mp);
 void metrics_dirs(struct metrics_page *mp);
 void metrics_purgatory(struct metrics_page *mp);

@@ -73,8 +73,11 @@ static double metrics_loop_value(const struct sampler_shard *shard, enum metric_
 	}
 }
 
-void metrics_loops(struct metrics_page *mp, const char *label, bool has_sum)
+void metrics_loops(struct metrics_page *mp)
 {
+	const char *label = mp->def->labels == METRIC_OF_PROCESSOR ? "processor"
+			    : mp->def->labels == METRIC_OF_REACTOR ? "reactor"
+								   : "networkProcessor";
 	double sum = 0;
 
 	page_family(mp->page, mp->name, metrics_type(mp), mp->def->help);
@@ -84,7 +87,7 @@ void metrics_loops(struct metrics_page *mp, const char *label, bool has_sum)
 		sum += value;
 		metrics_line(mp, "", value, "{%s=\"%d\"}", label, i);
 	}
-	if (has_sum)
+	if (mp->def->labels == METRIC_OF_PROCESSOR)
 		page_sample(mp->page, mp->name, sum);
 }
 
