@@ -21,7 +21,7 @@
 #include "fmt.h"
 #include "mem.h"
 
-#define LINE_MAX_LEN 2304         /* an event's text is cut at 2 KiB before it comes here; below PIPE_BUF */
+#define LINE_MAX_LEN 2560         /* an event's text is cut at 2 KiB before it comes here; below PIPE_BUF */
 #define QUEUE_LEN ((size_t)256 * 1024)
 #define EVENTS_N 64               /* events whose rate is watched; slots are shared by what hashes alike */
 #define CLOSE_WAIT_MS 1000
@@ -36,6 +36,7 @@ struct event_rate {
 struct log_writer {
 	struct log_sink sink;
 	int fd;
+	enum log_format format;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -113,16 +114,13 @@ static void log_writer_put(struct log_writer *writer, const char *line, size_t l
 static void log_writer_line(struct log_writer *writer, const struct timespec *now, enum log_level level,
 			    const char *event, const char *text)
 {
-	static const char *const names[] = {"TRACE", "DEBUG", "INFO ", "WARN ", "ERROR"};
 	char line[LINE_MAX_LEN];
 	struct fmt out;
-	struct tm tm;
 
-	gmtime_r(&now->tv_sec, &tm);
 	fmt_init(&out, line, sizeof(line) - 1);
-	fmt_add(&out, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ %s %s%s%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-		tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(now->tv_nsec / NS_PER_MS), names[level], event,
-		text[0] ? " " : "", text);
+	log_format_line(writer->format, now, level,
+			log_levels_name(writer->sink.levels, log_levels_of_event(writer->sink.levels, event)), event, text,
+			&out);
 	line[out.len] = '\n';
 	log_writer_put(writer, line, out.len + 1);
 }
@@ -180,12 +178,13 @@ static void log_writer_free(struct log_writer *writer)
 	mem_free(writer);
 }
 
-enum err log_writer_open(int fd, struct log_levels *levels, struct log_writer **ret)
+enum err log_writer_open(int fd, struct log_levels *levels, enum log_format format, struct log_writer **ret)
 {
 	struct log_writer *writer = MEM_NEW(struct log_writer);
 
 	writer->sink = (struct log_sink){.level = LOG_INFO, .levels = levels, .write = log_writer_write};
 	writer->fd = fd;
+	writer->format = format;
 	writer->queue = mem_alloc(QUEUE_LEN);
 	writer->taken = mem_alloc(QUEUE_LEN);
 	pthread_mutex_init(&writer->lock, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log of a process: lines `TIME LEVEL event key=value ...` on a descriptor, from any thread.
+ * The log of a process: lines in one of the formats of log_format.h on a descriptor, from any thread.
  *
  * 1. A thread that logs never waits for the reader of the descriptor: a line is written at once when poll says that
  *    it fits, else it joins a queue that a helper thread writes. So what a crashing process said last is out.
@@ -12,6 +12,7 @@
 #define CLI_LOG_WRITER_H
 
 #include "err.h"
+#include "log_format.h"
 #include "log_levels.h"
 
 #define LOG_WRITER_BURST 100
@@ -20,7 +21,7 @@ struct log_writer;
 
 /* Starts the helper thread; block signals before. ERR_IO when there is no thread to be had. `levels` must stay as long
  * as threads log. */
-enum err log_writer_open(int fd, struct log_levels *levels, struct log_writer **ret) MUST_USE;
+enum err log_writer_open(int fd, struct log_levels *levels, enum log_format format, struct log_writer **ret) MUST_USE;
 /* Writes what is queued, waiting for at most a second, and ends the thread. NULL is fine. */
 void log_writer_close(struct log_writer *writer);
 /* For log_sink_set, on as many threads as there are. */

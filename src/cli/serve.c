@@ -248,6 +248,10 @@ static void serve_phase_changed(struct broker *broker)
 
 	switch (broker->phase) {
 	case BROKER_RUNNING:
+		/* Words that scripts and test containers wait for. */
+		log_info("broker.unfenced",
+			 "text=\"The broker has been unfenced. Transitioning from RECOVERY to RUNNING.\"");
+		log_info("server.started", "text=\"Kafka Server started\"");
 		if (serve->options->is_dev)
 			banner_print(serve->options, broker, serve->options->out);
 		log_info("server.ready", "version=%s node=%d cluster=%.*s reactors=%d", MOLDAU_VERSION,
@@ -424,16 +428,39 @@ static void serve_free(struct serve *serve)
 	io_posix_shared_free(serve->shared);
 }
 
+/* Every setting that somebody gave; of `moldau dev` not those that it made up. */
+static void serve_log_settings(const struct serve *serve)
+{
+	char value[1024], origin[256];
+	struct fmt v, o;
+
+	for (size_t i = 0; i < BROKER_SETTING_N; i++) {
+		enum config_origin kind = serve->config.origin[i].kind;
+
+		if (kind == CONFIG_ORIGIN_DEFAULT || (serve->options->is_dev && kind == CONFIG_ORIGIN_FILE))
+			continue;
+		fmt_init(&v, value, sizeof(value));
+		fmt_init(&o, origin, sizeof(origin));
+		broker_config_format(&serve->config, (enum setting_id)i, &v);
+		broker_config_format_origin(&serve->config, (enum setting_id)i, &o);
+		log_info("config.value", "key=%.*s value=\"%s\" from=\"%s\"", STR_ARGS(setting_defs[i].name), value,
+			 origin);
+	}
+}
+
 static enum cli_exit serve_logged(struct serve *serve)
 {
 	enum cli_exit code;
 
 	serve_log_levels(serve);
-	if (log_writer_open(STDERR_FILENO, &serve->log_levels, &serve->log))
+	if (log_writer_open(STDERR_FILENO, &serve->log_levels, log_format_choose(serve->config.log_format, STDERR_FILENO),
+			    &serve->log))
 		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
 	log_sink_set(log_writer_sink(serve->log));
 	process_raise_file_limit();
 	code = serve_node(serve);
+	if (code == CLI_OK)
+		serve_log_settings(serve);
 	if (code == CLI_OK)
 		code = serve_broker(serve);
 	return code;

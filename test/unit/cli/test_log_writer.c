@@ -27,7 +27,7 @@ static void pipe_log_open(struct pipe_log *log, enum log_level level)
 	assert_int_equal(pipe(log->fds), 0);
 	assert_int_equal(fcntl(log->fds[1], F_SETPIPE_SZ, PIPE_LEN), PIPE_LEN);
 	log_levels_init(&log->levels, (int)level);
-	assert_int_equal(log_writer_open(log->fds[1], &log->levels, &log->writer), ERR_NONE);
+	assert_int_equal(log_writer_open(log->fds[1], &log->levels, LOG_FORMAT_LOGFMT, &log->writer), ERR_NONE);
 	log_sink_set(log_writer_sink(log->writer));
 }
 

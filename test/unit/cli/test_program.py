@@ -173,19 +173,58 @@ class Program(unittest.TestCase):
             # Before the signals are taken over the system's answer to SIGTERM counts.
             self.assertIn(process.wait(15), (0, -signal.SIGTERM), self.stderr())
 
+    def test_config_commands(self):
+        def run(*args):
+            done = subprocess.run([MOLDAU, "config", *args], cwd=self.folder.name, capture_output=True, text=True,
+                                  timeout=20)
+            return done.returncode, done.stdout, done.stderr
+
+        code, sample, _ = run("sample")
+        self.assertEqual(code, 0)
+        with open(self.path("sample.properties"), "w") as f:
+            f.write(sample)
+        code, out, _ = run("check", "sample.properties")
+        self.assertEqual((code, out.splitlines()[-1]),
+                         (0, "sample.properties: 0 errors, 0 warnings, 0 notes. A broker would start."))
+        with open(self.path("bad.properties"), "w") as f:
+            f.write(sample + "num.partitions=x\nlog.retention.hour=3\nnum.io.threads=9\n")
+        code, out, _ = run("check", "bad.properties")
+        self.assertEqual(code, 6)
+        self.assertRegex(out, r"(?m)^error    bad.properties:\d+: ML1103 Invalid value x for configuration num.partitions")
+        self.assertRegex(out, r"(?m)^warning  .*Did you mean log.retention.hours\?")
+        self.assertRegex(out, r"(?m)^note     .*num.io.threads")
+        self.assertIn("1 error, 1 warning, 1 note. A broker would not start.", out)
+        self.assertEqual(run("check", "bad.properties", "--override", "num.partitions=2")[0], 0)
+        self.assertEqual(run("check", "absent.properties")[0], 3)
+        code, out, _ = run("explain", "retention.ms")
+        self.assertEqual(code, 0)
+        self.assertIn("log.retention.hours x 3600000", out)
+        code, out, _ = run("explain", "node.id", "--file", "sample.properties")
+        self.assertRegex(out, r"value +1  \(sample.properties:\d+\)")
+        code, out, err = run("explain", "num.partition")
+        self.assertEqual((code, out), (3, ""))
+        self.assertIn("Did you mean num.partitions?", err)
+        self.assertGreater(len(run("explain")[1].splitlines()), 300)
+
     def test_server_start(self):
         port = free_port()
         with open(self.path("server.properties"), "w") as f:
             f.write("process.roles=broker,controller\nnode.id=5\nlog.dirs=data\ncontroller.listener.names=CONTROLLER\n"
                     f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 1}\n"
                     f"controller.quorum.bootstrap.servers=127.0.0.1:{port + 1}\n")
-        process = self.start("server", "start", "server.properties", "--override", "log.dirs=other")
+        process = self.start("server", "start", "server.properties", "--override", "log.dirs=other",
+                             "--override", "log.format=logfmt", "--override", "ssl.key.password=secret")
         end = time.monotonic() + 15
         while "server.ready" not in self.stderr():
             self.assertIsNone(process.poll(), self.stderr())
             self.assertLess(time.monotonic(), end, self.stderr())
             time.sleep(0.01)
         self.assertRegex(self.stderr(), r"(?m)^\d{4}-\d\d-\d\dT\S+Z INFO  server\.ready version=\S+ node=5 cluster=\S+")
+        for text in ('key=node.id value="5" from="server.properties:2"', 'key=log.dirs value="other" from="--override"',
+                     'key=ssl.key.password value="[hidden]"', '"Kafka Server started"',
+                     "The broker has been unfenced. Transitioning from RECOVERY to RUNNING."):
+            self.assertIn(text, self.stderr())
+        self.assertNotIn("secret", self.stderr())
         self.assertTrue(os.path.exists(self.path("other/meta.properties")))
         process.terminate()
         self.assertEqual(process.wait(15), 0, self.stderr())
