@@ -119,7 +119,8 @@ static void log_writer_line(struct log_writer *writer, const struct timespec *no
 
 	fmt_init(&out, line, sizeof(line) - 1);
 	log_format_line(writer->format, now, level,
-			log_levels_name(writer->sink.levels, log_levels_of_event(writer->sink.levels, event)), event, text,
+			log_levels_name(writer->sink.levels, log_levels_of_event(writer->sink.levels, event)),
+					event, text,
 			&out);
 	line[out.len] = '\n';
 	log_writer_put(writer, line, out.len + 1);

@@ -453,7 +453,8 @@ static enum cli_exit serve_logged(struct serve *serve)
 	enum cli_exit code;
 
 	serve_log_levels(serve);
-	if (log_writer_open(STDERR_FILENO, &serve->log_levels, log_format_choose(serve->config.log_format, STDERR_FILENO),
+	if (log_writer_open(STDERR_FILENO, &serve->log_levels, log_format_choose(serve->config.log_format,
+			STDERR_FILENO),
 			    &serve->log))
 		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
 	log_sink_set(log_writer_sink(serve->log));

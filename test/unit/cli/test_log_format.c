@@ -38,7 +38,8 @@ static void test_formats(void **state)
 			    "(kafka.network.SocketServer)");
 	assert_string_equal(line(LOG_FORMAT_JSON, LOG_ERROR, "name=\"a\\b\""),
 			    "{\"time\":\"2025-11-21T15:02:38.065Z\",\"level\":\"ERROR\",\"logger\":"
-			    "\"kafka.network.SocketServer\",\"event\":\"conn.refused\",\"message\":\"name=\\\"a\\\\b\\\""
+			    "\"kafka.network.SocketServer\",\"event\":\"conn.refused\",\"message\":"
+			    "\"name=\\\"a\\\\b\\\""
 			    "\"}");
 	assert_string_equal(line(LOG_FORMAT_JOURNAL, LOG_ERROR, "peer=1"), "<3>conn.refused peer=1");
 	assert_string_equal(line(LOG_FORMAT_SHORT, LOG_DEBUG, ""), "15:02:38 DEBUG conn.refused");
