@@ -44,6 +44,7 @@ const struct api_def api_defs[] = {
 	{API_CREATE_ACLS, 1, 3, 1, API_BROKER | API_CONTROLLER, api_create_acls},
 	{API_DELETE_ACLS, 1, 3, 1, API_BROKER | API_CONTROLLER, api_delete_acls},
 	{API_DESCRIBE_USER_SCRAM_CREDENTIALS, 0, 0, 0, API_BROKER, api_describe_user_scram_credentials},
+	{API_ALTER_USER_SCRAM_CREDENTIALS, 0, 0, 0, API_BROKER | API_CONTROLLER, api_alter_user_scram_credentials},
 	{API_DESCRIBE_CONFIGS, 1, 4, 1, API_BROKER | API_CONTROLLER, api_describe_configs},
 	{API_DESCRIBE_QUORUM, 0, 2, 0, API_BROKER | API_CONTROLLER, api_describe_quorum},
 	{API_DESCRIBE_CLUSTER, 0, 2, 0, API_BROKER | API_CONTROLLER, api_describe_cluster},

@@ -68,6 +68,7 @@ void api_update_features(struct request *request);
 void api_unregister_broker(struct request *request);
 void api_describe_acls(struct request *request);
 void api_describe_user_scram_credentials(struct request *request);
+void api_alter_user_scram_credentials(struct request *request);
 void api_create_acls(struct request *request);
 void api_delete_acls(struct request *request);
 

@@ -109,6 +109,8 @@ struct update_features_request;
 struct update_features_response;
 struct unregister_broker_request;
 struct unregister_broker_response;
+struct alter_user_scram_credentials_request;
+struct alter_user_scram_credentials_response;
 struct broker_registration_request;
 struct broker_registration_response;
 struct broker_heartbeat_request;
@@ -145,6 +147,10 @@ enum err controller_update_features(struct controller *controller, int16_t versi
 enum err controller_unregister_broker(struct controller *controller, const struct unregister_broker_request *request,
 				      struct unregister_broker_response *response, struct controller_records *records,
 				      struct arena *arena) MUST_USE;
+/* ERR_POLICY_VIOLATION when it names too much. */
+enum err controller_alter_scram(struct controller *controller, const struct alter_user_scram_credentials_request *request,
+				struct alter_user_scram_credentials_response *response,
+				struct controller_records *records, struct arena *arena) MUST_USE;
 /* log_end_offset: where the first record will lie; it becomes the broker's epoch. A registration over the one of a node
  * that went without saying so is refused (error 101) only while this controller has heard that node itself within the
  * session timeout: differs from Kafka, where a controller that has just started waits for the whole timeout, so that a

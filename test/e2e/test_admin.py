@@ -226,6 +226,49 @@ class Scram(Admin):
         self.assertEqual(ask(["a", ""]), {"a": (91, missing + "a", []), "": (91, missing, [])})
         self.assertEqual(ask(["a", "b", "a"]), {"a": (92, twice + "a", []), "b": (91, missing + "b", [])})
 
+    def alter(self, deletions=(), upsertions=()):
+        answer = self.c.call("AlterUserScramCredentials", 0, deletions=[
+            {"name": n, "mechanism": m} for n, m in deletions], upsertions=[
+                {"name": n, "mechanism": m, "iterations": i, "salt": b"salt", "salted_password": p}
+                for n, m, i, p in upsertions])
+        return [(r.user, r.error, r.message) for r in answer.results]
+
+    def known(self, user):
+        answer = self.c.call("DescribeUserScramCredentials", 0, users=[{"name": user}])
+        return [sorted((i.mechanism, i.iterations) for i in r.infos) for r in answer.results]
+
+    def test_set_and_deleted(self):
+        user, password = self.name(), b"p" * 32
+        self.assertEqual(self.alter([], [(user, 1, 4096, password)]), [(user, 0, None)])
+        self.assertEqual(self.alter([], [(user, 2, 8192, password * 2)]), [(user, 0, None)])
+        self.eventually(lambda: self.assertEqual(self.known(user), [[(1, 4096), (2, 8192)]]))
+        self.assertEqual(self.alter([], [(user, 1, 16384, password)]), [(user, 0, None)])
+        self.eventually(lambda: self.assertEqual(self.known(user), [[(1, 16384), (2, 8192)]]))
+        for mechanism in (1, 2):
+            self.assertEqual(self.alter([(user, mechanism)]), [(user, 0, None)])
+        self.eventually(lambda: self.assertEqual(self.known(user), [[]]))
+
+    def test_refused(self):
+        user, password = self.name(), b"p" * 32
+        twice = "A user credential cannot be altered twice in the same request"
+        absent = "Attempt to delete a user credential that does not exist"
+        for deletions, upsertions, expected in (
+                ([(user, 1)], [], [(user, 91, absent)]),
+                ([("", 1)], [], [("", 93, "Username must not be empty")]),
+                ([(user, 0)], [], [(user, 33, "Unknown SCRAM mechanism")]),
+                ([], [("", 1, 4096, password)], [("", 93, "Username must not be empty")]),
+                ([], [(user, 3, 4096, password)], [(user, 33, "Unknown SCRAM mechanism")]),
+                ([], [(user, 1, 4095, password)], [(user, 93, "Too few iterations")]),
+                ([], [(user, 1, 16385, password)], [(user, 93, "Too many iterations")]),
+                ([(user, 1)], [(user, 1, 4096, password)], [(user, 92, twice)]),
+                ([(user, 1), (user, 2)], [], [(user, 92, twice)]),
+                ([("b", 1), ("a", 1)], [("c", 1, 1, password)],
+                 [("a", 91, absent), ("b", 91, absent), ("c", 93, "Too few iterations")]),
+                ([], [], [])):
+            with self.subTest(deletions=deletions, upsertions=upsertions):
+                self.assertEqual(self.alter(deletions, upsertions), expected)
+        self.assertEqual(self.known(user), [[]])
+
 
 class Acls(Admin):
     def test_there_is_no_authorizer(self):
