@@ -176,15 +176,15 @@ class Enforce(Quotas):
         conn = self.limited(producer_byte_rate=self.RATE)
         topic = self.topic(conn)
         data, sent, told, start = [b"x" * 20_000], 0, 0, time.monotonic()
-        while time.monotonic() - start < 14:
+        while time.monotonic() - start < 10.8:
             answer = conn.call("Produce", 9, acks=-1, timeout_ms=5000, topics=[
                 {"name": topic, "partitions": [{"index": 0, "records": batch(data)}]}])
             self.assertEqual(answer.topics[0].partitions[0].error, 0)
             sent += 20_000
             told += answer.throttle_ms
-        # Ten windows may go at once, then the rate holds.
-        self.assertAlmostEqual(sent / (10 + time.monotonic() - start), self.RATE, delta=self.RATE * 0.15)
-        self.assertGreater(told, 2000)
+        # What came at once counts until its windows are over.
+        self.assertAlmostEqual(sent / (time.monotonic() - start), self.RATE, delta=self.RATE * 0.15)
+        self.assertGreater(told, 1000)
 
     def test_produce_without_answer_is_slowed_too(self):
         conn = self.limited(producer_byte_rate=self.RATE)
@@ -214,14 +214,14 @@ class Enforce(Quotas):
         for _ in range(40):
             feed.produce(topic, [b"x" * 10_000])
         got, empty, start = 0, 0, time.monotonic()
-        while time.monotonic() - start < 14:
+        while time.monotonic() - start < 10.8:
             answer = conn.call("Fetch", 12, max_wait_ms=500, min_bytes=1, max_bytes=1 << 26, topics=[
                 {"name": topic, "partitions": [{"index": 0, "offset": 30, "max_bytes": 1 << 20}]}])
             self.assertEqual(answer.error, 0)
             self.assertEqual(answer.topics == [], answer.throttle_ms > 0)
             empty += not answer.topics
             got += sum(len(t.partitions[0].records) for t in answer.topics)
-        self.assertAlmostEqual(got / (10 + time.monotonic() - start), self.RATE, delta=self.RATE * 0.15)
+        self.assertAlmostEqual(got / (time.monotonic() - start), self.RATE, delta=self.RATE * 0.15)
         self.assertGreater(empty, 0)
 
     def test_fetch_sessions(self):
@@ -301,6 +301,7 @@ class Enforce(Quotas):
         self.assertEqual((throttle, errors), (0, [(0, None)]))
         throttle, errors, _ = self.create(conn, 7, 1, 1, validate_only=True)
         self.assertEqual(errors[-1], (89, None))
+        time.sleep(0.1)  # what the client is told is rounded
         answer = conn.call("DeleteTopics", 5, names=names[:2])
         self.assertEqual([t.error for t in answer.topics][0], 0)
 
