@@ -47,7 +47,7 @@ struct shard *telemetry_owner(const struct shard *shard, struct uuid instance_id
 struct telemetry_subscription {
 	int32_t id;
 	int32_t push_interval_ms;
-	struct str *metrics; /* prefixes of names; "" is all */
+	struct str *metrics; /* prefixes of names; "*" is all */
 	int32_t metrics_n;
 };
 

@@ -165,8 +165,8 @@ void telemetry_subscriptions_find(const struct telemetry_subscriptions *subscrip
 			subscription_add_metric(ret, metric);
 		}
 	}
-	if (all) { /* every name begins with nothing */
-		ret->metrics[0] = STR("");
+	if (all) { /* the others add nothing */
+		ret->metrics[0] = STR("*");
 		ret->metrics_n = 1;
 	}
 	for (int32_t i = 0; i < ret->metrics_n; i++)

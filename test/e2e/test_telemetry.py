@@ -87,7 +87,7 @@ class Telemetry(Case):
                          (5000, ["a.b", "c", "org.apache.kafka.producer."]))
         self.subscribe("all", metrics="*", interval_ms="9000")
         got = self.get(self.client())
-        self.assertEqual((got.push_interval_ms, got.metrics), (5000, [""]))
+        self.assertEqual((got.push_interval_ms, got.metrics), (5000, ["*"]))
 
     def test_match(self):
         conn = self.client(client_id="billing-7")
