@@ -106,7 +106,7 @@ static void report_listener_key(struct load *load, const struct config_pair *pai
 					    "connections.max.",
 					    "principal.builder.class"};
 
-	if (str_eq_c(rest, "max.connections"))
+	if (str_eq_c(rest, "max.connections") || str_eq_c(rest, "max.connection.creation.rate"))
 		return;
 	for (size_t i = 0; i < ARRAY_N(known); i++) {
 		if (str_starts(rest, str_of(known[i]))) {

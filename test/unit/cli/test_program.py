@@ -191,7 +191,7 @@ class Program(unittest.TestCase):
         code, out, _ = run("check", "bad.properties")
         self.assertEqual(code, 6)
         self.assertRegex(out,
-        		r"(?m)^error    bad.properties:\d+: ML1103 Invalid value x for")
+                                          r"(?m)^error    bad.properties:\d+: ML1103 Invalid value x for")
         self.assertRegex(out, r"(?m)^warning  .*Did you mean log.retention.hours\?")
         self.assertRegex(out, r"(?m)^note     .*num.io.threads")
         self.assertIn("1 error, 1 warning, 1 note. A broker would not start.", out)

@@ -181,7 +181,7 @@ static void test_findings(void **state)
 		{"broker.heartbeat.interval.ms=8000\n", "ML1105", "broker.heartbeat.interval.ms", "fences",
 		 ERR_NONE},
 		{"num.io.threads=16\n", "ML1109", "num.io.threads", "no effect here", ERR_NONE},
-		{"log.preallocate=true\n", "ML1109", "log.preallocate", "no effect yet", ERR_NONE},
+		{"unclean.leader.election.enable=true\n", "ML1109", "unclean.leader.election.enable", "no effect yet", ERR_NONE},
 		{"rsm.config.x=1\n", "ML1109", "rsm.config.x", "Java class", ERR_NONE},
 		{"leader.replication.throttled.rate=5\n", "ML1101", "leader.replication.throttled.rate",
 		 "while the broker runs", ERR_NONE},
