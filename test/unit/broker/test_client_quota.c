@@ -88,7 +88,8 @@ static void follow(struct image *image)
 
 static int32_t record(int shard, const char *client_id, double bytes)
 {
-	return client_quota_record(&rig.shards[shard], CLIENT_QUOTA_PRODUCE, STR("ANONYMOUS"), str_of(client_id), bytes);
+	return client_quota_record(&rig.shards[shard], CLIENT_QUOTA_PRODUCE, STR("ANONYMOUS"), str_of(client_id),
+				   bytes);
 }
 
 static void test_no_limits(void **state)
