@@ -26,8 +26,6 @@ struct grow_name {
 static enum err grow_check_count(struct grow *grow, const struct topic_image *topic,
 				 const struct create_partitions_request_topics *in)
 {
-	int32_t more = in->count - topic->partitions_n;
-
 	if (in->count == topic->partitions_n)
 		return err_text_set(&grow->text, ERR_INVALID_PARTITIONS, "Topic already has %d partition(s).",
 				    topic->partitions_n);
@@ -35,10 +33,10 @@ static enum err grow_check_count(struct grow *grow, const struct topic_image *to
 		return err_text_set(&grow->text, ERR_INVALID_PARTITIONS, "The topic %.*s currently has %d "
 				    "partition(s); %d would not be an increase.", STR_ARGS(in->name),
 				    topic->partitions_n, in->count);
-	if (in->assignments_n >= 0 && in->assignments_n != more)
+	if (in->assignments_n >= 0 && in->assignments_n != in->count - topic->partitions_n)
 		return err_text_set(&grow->text, ERR_INVALID_REPLICA_ASSIGNMENT, "Attempted to add %d additional "
-				    "partition(s), but only %d assignment(s) were specified.", more,
-				    in->assignments_n);
+				    "partition(s), but only %d assignment(s) were specified.",
+				    in->count - topic->partitions_n, in->assignments_n);
 	return ERR_NONE;
 }
 

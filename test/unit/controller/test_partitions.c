@@ -138,6 +138,8 @@ static void test_grow_refused(void **state)
 		{"nope", 3, NULL, 0, 3, NULL},
 		{"t", 2, NULL, 0, 37, "Topic already has 2 partition(s)."},
 		{"t", 1, NULL, 0, 37, "The topic t currently has 2 partition(s); 1 would not be an increase."},
+		{"t", INT32_MIN, NULL, 0, 37,
+		 "The topic t currently has 2 partition(s); -2147483648 would not be an increase."},
 		{"t", 4, one, 1, 39, "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified."},
 		{"t", 3, one, 0, 39, "The manual partition assignment includes an empty replica list."},
 		{"t", 3, both, 2, 39, "The manual partition assignment includes a partition with 2 replica(s), but this is "
