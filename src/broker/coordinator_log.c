@@ -3,7 +3,7 @@
  * Writing a coordinator's records: operations of one turn fill a batch, the end of the turn appends it.
  *
  *    OPEN --full, or another origin--> CLOSED --end of the turn--> APPENDING --stored--> committed
- *      \--------------------------------------------/                  \--refused, failed--> failed: this and all behind
+ *      \--------------------------------------------/                  \--refused, failed--> this and all behind fail
  *
  * 1. Batches are appended in order; a batch behind one that was refused is never appended.
  * 2. A batch holds whole operations of one origin.

@@ -111,8 +111,8 @@ struct coord_op {
 	struct coord_origin origin; /* COORD_ORIGIN_NONE unless a transaction writes */
 	/*
 	 * Decides on the newest state and fills answer and records, which are then replayed and logged. An error ends
-	 * the operation without records; it is answered as it is, in order. ERR_WOULD_BLOCK without records: the machine
-	 * keeps the operation and ends it by coord_op_end.
+	 * the operation without records; it is answered as it is, in order. ERR_WOULD_BLOCK without records: the
+	 * machine keeps the operation and ends it by coord_op_end.
 	 */
 	enum err (*decide)(struct coord_op *op, void *machine, struct coord_records *records);
 	/* The answer may leave (err as decided), or the operation failed. NULL: nobody waits. Frees the op. */

@@ -2,7 +2,7 @@
 /*
  * A classic group: members choose a leader who assigns; the coordinator brings them together in generations.
  *
- *    EMPTY --first join--> PREPARING --all known members joined, or time is up--> COMPLETING --leader's sync is logged-->
+ *    EMPTY --first join--> PREPARING --all known members joined, or time is up--> COMPLETING --leader's sync logged-->
  *      ^                    ^  |  ^                                               |   |                          STABLE
  *      |                    |  |  +------ join, leave, lost member, no sync ------+   |                             |
  *      +--nobody is left----|--+                                                      |                             |
@@ -25,6 +25,8 @@
 #include "msg/leave_group.h"
 #include "msg/sync_group.h"
 #include "sm.h"
+
+#define PROTOCOL_TYPE_CONSUMER STR("consumer")
 
 enum classic_state { CLASSIC_EMPTY, CLASSIC_PREPARING, CLASSIC_COMPLETING, CLASSIC_STABLE, CLASSIC_DEAD };
 
@@ -143,6 +145,8 @@ int32_t classic_rebalance_timeout(const struct group_classic *classic);
 void classic_str_set(struct str *owned, struct str value);
 /* What members subscribe to, from their metadata in the chosen protocol. */
 void classic_topics_update(struct group_classic *classic);
+/* They are not known; the map stays usable. */
+void classic_topics_clear(struct group_classic *classic);
 void classic_pending_remove(struct group_classic *classic, struct str id);
 
 /* The group's record with the assignments that members have now. */
@@ -150,6 +154,15 @@ void classic_record(const struct group_classic *classic, struct coord_records *r
 /* Writes it without replaying: it says what the state is. */
 void classic_write(struct group_classic *classic, coord_settled_fn *settled, void *ctx);
 
+/* Fills the answer to a join: an error, or the generation as it is; `members`: with everybody's metadata, for the
+ * leader. */
+void classic_join_error(struct classic_join *join, struct str member_id, enum err err);
+void classic_join_fill(struct classic_join *join, const struct group_classic *classic, struct str member_id,
+		       bool members);
+/* Parks a join; one that was parked there is told to come again. */
+void classic_join_park(struct classic_member *member, struct classic_join *join);
+/* The parked join, which the caller answers; NULL: none. */
+struct classic_join *classic_join_take(struct classic_member *member);
 /* Ends a parked join or sync with an error; a no-op when none is parked. */
 void classic_join_fail(struct classic_member *member, enum err err, bool keeps_id);
 void classic_sync_fail(struct classic_member *member, enum err err);

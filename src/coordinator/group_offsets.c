@@ -285,7 +285,8 @@ static void offsets_fetch_asked(const struct group *group, const struct offset_f
 		out->partitions_n = topic->partition_indexes_n;
 		for (int32_t j = 0; j < topic->partition_indexes_n; j++) {
 			int32_t partition = topic->partition_indexes[j];
-			const struct committed_offset *entry = group ? offsets_find(group, topic->name, partition) : NULL;
+			const struct committed_offset *entry =
+				group ? offsets_find(group, topic->name, partition) : NULL;
 
 			/* Of a topic of the same name that was there before. */
 			if (entry && !uuid_is_zero(entry->topic_id) && !uuid_is_zero(topic->topic_id) &&
@@ -362,7 +363,8 @@ enum err offsets_delete(struct group_store *store, const struct offset_delete_re
 			if (is_subscribed)
 				answer->partitions[j].error_code = ERR_GROUP_SUBSCRIBED_TO_TOPIC;
 			else if (offsets_find(group, topic->name, key.partition))
-				coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_OFFSET_COMMIT, 0, &key, NULL);
+				coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_OFFSET_COMMIT, 0, &key,
+						     NULL);
 		}
 	}
 	return ERR_NONE;

@@ -60,7 +60,8 @@ class Member:
 
     def send_sync(self, assignments=(), **values):
         values = {"group": self.group, "generation": self.generation, "member": self.id, "instance": self.instance,
-                  "type": "consumer", "protocol": self.joined.protocol, "assignments": [{"member": m, "assignment": a} for m, a in assignments], **values}
+                  "type": "consumer", "protocol": self.joined.protocol,
+                  "assignments": [{"member": m, "assignment": a} for m, a in assignments], **values}
         self.sent = self.conn.send("SyncGroup", min(self.version, 5), **values)
 
     def recv_sync(self):
@@ -90,8 +91,10 @@ class Member:
 
 
 def commit(conn, topic, offsets, version=9, metadata="", leader_epoch=-1, topic_id=None, **values):
-    answer = conn.call("OffsetCommit", version, topics=[{
-        "name": topic, "topic_id": topic_id or UUID_ZERO, "partitions": [{"index": i, "offset": o, "leader_epoch": leader_epoch, "metadata": metadata} for i, o in offsets.items()]}], **values)
+    partitions = [{"index": i, "offset": o, "leader_epoch": leader_epoch, "metadata": metadata}
+                  for i, o in offsets.items()]
+    answer = conn.call("OffsetCommit", version, topics=[
+        {"name": topic, "topic_id": topic_id or UUID_ZERO, "partitions": partitions}], **values)
     return [p.error for t in answer.topics for p in t.partitions]
 
 
@@ -297,7 +300,8 @@ class Joining(GroupCase):
             with self.subTest(version=version):
                 self.g = f"{self.name()}-{version}"
                 self.find(self.g)
-                member = Member(self, self.g, version=version, protocols={"a": subscription("a"), "b": subscription("b")})
+                member = Member(self, self.g, version=version,
+                                protocols={"a": subscription("a"), "b": subscription("b")})
                 if version >= 4:
                     answer = member.join()
                     self.assertEqual((answer.error, answer.leader, answer.members, answer.protocol or ""),

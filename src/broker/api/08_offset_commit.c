@@ -23,12 +23,12 @@ struct offset_commit {
 	struct map topics; /* of `out`, by name or id */
 };
 
-typedef struct offset_commit_response_topics commit_topic;
-
-static commit_topic *offset_commit_answer_topic(struct offset_commit *commit, struct str name, struct uuid id)
+static struct offset_commit_response_topics *offset_commit_answer_topic(struct offset_commit *commit, struct str name,
+									struct uuid id)
 {
 	bool by_id = commit->request->version >= 10;
-	commit_topic *topic = by_id ? map_get_uuid(&commit->topics, id) : map_get_str(&commit->topics, name);
+	struct offset_commit_response_topics *topic =
+		by_id ? map_get_uuid(&commit->topics, id) : map_get_str(&commit->topics, name);
 
 	if (topic)
 		return topic;
@@ -56,7 +56,7 @@ static int32_t offset_commit_cap(int32_t n)
 static void offset_commit_answer(struct offset_commit *commit, struct str name, struct uuid id,
 				 const struct offset_commit_response_topics_partitions *partitions, int32_t n)
 {
-	commit_topic *topic = offset_commit_answer_topic(commit, name, id);
+	struct offset_commit_response_topics *topic = offset_commit_answer_topic(commit, name, id);
 	int32_t before_n = topic->partitions_n;
 	int32_t cap = offset_commit_cap(before_n + n);
 

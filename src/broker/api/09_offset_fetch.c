@@ -13,9 +13,6 @@
 #include "msg/offset_fetch.h"
 #include "shard.h"
 
-typedef struct offset_fetch_response_groups fetch_group;
-typedef struct offset_fetch_response_groups_topics fetch_topic;
-
 struct offset_fetch_one;
 
 struct offset_fetch {
@@ -32,8 +29,8 @@ struct offset_fetch_one {
 	struct coordinator_call call;
 	struct coord_op op;
 	struct offset_fetch_request_groups in; /* topics have names; those without one are left out */
-	fetch_group unknown;                   /* topics whose id nobody knows */
-	fetch_group decided;
+	struct offset_fetch_response_groups unknown;                   /* topics whose id nobody knows */
+	struct offset_fetch_response_groups decided;
 };
 
 static enum err offset_fetch_decide(struct coord_op *op, void *machine, struct coord_records *records)
@@ -45,7 +42,7 @@ static enum err offset_fetch_decide(struct coord_op *op, void *machine, struct c
 }
 
 /* All topics were asked for, by id: those that have none now cannot be named. */
-static void offset_fetch_set_ids(const struct image *image, fetch_group *group)
+static void offset_fetch_set_ids(const struct image *image, struct offset_fetch_response_groups *group)
 {
 	int32_t n = 0;
 
@@ -65,7 +62,7 @@ static void offset_fetch_add_unknown(struct offset_fetch_one *one)
 {
 	struct arena *arena = &one->fetch->request->arena;
 	int32_t n = one->decided.topics_n + one->unknown.topics_n;
-	fetch_topic *all;
+	struct offset_fetch_response_groups_topics *all;
 
 	if (one->unknown.topics_n == 0)
 		return;
@@ -133,7 +130,7 @@ static void offset_fetch_old_error(struct offset_fetch *fetch, int16_t error, st
 
 static void offset_fetch_old(struct offset_fetch *fetch, struct offset_fetch_response *out)
 {
-	const fetch_group *group = &fetch->groups[0].decided;
+	const struct offset_fetch_response_groups *group = &fetch->groups[0].decided;
 	struct arena *arena = &fetch->request->arena;
 
 	if (group->error_code && fetch->request->version < 2) {
@@ -145,7 +142,7 @@ static void offset_fetch_old(struct offset_fetch *fetch, struct offset_fetch_res
 	out->topics = MSG_NEW_N(arena, offset_fetch_response_topics, group->topics_n);
 	out->topics_n = group->topics_n;
 	for (int32_t i = 0; i < group->topics_n; i++) {
-		const fetch_topic *topic = &group->topics[i];
+		const struct offset_fetch_response_groups_topics *topic = &group->topics[i];
 
 		out->topics[i].name = topic->name;
 		out->topics[i].partitions = MSG_NEW_N(arena, offset_fetch_response_topics_partitions,
@@ -205,7 +202,7 @@ static void offset_fetch_resolve(struct offset_fetch_one *one)
 	one->unknown.topics = MSG_NEW_N(&request->arena, offset_fetch_response_groups_topics, in_n);
 	for (int32_t i = 0; i < in_n; i++) {
 		const struct topic_image *topic = image_topic_by_id(request->shard->image, in[i].topic_id);
-		fetch_topic *unknown;
+		struct offset_fetch_response_groups_topics *unknown;
 
 		if (topic) {
 			one->in.topics[n] = in[i];

@@ -39,10 +39,7 @@ struct creation {
 	struct arena arena;
 };
 
-/* One answer, in the form of version 4 and later. */
-typedef struct find_coordinator_response_coordinators found_coordinator;
-
-static void find_coordinator_error(found_coordinator *out, enum err err, struct str message)
+static void find_coordinator_error(struct find_coordinator_response_coordinators *out, enum err err, struct str message)
 {
 	out->node_id = -1;
 	out->host = STR("");
@@ -51,7 +48,8 @@ static void find_coordinator_error(found_coordinator *out, enum err err, struct 
 	out->error_message = message;
 }
 
-static void find_coordinator_group(const struct request *request, struct str key, found_coordinator *out)
+static void find_coordinator_group(const struct request *request, struct str key,
+				   struct find_coordinator_response_coordinators *out)
 {
 	const struct image *image = request->shard->image;
 	const struct topic_image *topic = image_topic(image, STR(OFFSETS_TOPIC));
@@ -75,7 +73,8 @@ static void find_coordinator_group(const struct request *request, struct str key
 	out->error_message = request->version >= 4 ? STR("") : STR("NONE");
 }
 
-static void find_coordinator_key(const struct request *request, int8_t type, struct str key, found_coordinator *out)
+static void find_coordinator_key(const struct request *request, int8_t type, struct str key,
+				   struct find_coordinator_response_coordinators *out)
 {
 	out->key = key;
 	if (type == GROUP)
@@ -98,7 +97,7 @@ static void find_coordinator_reply(struct find_coordinator *find)
 
 	msg_init(&find_coordinator_response_type, &out);
 	if (request->version < 4) {
-		found_coordinator one;
+		struct find_coordinator_response_coordinators one;
 
 		msg_init(&find_coordinator_response_coordinators_type, &one);
 		find_coordinator_key(request, in->key_type, in->key, &one);

@@ -371,7 +371,8 @@ static void test_a_storm(void **state)
 			if (step % 16 == 0)
 				rig_check(&rig);
 			group = group_find(&rig.store, STR("g"));
-			assert_true(!group || group->classic->generation >= generation || group->classic->generation == 0);
+			assert_true(!group || group->classic->generation >= generation ||
+				    group->classic->generation == 0);
 			generation = group ? group->classic->generation : 0;
 		}
 		/* Whatever happened: who is silent is gone, and nobody is kept waiting. */
