@@ -14,7 +14,7 @@ void harvest_init(struct harvest *harvest, struct sampler *sampler, struct broke
 	map_init(&harvest->group_by_id, MAP_STR, broker->node->hash_seed);
 }
 
-static void harvest_clear(struct harvest *harvest)
+void harvest_release(struct harvest *harvest)
 {
 	for (int i = 0; harvest->queries && i < harvest->broker->shards_n; i++) {
 		metrics_query_free(harvest->queries[i]);
@@ -32,7 +32,7 @@ static void harvest_clear(struct harvest *harvest)
 
 void harvest_deinit(struct harvest *harvest)
 {
-	harvest_clear(harvest);
+	harvest_release(harvest);
 	mem_free(harvest->queries);
 	mem_free(harvest->topic_of_row);
 	mem_free(harvest->group_of_row);
@@ -42,7 +42,7 @@ void harvest_deinit(struct harvest *harvest)
 void harvest_start(struct harvest *harvest, int want, int64_t now_ns, void (*done)(struct harvest *harvest))
 {
 	CHECK(!harvest->is_asking);
-	harvest_clear(harvest);
+	harvest_release(harvest);
 	map_init(&harvest->by_name, MAP_STR, harvest->broker->node->hash_seed);
 	map_init(&harvest->group_by_id, MAP_STR, harvest->broker->node->hash_seed);
 	harvest->is_asking = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One look at a whole node: a query goes to every shard, again and again until each is done; what comes is put
- * together. Counters go into the sampler, topics and partitions into lists that live until the next look.
+ * together. Counters go into the sampler, topics, partitions and groups into lists that live until they are released.
  *
  *    IDLE --start--> ASKING --last answer--> IDLE (done is called)
  *                      |
@@ -65,6 +65,8 @@ struct harvest {
 void harvest_init(struct harvest *harvest, struct sampler *sampler, struct broker *broker, struct post_box *box);
 /* No query may be with a reactor that still turns. */
 void harvest_deinit(struct harvest *harvest);
+/* Gives back what the last look brought, which is much where there are many partitions. Not while asking. */
+void harvest_release(struct harvest *harvest);
 /* want: METRICS_WANT_TOPICS, _PARTITIONS or 0; the node and the counters always come along. */
 void harvest_start(struct harvest *harvest, int want, int64_t now_ns, void (*done)(struct harvest *harvest));
 /* An answer has come; with the last one `done` runs. now_ns: monotonic. */

@@ -143,6 +143,8 @@ static void http_looked(struct harvest *harvest)
 			http_answer(request, harvest, NULL);
 	}
 	http_look(http);
+	if (!harvest->is_asking)
+		harvest_release(harvest);
 }
 
 /* The broker may be asked: nobody takes it down while the lock is held. */
