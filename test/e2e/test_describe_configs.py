@@ -8,7 +8,8 @@ from lib.case import Case, moldau_only
 
 TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
 SET, DELETE, APPEND, SUBTRACT = range(4)
-FROM_TOPIC, FROM_BROKER, FROM_DEFAULT_BROKER, FROM_FILE, FROM_DEFAULT, FROM_LOGGER, FROM_METRICS, FROM_GROUP = range(1, 9)
+FROM_TOPIC, FROM_BROKER, FROM_DEFAULT_BROKER, FROM_FILE = range(1, 5)
+FROM_DEFAULT, FROM_LOGGER, FROM_METRICS, FROM_GROUP = range(5, 9)
 
 
 class Settings(Case):
@@ -107,7 +108,8 @@ class Describe(Settings):
             self.assertEqual(self.rows(TOPIC, topic, *keys).keys(), names)
         answer = self.c.call("DescribeConfigs", 4, resources=[{"type": TOPIC, "name": topic, "keys": []}])
         self.assertEqual({c.name for c in answer.results[0].configs}, everything.keys())
-        self.assertEqual(self.rows(BROKER, self.node, "log.roll.ms", "node.id", "nope").keys(), {"log.roll.ms", "node.id"})
+        keys = {"log.roll.ms", "node.id"}
+        self.assertEqual(self.rows(BROKER, self.node, *keys, "nope").keys(), keys)
         self.assertEqual(self.rows(METRICS, "m", "match").keys(), {"match"})
         self.assertEqual(self.rows(GROUP, "g", "share.isolation.level").keys(), {"share.isolation.level"})
 
@@ -147,7 +149,8 @@ class Describe(Settings):
         self.reset(BROKER, self.node, "log.retention.ms", "1000000")
         self.reset(BROKER, "", "log.retention.ms", "2000000")
         hours = ("log.retention.hours", "168", FROM_DEFAULT)
-        names = [("log.retention.ms", "1000000", FROM_BROKER), ("log.retention.ms", "2000000", FROM_DEFAULT_BROKER), hours]
+        names = [("log.retention.ms", "1000000", FROM_BROKER),
+                 ("log.retention.ms", "2000000", FROM_DEFAULT_BROKER), hours]
 
         def check():
             self.assertEqual(self.value(BROKER, self.node, "log.retention.ms"), ("1000000", FROM_BROKER, names))
@@ -156,8 +159,8 @@ class Describe(Settings):
             self.assertEqual(self.value(BROKER, "", "log.retention.ms"), ("2000000", FROM_DEFAULT_BROKER, names[1:2]))
         self.eventually(check)
         self.set(TOPIC, topic, "retention.ms", "77777")
-        self.eventually(lambda: self.assertEqual(self.value(TOPIC, topic, "retention.ms"),
-                                                 ("77777", FROM_TOPIC, [("retention.ms", "77777", FROM_TOPIC), *names])))
+        own = ("77777", FROM_TOPIC, [("retention.ms", "77777", FROM_TOPIC), *names])
+        self.eventually(lambda: self.assertEqual(self.value(TOPIC, topic, "retention.ms"), own))
 
     def test_what_nobody_knows_may_be_a_secret(self):
         key = f"unknown.{self.name()}"
@@ -210,8 +213,8 @@ class Loggers(Settings):
         self.assertEqual(self.value(LOGGER, self.node, name)[0], before)
 
     def test_refused(self):
-        words = "Cannot set the log level of {} to {} as it is not a supported log level. Valid log levels are DEBUG, " \
-                "ERROR, FATAL, INFO, TRACE, WARN"
+        words = "Cannot set the log level of {} to {} as it is not a supported log level. " \
+                "Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN"
         for name, op, value, error, message in (
                 ("root", SET, "info", 40, words.format("root", "info")),
                 ("root", SET, "", 40, words.format("root", "")),
