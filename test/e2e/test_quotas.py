@@ -5,7 +5,9 @@ import time
 import unittest
 
 from lib.batch import batch
+from lib.broker import free_port
 from lib.case import Case, moldau_only
+from lib.client import Conn
 
 PRODUCE, CONSUME, REQUEST = "producer_byte_rate", "consumer_byte_rate", "request_percentage"
 MUTATION, CONNECT = "controller_mutation_rate", "connection_creation_rate"
@@ -311,6 +313,24 @@ class Enforce(Quotas):
         self.assertEqual(errors, [(0, None), (0, None)])
         self.assertTrue(500 < throttle <= 1000, throttle)
 
+    def grow(self, conn, version, names, count):
+        answer = conn.call("CreatePartitions", version, topics=[{"name": n, "count": count} for n in names])
+        return answer.throttle_ms, [(r.error, r.message) for r in answer.results]
+
+    def test_growing_is_refused(self):
+        topics = [self.topic(self.conn()) for _ in range(3)]
+        conn = self.limited(controller_mutation_rate=1)
+        throttle, errors = self.grow(conn, 3, topics, 8)
+        self.assertEqual(errors, [(0, None), (0, None), (89, None)])
+        self.assertTrue(2000 < throttle <= 3000, throttle)
+
+    def test_growing_in_an_old_version_is_slowed(self):
+        topics = [self.topic(self.conn()) for _ in range(2)]
+        conn = self.limited(controller_mutation_rate=1)
+        throttle, errors = self.grow(conn, 2, topics, 8)
+        self.assertEqual(errors, [(0, None), (0, None)])
+        self.assertTrue(2000 < throttle <= 3000, throttle)
+
 
 @moldau_only
 class Connections(Quotas):
@@ -360,6 +380,28 @@ class Connections(Quotas):
                 conn.call("ApiVersions", 0)
             n += 1
         return n
+
+    def test_between_brokers_there_is_always_a_place(self):
+        """Its own listener is not held back by the others' connections: a quiet one of those goes."""
+        inner = free_port()
+        own = free_port()
+        broker = self.moldau({
+            "listeners": f"PLAINTEXT://127.0.0.1:{own},INNER://127.0.0.1:{inner},CONTROLLER://127.0.0.1:{own + 1}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{own},INNER://127.0.0.1:{inner}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "INNER", "max.connections": "3"}, port=own).start()
+        conns = [self.alive(self.conn(broker)) for _ in range(3)]
+        self.alive(conns[0])
+        late = self.wants(self.conn(broker))
+        self.assertTrue(late.silent(0.3))
+        one = Conn(("127.0.0.1", inner))
+        self.addCleanup(one.close)
+        self.alive(one)
+        # The longest quiet of one event loop: that is 1, or 2 where the loops share them.
+        gone, _, _ = select.select([c.sock for c in conns[1:]], [], [], 5)
+        self.assertEqual(len(gone), 1)
+        self.alive(conns[0])
+        self.alive(one)
 
     def test_creation_rate(self):
         """What ten windows allow comes in at once, then each one more than its time waits, at most a window."""
