@@ -105,7 +105,7 @@ static void read_file(const struct config_source *source, struct arena *arena, s
 
 bool config_source_env_key(struct str variable, struct arena *arena, struct str *ret)
 {
-	struct str prefix = STR("KAFKA_");
+	struct str prefix = str_starts(variable, STR("KAFKA_CFG_")) ? STR("KAFKA_CFG_") : STR("KAFKA_");
 	char *p;
 	size_t len = 0;
 

@@ -432,6 +432,30 @@ class Process(Case):
         broker.wait_log("config.reload", "ML1103")
         self.assertEqual(conn.produce(name, [b"x" * 3000]).error, 0)
 
+    def test_directory_of_the_storage_tool(self):
+        broker = self.server()
+        with open(broker.config) as f:
+            text = re.sub(r"controller.quorum.voters=1@", "controller.quorum.bootstrap.servers=", f.read())
+        with open(broker.config, "w") as f:
+            f.write(text)
+        tool = os.path.join(broker.own_dir, "kafka-storage.sh")
+        os.symlink(binary(), tool)
+        cluster = "kQHvXdQ2SGCzG0e2Xk1ZGA"
+        made = subprocess.run([tool, "format", "-s", "-t", cluster, "-c", broker.config, "-f", "group.version=0",
+                               "-S", "SCRAM-SHA-256=[name=alice,password=secret]"], capture_output=True, text=True,
+                              timeout=20)
+        self.assertEqual((made.returncode, made.stderr), (0, ""))
+        self.assertIn("Formatting dynamic metadata voter directory", made.stdout)
+        broker.start()
+        conn = self.conn(broker)
+        self.assertEqual(conn.call("Metadata", 12, topics=[]).cluster_id, cluster)
+        users = conn.call("DescribeUserScramCredentials", 0, users=None)
+        self.assertEqual([(u.user, [(c.mechanism, c.iterations) for c in u.infos]) for u in users.results],
+                         [("alice", [(1, 4096)])])
+        info = subprocess.run([tool, "info", "-c", broker.config], capture_output=True, text=True, timeout=20)
+        self.assertEqual(info.returncode, 0)
+        self.assertIn(f"Found metadata: {{cluster.id={cluster}, directory.id=", info.stdout)
+
     def test_cluster_id_of_the_environment(self):
         broker = self.server(env={"CLUSTER_ID": "kQHvXdQ2SGCzG0e2Xk1ZGA"}).start()
         self.assertEqual(self.conn(broker).call("Metadata", 12, topics=[]).cluster_id, "kQHvXdQ2SGCzG0e2Xk1ZGA")
