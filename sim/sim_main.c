@@ -132,15 +132,18 @@ static int run_seeds(const struct main_options *o)
 /* What a fault needs to show itself and few seeds draw by themselves. */
 static const struct fault_pins {
 	enum fault fault;
-	const char *swarm[4];
+	const char *swarm[5];
 } fault_pins[] = {
 	/* A batch but the newest is sent again, which was stored. */
 	{FAULT_dup_window_short, {"f_reset=1", "idem_pct=100", "in_flight=5"}},
 	/* An answer leaves before the sync, then the power goes. */
-	{FAULT_meta_commit_early, {"f_power=1", "f_slow_disk=1", "churn=1", "fault_gap_ms=300"}},
+	{FAULT_meta_commit_early, {"f_power=1", "f_slow_disk=1", "churn=1", "fault_gap_ms=300", "keep=0"}},
 	/* Of one replica the mark is what is stored, or synced: that takes time when syncs do. */
 	{FAULT_ack_early, {"synced=1", "f_power=1", "f_slow_disk=1", "fault_gap_ms=300"}},
 	{FAULT_delete_no_id_check, {"churn=1"}},
+	{FAULT_time_query_stale, {"keep=1", "work_us=4000"}},
+	/* What a start finds behind the written recovery point looks like a tail that never reached the disk. */
+	{FAULT_compact_past_recovery, {"keep=1", "synced=1", "f_power=1", "fault_gap_ms=1000"}},
 };
 
 static void pin_swarm(struct main_options *o, enum fault fault)

@@ -52,6 +52,11 @@ static void run_configure(struct run *r)
 	fmt_add(&f, "log.index.interval.bytes=%lld\n", (long long)opt->index_interval);
 	if (opt->synced)
 		fmt_add(&f, "durability=synced\n");
+	/* Clocks jump: what is not asked for does not go. */
+	fmt_add(&f, "log.retention.ms=-1\n");
+	if (opt->keep)
+		fmt_add(&f, "log.retention.check.interval.ms=40\nlog.initial.task.delay.ms=0\n"
+			    "log.cleaner.backoff.ms=30\nlog.segment.delete.delay.ms=100\n");
 	CHECK(!f.cut);
 	world_node_configure(r->w, 1, r->config);
 }

@@ -66,6 +66,8 @@ static void workload_go(struct workload *wl)
 		wl_reader_start(wl->readers[i]);
 	if (wl->churn)
 		wl_churn_start(wl->churn);
+	if (wl->keep)
+		wl_keep_start(wl->keep);
 }
 
 static void metadata_done(struct sim_call *call)
@@ -241,6 +243,8 @@ struct workload *workload_new(struct world *w, int node)
 		wl->readers[i] = wl_reader_new(wl, i);
 	if (w->opt.churn)
 		wl->churn = wl_churn_new(wl);
+	if (w->opt.keep)
+		wl->keep = wl_keep_new(wl);
 	return wl;
 }
 
@@ -253,6 +257,7 @@ void workload_free(struct workload *wl)
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_free(wl->readers[i]);
 	wl_churn_free(wl->churn);
+	wl_keep_free(wl->keep);
 	wl_verify_free(wl->verify);
 	map_deinit(&wl->pids);
 	history_deinit(&wl->history);
@@ -298,6 +303,8 @@ void workload_stop_producers(struct workload *wl)
 		wl_producer_stop(wl->producers[i]);
 	if (wl->churn)
 		wl_churn_rest(wl->churn);
+	if (wl->keep)
+		wl_keep_rest(wl->keep);
 	/* What came meanwhile may be more than slow readers can catch up with. */
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_calm(wl->readers[i]);
@@ -309,7 +316,7 @@ bool workload_is_drained(const struct workload *wl)
 
 	for (int i = 0; i < wl->producers_n; i++)
 		yes = yes && wl_producer_is_drained(wl->producers[i]);
-	return yes && (!wl->churn || wl_churn_is_resting(wl->churn));
+	return yes && (!wl->churn || wl_churn_is_resting(wl->churn)) && (!wl->keep || wl_keep_is_done(wl->keep));
 }
 
 void workload_verify(struct workload *wl)
@@ -341,6 +348,8 @@ void workload_stop(struct workload *wl)
 		wl_reader_end(wl->readers[i]);
 	if (wl->churn)
 		wl_churn_end(wl->churn);
+	if (wl->keep)
+		wl_keep_end(wl->keep);
 	if (wl->verify)
 		wl_verify_end(wl->verify);
 }

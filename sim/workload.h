@@ -27,6 +27,7 @@ struct wl_producer;
 struct wl_reader;
 struct wl_verify;
 struct wl_churn;
+struct wl_keep;
 
 struct workload {
 	struct world *w;
@@ -50,6 +51,7 @@ struct workload {
 	bool old_readers; /* some reader does not know zstd */
 	struct wl_verify *verify;
 	struct wl_churn *churn; /* or NULL */
+	struct wl_keep *keep;   /* or NULL */
 	struct map pids; /* producer ids handed out; to a mark */
 };
 
@@ -111,6 +113,15 @@ bool wl_churn_is_resting(const struct wl_churn *c);
 void wl_churn_end(struct wl_churn *c);
 /* The topic that is there, for the last reading; NULL when there is none. */
 struct hist_part *wl_churn_part(const struct wl_churn *c);
+
+/* workload_keep.c */
+struct wl_keep *wl_keep_new(struct workload *wl);
+void wl_keep_free(struct wl_keep *k);
+void wl_keep_start(struct wl_keep *k);
+/* Writes nothing more, reads everything and judges. */
+void wl_keep_rest(struct wl_keep *k);
+bool wl_keep_is_done(const struct wl_keep *k);
+void wl_keep_end(struct wl_keep *k);
 
 /* workload_verify.c */
 struct wl_verify *wl_verify_new(struct workload *wl);

@@ -23,7 +23,9 @@
 	X(meta_commit_early, "metadata records count as committed before their sync")       \
 	X(producer_id_reuse, "a producer id block is handed out twice after a restart")     \
 	X(delete_no_id_check, "a recreated topic opens the old directory")                  \
-	X(enospc_keeps_offset, "a failed write does not take its offsets back")
+	X(enospc_keeps_offset, "a failed write does not take its offsets back")             \
+	X(time_query_stale, "a time query that a trim overtook is answered all the same")   \
+	X(compact_past_recovery, "compaction does not wait for the recovery point")
 
 enum fault {
 	FAULT_NONE,

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "fault.h"
 #include "log.h"
 #include "mem.h"
 #include "part_log_internal.h"
@@ -45,7 +46,7 @@ static int64_t log_first_unstable(const struct part_log *pub)
 /* The segment that a bound points into is left alone: the bound names a place in its file. */
 static int64_t log_round_end_max(const struct part_log *pub, const struct log_pos *high_watermark)
 {
-	int64_t end = MIN(pub->recovery_point, pub->recovery_written);
+	int64_t end = FAULT(compact_past_recovery) ? INT64_MAX : MIN(pub->recovery_point, pub->recovery_written);
 
 	end = MIN(end, high_watermark->offset);
 	end = MIN(end, high_watermark->segment_base);

@@ -4,6 +4,7 @@
  * time index and the offset index say where to begin, headers lead to the batch, its records decide.
  */
 #include "batch_scan.h"
+#include "fault.h"
 #include "mem.h"
 #include "part_log_internal.h"
 #include "record.h"
@@ -189,7 +190,7 @@ static void time_job_done(struct io_op *op)
 		list_remove(&job->query->link);
 		/* Files that went away, a record below a start that has moved: the answer is about a log that is no
 		 * more. */
-		if (log->pub.state == PART_LOG_OPEN &&
+		if (log->pub.state == PART_LOG_OPEN && !FAULT(time_query_stale) &&
 		    (job->generation != log->generation || (job->offset >= 0 && job->offset < log->pub.log_start)))
 			part_log_find_time(&log->pub, job->query);
 		else
