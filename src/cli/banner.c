@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The lines that `moldau dev` prints when it is ready. They say only what is true of the running configuration. */
+#include "http.h"
 #include "serve.h"
 
 /* Every address of the listener is of this computer alone. */
@@ -41,7 +42,8 @@ static void banner_listeners(const struct broker *broker, FILE *out)
 	}
 }
 
-void banner_print(const struct serve_options *options, const struct broker *broker, FILE *out)
+void banner_print(const struct serve_options *options, const struct broker *broker, const struct http *http,
+		  FILE *out)
 {
 	const struct broker_config *config = &broker->config;
 	struct reactor *reactor = &broker->node->reactors[0];
@@ -52,6 +54,8 @@ void banner_print(const struct serve_options *options, const struct broker *brok
 		STR_ARGS(broker->cluster_id), options->data_dir, options->temp_dir ? " (removed at the end)" : "",
 		(long long)ready_ms);
 	banner_listeners(broker, out);
+	if (http)
+		fprintf(out, "  Metrics          http://%s:%u/metrics\n", http_host(http), http_port(http));
 	fprintf(out, "Replication: 1 copy (a single node cannot survive losing its disk).   Durability: %s\n",
 		config->eff.durability == DURABILITY_SYNCED ?
 			"synced to disk before every acknowledgement" :

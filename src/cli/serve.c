@@ -253,7 +253,7 @@ static void serve_phase_changed(struct broker *broker)
 			 "text=\"The broker has been unfenced. Transitioning from RECOVERY to RUNNING.\"");
 		log_info("server.started", "text=\"Kafka Server started\"");
 		if (serve->options->is_dev)
-			banner_print(serve->options, broker, serve->options->out);
+			banner_print(serve->options, broker, serve->http, serve->options->out);
 		log_info("server.ready", "version=%s node=%d cluster=%.*s reactors=%d", MOLDAU_VERSION,
 			 (int)broker->node_id, STR_ARGS(broker->cluster_id), serve->reactors_n);
 		serve->is_serving = true;

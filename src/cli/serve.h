@@ -26,6 +26,8 @@ struct serve_options {
 enum cli_exit serve(const struct serve_options *options);
 
 /* banner.c: what a person wants to know once the broker serves. */
-void banner_print(const struct serve_options *options, const struct broker *broker, FILE *out);
+struct http;
+void banner_print(const struct serve_options *options, const struct broker *broker, const struct http *http,
+		  FILE *out);
 
 #endif

@@ -450,6 +450,11 @@ uint16_t http_port(const struct http *http)
 	return http ? http->port : 0;
 }
 
+const char *http_host(const struct http *http)
+{
+	return http->shown_host;
+}
+
 void http_stage(struct http *http, const char *stage)
 {
 	if (!http)

@@ -34,6 +34,8 @@ enum err http_start(const struct http_options *options, struct http **ret, struc
 /* All of these accept NULL. */
 /* The port that is listened on, 0: none. */
 uint16_t http_port(const struct http *http);
+/* The host it was told to listen on, in brackets where it has colons. Not with NULL. */
+const char *http_host(const struct http *http);
 /* What the start is doing, for /startupz; constant text. */
 void http_stage(struct http *http, const char *stage);
 /* The reactors are about to turn. */

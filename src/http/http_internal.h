@@ -54,7 +54,7 @@ struct http {
 	int64_t started_ns, tick_at_ns;
 	int64_t foreign_ns; /* a Kafka client was named last; 0: never */
 	struct map guards;  /* bufferevent -> struct http_guard, of connections that have sent nothing yet */
-	char listen_host[64];
+	char listen_host[64], shown_host[72];
 	/* Between threads, under lock. */
 	pthread_mutex_t lock;
 	const char *stage;

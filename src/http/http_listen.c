@@ -148,6 +148,8 @@ enum err http_listen(struct http *http, struct err_text *text)
 				    "ML1103 http.listener=%.*s is not of the form host:port. 127.0.0.1:8080 is the "
 				    "default, no value turns HTTP off.",
 				    STR_ARGS(options->listener));
+	snprintf(http->shown_host, sizeof(http->shown_host), strchr(http->listen_host, ':') ? "[%s]" : "%s",
+		 http->listen_host);
 	evhttp_set_bevcb(http->server, http_new_bev, http);
 	errno = 0;
 	bound = evhttp_bind_socket_with_handle(http->server, http->listen_host, port);

@@ -82,7 +82,8 @@ static void test_families(void **state)
 	page_family(&page, "x_total", "counter", "Help");
 	page_sample(&page, "x_total", 2);
 	text = text_of(&page, out);
-	assert_string_equal(text, "# HELP x_total Help\n# TYPE x_total counter\n# HELP x Help\n# TYPE x counter\nx_total 2\n");
+	assert_string_equal(text, "# HELP x_total Help\n# TYPE x_total counter\n"
+				  "# HELP x Help\n# TYPE x counter\nx_total 2\n");
 	free(text);
 	evbuffer_free(out);
 }
