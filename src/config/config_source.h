@@ -43,8 +43,8 @@ const struct config_pair *config_pairs_find(const struct config_pairs *pairs, st
  * read. */
 void config_source_read(const struct config_source *source, struct arena *arena, struct config_report *report,
 			struct config_pairs *ret);
-/* The key that an environment variable stands for: KAFKA_ or KAFKA_CFG_ dropped, lower case, _ is a dot, __ is _, ___ is
- * -. CLUSTER_ID and KAFKA_KRAFT_CLUSTER_ID are cluster.id.
+/* The key that an environment variable stands for: KAFKA_ or KAFKA_CFG_ dropped, lower case, _ is a dot, __ is _,
+ * ___ is -. CLUSTER_ID and KAFKA_KRAFT_CLUSTER_ID are cluster.id.
  * False when it stands for none (no prefix, or one of the names that only steer a Java start script). */
 bool config_source_env_key(struct str variable, struct arena *arena, struct str *ret);
 
