@@ -202,7 +202,7 @@ static int health_state(const struct http_request *request)
 	struct metric_source source;
 
 	if (!request->harvest)
-		return request->http->is_down ? 0 : 1;
+		return http_is_down(request->http) ? 0 : 1;
 	metric_source_init(&source, request->harvest, &request->http->options);
 	return (int)metric_value(&source, METRIC_BROKER_STATE);
 }

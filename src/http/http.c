@@ -105,6 +105,16 @@ const char *http_header(const struct http_request *request, const char *name)
 	return evhttp_find_header(evhttp_request_get_input_headers(request->req), name);
 }
 
+bool http_is_down(struct http *http)
+{
+	bool is_down;
+
+	pthread_mutex_lock(&http->lock);
+	is_down = http->is_down;
+	pthread_mutex_unlock(&http->lock);
+	return is_down;
+}
+
 const char *http_stage_now(struct http *http)
 {
 	const char *stage;
@@ -229,16 +239,15 @@ static void http_woken(evutil_socket_t fd, short events, void *arg)
 {
 	struct http *http = arg;
 	uint64_t count;
-	bool is_down, is_ending;
+	bool is_ending;
 
 	if (read(http->wake_fd, &count, sizeof(count)) < 0)
 		CHECK_OP(errno, ==, EAGAIN);
 	http_take_answers(http);
 	pthread_mutex_lock(&http->lock);
-	is_down = http->is_down;
 	is_ending = http->is_ending;
 	pthread_mutex_unlock(&http->lock);
-	if (is_down)
+	if (http_is_down(http))
 		http_fail_waiting(http, "the node is stopping", INT64_MAX);
 	if (is_ending)
 		event_base_loopbreak(http->base);
@@ -329,7 +338,7 @@ static void http_requested(struct evhttp_request *req, void *arg)
 	}
 	is_up = http_lock_node(http) != NULL;
 	if (!is_up) {
-		http_answer(request, NULL, http->is_down ? "the node is stopping" : "the node is starting");
+		http_answer(request, NULL, http_is_down(http) ? "the node is stopping" : "the node is starting");
 		return;
 	}
 	pthread_mutex_unlock(&http->lock);

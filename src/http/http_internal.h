@@ -74,6 +74,8 @@ bool http_pair_find(const char *pairs, const char *name, char *ret, size_t cap);
 /* The body of a POST, as much of it as fits, NUL-terminated. */
 void http_body(const struct http_request *request, char *ret, size_t cap);
 const char *http_header(const struct http_request *request, const char *name);
+/* The reactors have ended. */
+bool http_is_down(struct http *http);
 /* A copy of where the start stands. */
 const char *http_stage_now(struct http *http);
 /* How long the oldest question to the reactors has waited for its answer; 0: none is open. */
