@@ -342,3 +342,40 @@ class Silent(Case):
         self.assertEqual(self.brokers(), [node, 77])
         self.eventually(lambda: self.assertEqual(self.brokers(), [node]), 8)
         self.assertEqual(self.conn().call("UnregisterBroker", 0, broker_id=77).error, 0)
+
+
+class EligibleLeaders(Case):
+    own = True
+
+    def update(self, level, kind):
+        answer = self.c.call("UpdateFeatures", 2, updates=[
+            {"feature": "eligible.leader.replicas.version", "level": level, "upgrade_type": kind}])
+        self.assertEqual((answer.error, answer.message), (0, None))
+
+    def level(self):
+        answer = self.c.call("ApiVersions", 4, software_name="e2e", software_version="1")
+        return {f.name: f.max for f in answer.finalized_features}.get("eligible.leader.replicas.version", 0)
+
+    def min_isr(self, broker, op, value):
+        answer = self.c.call("IncrementalAlterConfigs", 1, resources=[
+            {"type": 4, "name": broker, "configs": [{"name": "min.insync.replicas", "op": op, "value": value}]}])
+        return answer.responses[0].error
+
+    def test_off_and_on(self):
+        """With them min.insync.replicas is a setting of the cluster; without, of brokers too."""
+        self.c = self.conn()
+        node = str(self.c.call("Metadata", 12, topics=[]).brokers[0].node_id)
+        self.assertEqual(self.level(), 1)
+        self.assertEqual(self.min_isr(node, 0, "1"), 40)
+        self.update(0, 2)
+        self.eventually(lambda: self.assertEqual(self.level(), 0))
+        self.assertEqual(self.min_isr(node, 0, "1"), 0)
+        self.assertEqual(self.min_isr("", 1, None), 0)
+        self.update(1, 1)
+        self.eventually(lambda: self.assertEqual(self.level(), 1))
+        self.assertEqual(self.min_isr(node, 0, "1"), 40)
+        self.assertEqual(self.min_isr("", 1, None), 40)
+        self.broker.crash()
+        self.c = self.conn()
+        self.assertEqual(self.level(), 1)
+        self.assertEqual(self.min_isr("", 1, None), 40)
