@@ -58,11 +58,9 @@ public class ToolHarness {
 	static final List<Runnable> hooks = new ArrayList<>();
 	static volatile Integer ended;
 
-	static void end(int code, String message) {
+	static void end(int code) {
 		synchronized (hooks) {
 			if (ended == null) {
-				if (message != null)
-					System.err.println(message);
 				ended = code;
 				if (hooks.isEmpty()) {
 					System.out.flush();
@@ -159,8 +157,8 @@ public class ToolHarness {
 		BufferedReader jobs = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
 		System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
 		System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
-		Exit.setExitProcedure((code, message) -> end(code, message));
-		Exit.setHaltProcedure((code, message) -> end(code, message));
+		Exit.setExitProcedure((code, message) -> end(code));
+		Exit.setHaltProcedure((code, message) -> end(code));
 		Exit.setShutdownHookAdder((name, hook) -> hooks.add(hook));
 		ObjectMapper json = new ObjectMapper();
 		for (String line = jobs.readLine(); line != null; line = jobs.readLine())

@@ -33,7 +33,13 @@ NAMED = {
     "epochs": [(r"Epoch: \d+", "Epoch: N")],
     "numbers": [(r"\b\d+\b", "N")],
     "json": [],  # lists and names in lines of JSON are sorted: their order is that of a hash map
+    "directory": [(r"(directory\.id=)" + UUID, r"\1UUID")],
+    "metadata": [(r"\bcrc: \d+", "crc: N"), (r"\b(directoryId|voterDirectoryId)(\W+)" + UUID, r"\1\2UUID"),
+                 (r"\b(LogAppendTime|CreateTime|lastContainedLogTimestamp)(\W+)-?\d+", r"\1\2N")],
+    "scram": [(r"(salt|storedKey|serverKey)=\[[-\d, ]*\]", r"\1=[BYTES]")],
     "crc": [(r"crc: \d+", "crc: N")],
+    "member": [(r"\b((?:console-)?consumer-\S*?-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "MEMBER"),
+               (r"\b[A-Za-z0-9_-]{22}\b(?=\s+/)", "MEMBER")],
     "uuid": [(r"(?<![\w-])" + UUID + r"(?![\w-])", "UUID")],
     "producer-id": [(r"(producerId:? ?=?)\d+", r"\1N")],
 }

@@ -8,6 +8,10 @@ Options: exit=N (0), mask=NAME,... (mask.py), seconds=N, stdin=TEXT, sort (the o
 Commands are tools by the name of their script without "kafka-", or one of the driver's own:
   @produce TOPIC PARTITION N [PRODUCER-ID SEQUENCE]   one batch whose bytes are always the same
   @file NAME TEXT            writes {tmp}/NAME
+  @properties NAME KEY=VALUE...   writes {tmp}/NAME: server.properties with these keys changed
+  @storage ARG...            kafka-storage; of Moldau its own, by that name
+  @background NAME TOOL ARG...    a tool that goes on while other steps run; @finish NAME waits for it
+  @pause SECONDS
   @stop                      the server, cleanly"""
 import os
 import re
