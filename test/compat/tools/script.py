@@ -11,7 +11,7 @@ Commands are tools by the name of their script without "kafka-", or one of the d
   @properties NAME KEY=VALUE...   writes {tmp}/NAME: server.properties with these keys changed
   @storage ARG...            kafka-storage; of Moldau its own, by that name
   @background NAME TOOL ARG...    a tool that goes on while other steps run; @finish NAME waits for it
-  @pause SECONDS
+  @stable GROUP...           waits until these consumer groups are stable
   @stop                      the server, cleanly"""
 import os
 import re
