@@ -37,6 +37,8 @@ NAMED = {
     "metadata": [(r"\bcrc: \d+", "crc: N"), (r"\b(directoryId|voterDirectoryId)(\W+)" + UUID, r"\1\2UUID"),
                  (r"\b(LogAppendTime|CreateTime|lastContainedLogTimestamp)(\W+)-?\d+", r"\1\2N")],
     "scram": [(r"(salt|storedKey|serverKey)=\[[-\d, ]*\]", r"\1=[BYTES]")],
+    # How Java begins what it says when a tool breaks down: the words after it are the message.
+    "exception": [(r'^Exception in thread "main" [\w.$]+: ', "")],
     "crc": [(r"crc: \d+", "crc: N")],
     "member": [(r"\b((?:console-)?consumer-\S*?-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "MEMBER"),
                (r"\b[A-Za-z0-9_-]{22}\b(?=\s+/)", "MEMBER")],
