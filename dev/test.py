@@ -112,6 +112,7 @@ def steps():
         Step("e2e-1", ["test/e2e/run", "-r", "1"], 400, ["release"], count_last_line),
         Step("e2e-2", ["test/e2e/run", "-r", "2"], 400, ["release"], count_last_line),
         Step("compat", ["dev/compat", "--quick"], 300, ["release"], count_last_line, quick=[]),
+        Step("tools", ["test/compat/tools/run"], 240, ["release"], count_last_line, quick=[]),
     ]
 
 
