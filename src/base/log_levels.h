@@ -32,7 +32,8 @@ struct log_levels {
 
 /* The known loggers, all at the root's level. */
 void log_levels_init(struct log_levels *levels, int root_level);
-/* Adds a logger, or finds it. ERR_TOO_LARGE when the name is too long, or there are too many. Before threads log. */
+/* Adds a logger, which is for the time before threads log, or sets the level of one that is there, at any time.
+ * ERR_TOO_LARGE when the name is too long, or there are too many. */
 enum err log_levels_add(struct log_levels *levels, struct str name, int level) MUST_USE;
 /* "kafka=INFO,kafka.controller=DEBUG", as KAFKA_LOG4J_LOGGERS has it: adds and sets. What cannot be read is left out
  * and named in `text` with ERR_INVALID_CONFIG. */
