@@ -59,14 +59,18 @@ static void test_who_comes_behind_a_write_waits_for_it(void **state)
 {
 	struct rig rig;
 	struct rig_commit_op write, wrong;
+	struct rig_member nobody;
 
 	rig_init(&rig);
+	member_init(&nobody, &rig, "g");
+	nobody.id[0] = 'x';
+	nobody.generation = 3;
 	rig_commit_offset(&rig, &write, "g", NULL, "t", 0, 6);
-	rig_commit_offset(&rig, &wrong, "g", NULL, "t", 0, 7);
-	wrong.in.member_id = STR("x");
-	assert_false(wrong.is_over);
+	rig_commit_offset(&rig, &wrong, "g", &nobody, "t", 0, 7);
+	assert_false(wrong.is_over); /* it was refused by a state that may yet be undone */
 	rig_commit(&rig);
 	assert_true(write.is_over && wrong.is_over);
+	assert_int_equal(wrong.op.err, ERR_UNKNOWN_MEMBER_ID);
 	rig_deinit(&rig);
 }
 
