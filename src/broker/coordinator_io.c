@@ -14,6 +14,10 @@
 #include "mem.h"
 #include "shard.h"
 
+const struct coordinator_kind *const coordinator_kinds[COORDINATOR_KINDS_N] = {
+	[COORDINATOR_GROUP] = &coordinator_kind_group,
+};
+
 #define TICK_BUDGET 500
 #define LOAD_WAIT_NS NS_PER_S /* how long requests wait for a shard that is loading */
 
@@ -67,63 +71,36 @@ void coord_partition_enter(struct coord_partition *part)
 	const struct reactor *reactor = part->io->shard->reactor;
 
 	coord_shard_time(&part->shard, reactor->now_ns / NS_PER_MS, reactor->wall_ms);
-	part->store.image = part->io->shard->image;
+	if (part->kind->enter)
+		part->kind->enter(part->machine, part->io->shard);
 }
 
 /* ---- life ---- */
 
-static bool list_has(const struct str_list *list, const char *value)
+static uint64_t coord_partition_key(enum coordinator_kind_id kind, int32_t index)
 {
-	for (size_t i = 0; i < list->n; i++) {
-		if (str_eq_c(list->v[i], value))
-			return true;
-	}
-	return false;
+	return (uint64_t)kind << 32 | (uint32_t)index;
 }
 
-static struct group_settings coordinator_settings(const struct broker_config *config)
-{
-	struct str policy = config->group_consumer_migration_policy;
-	char first = policy.len ? (char)(policy.p[0] | 0x20) : 'b';
-
-	return (struct group_settings){
-		.initial_rebalance_delay_ms = config->group_initial_rebalance_delay_ms,
-		.min_session_timeout_ms = config->group_min_session_timeout_ms,
-		.max_session_timeout_ms = config->group_max_session_timeout_ms,
-		.max_size = config->group_max_size,
-		.offset_metadata_max_bytes = config->offset_metadata_max_bytes,
-		.offsets_retention_ms = (int64_t)config->offsets_retention_minutes * 60000,
-		.offsets_retention_check_interval_ms = config->offsets_retention_check_interval_ms,
-		.consumer_session_timeout_ms = config->group_consumer_session_timeout_ms,
-		.consumer_heartbeat_interval_ms = config->group_consumer_heartbeat_interval_ms,
-		.consumer_max_size = config->group_consumer_max_size,
-		.consumer_assignment_interval_ms = config->group_consumer_assignment_interval_ms,
-		.consumer_regex_refresh_interval_ms = config->group_consumer_regex_refresh_interval_ms,
-		.consumer_has_uniform = list_has(&config->group_consumer_assignors, "uniform"),
-		.consumer_has_range = list_has(&config->group_consumer_assignors, "range"),
-		.consumer_range_first = config->group_consumer_assignors.n > 0 &&
-					str_eq_c(config->group_consumer_assignors.v[0], "range"),
-		.can_upgrade = first == 'u' || first == 'b',
-		.can_downgrade = (first == 'd' && policy.len > 1 && (policy.p[1] | 0x20) == 'o') || first == 'b',
-	};
-}
-
-static void coord_partition_new(struct coordinator_io *io, struct uuid topic_id, int32_t index)
+static void coord_partition_new(struct coordinator_io *io, enum coordinator_kind_id kind, struct uuid topic_id,
+				int32_t index)
 {
 	struct coord_partition *part = MEM_NEW(struct coord_partition);
 	struct shard *shard = io->shard;
-	struct group_settings settings = coordinator_settings(shard->config);
 
 	part->io = io;
+	part->kind = coordinator_kinds[kind];
+	part->kind_id = kind;
+	part->machine = mem_calloc(1, part->kind->machine_size);
 	part->topic_id = topic_id;
 	part->index = index;
 	list_init(&part->batches);
 	list_init(&part->waiting);
-	coord_shard_init(&part->shard, &group_machine_ops, &part->store, &coord_partition_log, part,
+	coord_shard_init(&part->shard, part->kind->ops, part->machine, &coord_partition_log, part,
 			 &shard->reactor->rng);
 	part->shard.partition = index;
-	group_store_init(&part->store, &part->shard, &settings, shard->reactor->node->hash_seed);
-	map_put_u64(&io->partitions, (uint64_t)index, part);
+	part->kind->init(part->machine, &part->shard, shard);
+	map_put_u64(&io->partitions, coord_partition_key(kind, index), part);
 	coord_partition_enter(part);
 	coord_partition_load(part);
 }
@@ -135,16 +112,17 @@ void coord_partition_free_if_idle(struct coord_partition *part)
 	list_remove(&part->link);
 	timer_stop(&part->io->shard->reactor->timers, &part->tick);
 	timer_stop(&part->io->shard->reactor->timers, &part->wait_timer);
-	group_store_deinit(&part->store);
+	part->kind->deinit(part->machine);
 	coord_shard_deinit(&part->shard);
 	coord_partition_load_free(part);
+	mem_free(part->machine);
 	mem_free(part);
 }
 
 /* Ends everything that waits here, now; what is on its way to the disk comes back later. */
 static void coord_partition_go(struct coord_partition *part, enum err err)
 {
-	map_remove_u64(&part->io->partitions, (uint64_t)part->index);
+	map_remove_u64(&part->io->partitions, coord_partition_key(part->kind_id, part->index));
 	list_push_back(&part->io->going, &part->link);
 	part->is_going = true;
 	coord_partition_enter(part);
@@ -176,35 +154,42 @@ static bool coordinator_leads(const struct shard *shard, const struct topic_imag
 	       shard_of_partition(shard->broker->shards_n, topic->id, index) == shard->index;
 }
 
-void coordinator_io_follow(struct shard *shard)
+static void coordinator_follow_kind(struct shard *shard, enum coordinator_kind_id kind)
 {
 	struct coordinator_io *io = shard->coordinators;
-	const struct topic_image *topic = image_topic(shard->image, STR(OFFSETS_TOPIC));
+	const struct topic_image *topic = image_topic(shard->image, str_of(coordinator_kinds[kind]->topic));
 	struct coord_partition *part;
 
 	for (uint32_t it = 0; (part = map_next(&io->partitions, &it)) != NULL;) {
-		if (!topic || !uuid_eq(topic->id, part->topic_id) || !coordinator_leads(shard, topic, part->index))
+		if (part->kind_id == kind && (!topic || !uuid_eq(topic->id, part->topic_id) ||
+					      !coordinator_leads(shard, topic, part->index)))
 			coord_partition_go(part, ERR_NOT_COORDINATOR);
 	}
 	if (io->is_stopping)
 		return;
 	for (int32_t i = 0; topic && i < topic->partitions_n; i++) {
-		if (coordinator_leads(shard, topic, i) && !map_get_u64(&io->partitions, (uint64_t)i) &&
-		    shard_partition(shard, topic->id, i))
-			coord_partition_new(io, topic->id, i);
+		if (coordinator_leads(shard, topic, i) &&
+		    !map_get_u64(&io->partitions, coord_partition_key(kind, i)) && shard_partition(shard, topic->id, i))
+			coord_partition_new(io, kind, topic->id, i);
 	}
+}
+
+void coordinator_io_follow(struct shard *shard)
+{
+	for (int kind = 0; kind < COORDINATOR_KINDS_N; kind++)
+		coordinator_follow_kind(shard, (enum coordinator_kind_id)kind);
 }
 
 void coordinator_io_topic_deleted(struct shard *shard, struct str topic)
 {
 	struct coord_partition *part;
 
-	if (str_eq_c(topic, OFFSETS_TOPIC))
-		return;
 	for (uint32_t it = 0; (part = map_next(&shard->coordinators->partitions, &it)) != NULL;) {
+		if (!part->kind->topic_deleted || str_eq_c(topic, part->kind->topic) ||
+		    part->shard.state != COORD_ACTIVE)
+			continue;
 		coord_partition_enter(part);
-		if (part->shard.state == COORD_ACTIVE)
-			offsets_topic_deleted(&part->store, topic);
+		part->kind->topic_deleted(part->machine, topic);
 	}
 }
 
@@ -216,7 +201,8 @@ void coordinator_io_drain(struct shard *shard)
 	for (uint32_t it = 0; (part = map_next(&shard->coordinators->partitions, &it)) != NULL;) {
 		coord_partition_enter(part);
 		coord_partition_wake(part, ERR_NOT_COORDINATOR);
-		group_store_release(&part->store, ERR_NOT_COORDINATOR);
+		if (part->kind->release)
+			part->kind->release(part->machine, ERR_NOT_COORDINATOR);
 	}
 }
 
@@ -314,7 +300,7 @@ void coord_partition_wake(struct coord_partition *part, enum err err)
 static void coordinator_call_on_owner(struct coordinator_call *call)
 {
 	struct coordinator_io *io = call->owner->coordinators;
-	struct coord_partition *part = map_get_u64(&io->partitions, (uint64_t)call->partition);
+	struct coord_partition *part = map_get_u64(&io->partitions, coord_partition_key(call->kind, call->partition));
 
 	if (!part || io->is_stopping || !uuid_eq(part->topic_id, call->topic_id))
 		coordinator_call_refuse(call, ERR_NOT_COORDINATOR);
@@ -330,7 +316,7 @@ static void coordinator_call_arrives(struct reactor *reactor, struct msg *msg)
 void coordinator_call_start(struct coordinator_call *call)
 {
 	struct shard *home = call->request->shard;
-	const struct topic_image *topic = image_topic(home->image, STR(OFFSETS_TOPIC));
+	const struct topic_image *topic = image_topic(home->image, str_of(coordinator_kinds[call->kind]->topic));
 
 	call->link = (struct list){0};
 	call->arena.limit = REQUEST_ARENA_LIMIT;
@@ -365,13 +351,16 @@ enum err coordinator_io_each(struct shard *shard, void (*fn)(void *ctx, const st
 	enum err err = ERR_NONE;
 
 	for (uint32_t it = 0; (part = map_next(&shard->coordinators->partitions, &it)) != NULL;) {
+		const struct group_store *store = part->machine;
 		const struct group *group;
 
+		if (part->kind_id != COORDINATOR_GROUP)
+			continue;
 		if (part->shard.state == COORD_LOADING)
 			err = ERR_COORDINATOR_LOAD_IN_PROGRESS;
 		if (part->shard.state != COORD_ACTIVE)
 			continue;
-		for (uint32_t g = 0; (group = map_next(&part->store.groups, &g)) != NULL;)
+		for (uint32_t g = 0; (group = map_next(&store->groups, &g)) != NULL;)
 			fn(ctx, group);
 	}
 	return err;

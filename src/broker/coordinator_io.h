@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The coordinators of groups on one reactor: for each partition of __consumer_offsets that it owns and leads, the
- * shard (coordinator/coord_shard.h), its loading, its writes, its timer. And the way there for requests.
+ * The coordinators on one reactor: for each partition of a coordinator's topic (__consumer_offsets) that it owns and
+ * leads, the shard (coordinator/coord_shard.h), its loading, its writes, its timer. And the way there for requests.
  *
- *   request --by the hash of the group's id--> partition --> its reactor --> operation --> answer, home again
+ *   request --by the hash of its key (a group's id)--> partition --> its reactor --> operation --> answer, home again
  *
  * 1. Shards come and go by images, as partitions do: leading a partition makes one, which loads itself.
  * 2. What the operations of one turn write goes into one batch, and is appended at the end of the turn.
@@ -17,6 +17,8 @@
 #include "request.h"
 
 #define OFFSETS_TOPIC "__consumer_offsets"
+
+enum coordinator_kind_id { COORDINATOR_GROUP, COORDINATOR_KINDS_N };
 
 struct coordinator_io;
 
@@ -34,7 +36,7 @@ void coordinator_io_stop(struct shard *shard);
 /* Nothing of it is under way any more. */
 bool coordinator_io_is_idle(const struct shard *shard);
 
-/* One request for one group. Embed it; it lives in the request's arena. */
+/* One request for one key. Embed it; it lives in the request's arena. */
 struct coordinator_call {
 	struct msg msg;         /* private */
 	struct list link;       /* private */
@@ -43,7 +45,8 @@ struct coordinator_call {
 	int32_t partition;      /* private */
 	/* in */
 	struct request *request;
-	struct str group_id;
+	enum coordinator_kind_id kind; /* zero: a group's */
+	struct str group_id;           /* the key: decides where it is coordinated */
 	struct coord_op *op;    /* decide is set */
 	/* At home. op->err: none, or what kept the operation from being decided. Frees nothing. */
 	void (*done)(struct coordinator_call *call);
@@ -58,7 +61,7 @@ void coordinator_call_free(struct coordinator_call *call);
 /* Are groups of the new protocol served (group.version, group.coordinator.rebalance.protocols)? */
 bool consumer_protocol_is_offered(const struct shard *shard);
 
-/* Which partition of the topic keeps the group (or transaction); partitions_n > 0. */
+/* Which partition of the coordinator's topic keeps a key; partitions_n > 0. */
 int32_t coordinator_partition_of(struct str key, int32_t partitions_n);
 
 /* All groups of all shards of one reactor. ERR_COORDINATOR_LOAD_IN_PROGRESS when one is still loading; fn is called for

@@ -8,9 +8,31 @@
 #include "group_offsets.h"
 #include "partition.h"
 
+/* What differs by kind of coordinator. */
+struct coordinator_kind {
+	const char *topic; /* NULL: there is no such coordinator yet */
+	const struct coord_machine_ops *ops;
+	size_t machine_size; /* bytes of the machine; zeroed before init */
+	void (*init)(void *machine, struct coord_shard *shard, struct shard *owner);
+	void (*deinit)(void *machine); /* its shard is unloaded */
+	/* Before each call: what may have changed outside, such as the image. NULL: nothing. */
+	void (*enter)(void *machine, struct shard *owner);
+	/* The broker stops: ends what waits for others. NULL: nothing does. */
+	void (*release)(void *machine, enum err err);
+	/* A topic went away. NULL: no matter. */
+	void (*topic_deleted)(void *machine, struct str topic);
+	/* What has been loaded: "groups=3 offsets=40". */
+	void (*describe)(const void *machine, struct fmt *f);
+	enum codec (*codec)(const struct shard *owner); /* of what is written; NULL: none */
+};
+
+/* By enum coordinator_kind_id. */
+extern const struct coordinator_kind *const coordinator_kinds[COORDINATOR_KINDS_N];
+extern const struct coordinator_kind coordinator_kind_group;
+
 struct coordinator_io {
 	struct shard *shard;
-	struct map partitions; /* index -> struct coord_partition */
+	struct map partitions; /* kind and index -> struct coord_partition */
 	struct list going;     /* taken out of partitions; they go when nothing is under way */
 	bool is_stopping;
 };
@@ -32,10 +54,12 @@ struct coord_load {
 struct coord_partition {
 	struct list link; /* in io->going */
 	struct coordinator_io *io;
+	const struct coordinator_kind *kind;
+	enum coordinator_kind_id kind_id;
 	struct uuid topic_id;
 	int32_t index;
 	struct coord_shard shard;
-	struct group_store store;
+	void *machine; /* of the kind */
 	struct timer tick;
 	struct list waiting; /* calls, until it is loaded */
 	struct timer wait_timer;

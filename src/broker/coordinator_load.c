@@ -29,8 +29,8 @@ static void coord_load_fail(struct coord_load *load, enum err err, const char *w
 {
 	struct coord_partition *part = load->part;
 
-	log_error("coordinator.load_failed", "topic=" OFFSETS_TOPIC " partition=%d offset=%" PRId64
-		  " error=%s text=\"%s: %s\"", part->index, load->offset, err_name(err), what,
+	log_error("coordinator.load_failed", "topic=%s partition=%d offset=%" PRId64 " error=%s text=\"%s: %s\"",
+		  part->kind->topic, part->index, load->offset, err_name(err), what,
 		  part->shard.failure.text);
 	if (part->shard.state == COORD_LOADING)
 		coord_shard_fail(&part->shard, what);
@@ -42,16 +42,18 @@ static void coord_load_end(struct coord_load *load)
 	struct coord_partition *part = load->part;
 	struct reactor *reactor = part->io->shard->reactor;
 	int64_t took_ms = (reactor->now_ns - part->load_started_ns) / NS_PER_MS;
+	char text[128];
+	struct fmt f;
 
 	coord_partition_enter(part);
 	coord_shard_loaded(&part->shard);
+	fmt_init(&f, text, sizeof(text));
+	part->kind->describe(part->machine, &f);
 	if (part->shard.records_n > 0)
-		log_info("coordinator.loaded",
-			 "topic=" OFFSETS_TOPIC " partition=%d groups=%u offsets=%" PRId64 " records=%" PRId64
-			 " ms=%" PRId64, part->index, part->store.groups.n, part->store.offsets_n,
-			 part->shard.records_n, took_ms);
+		log_info("coordinator.loaded", "topic=%s partition=%d %s records=%" PRId64 " ms=%" PRId64,
+			 part->kind->topic, part->index, text, part->shard.records_n, took_ms);
 	else
-		log_debug("coordinator.loaded", "topic=" OFFSETS_TOPIC " partition=%d records=0", part->index);
+		log_debug("coordinator.loaded", "topic=%s partition=%d records=0", part->kind->topic, part->index);
 	coord_partition_load_free(part);
 	coord_partition_arm(part);
 	coord_partition_wake(part, ERR_NONE);
@@ -206,13 +208,16 @@ static void coord_load_tell(struct coord_load *load, const struct partition *par
 {
 	const struct coord_partition *part = load->part;
 	int64_t now_ns = part->io->shard->reactor->now_ns;
+	char text[128];
+	struct fmt f;
 
 	if (now_ns - load->told_ns < LOAD_TELL_NS)
 		return;
 	load->told_ns = now_ns;
-	log_info("coordinator.loading", "topic=" OFFSETS_TOPIC " partition=%d offset=%" PRId64 " end=%" PRId64
-		 " groups=%u offsets=%" PRId64, part->index, load->offset, partition->high_watermark.offset,
-		 part->store.groups.n, part->store.offsets_n);
+	fmt_init(&f, text, sizeof(text));
+	part->kind->describe(part->machine, &f);
+	log_info("coordinator.loading", "topic=%s partition=%d offset=%" PRId64 " end=%" PRId64 " %s",
+		 part->kind->topic, part->index, load->offset, partition->high_watermark.offset, text);
 }
 
 static void coord_load_read(struct coord_load *load, struct partition *partition)

@@ -93,7 +93,7 @@ static void coord_batch_appended(struct leader_append *append)
 	enum err err = append->err;
 
 	if (err && !is_dropped) {
-		log_warn("coordinator.append", "topic=" OFFSETS_TOPIC " partition=%d error=%s", part->index,
+		log_warn("coordinator.append", "topic=%s partition=%d error=%s", part->kind->topic, part->index,
 			 err_name(err));
 		coord_batches_drop(part, batch->link.next);
 	}
@@ -135,7 +135,7 @@ static void coord_batch_append(struct coord_batch *batch, struct partition *part
 {
 	struct coord_partition *part = batch->part;
 	struct reactor *reactor = part->io->shard->reactor;
-	enum codec codec = (enum codec)part->io->shard->config->offsets_topic_compression_codec;
+	enum codec codec = part->kind->codec ? part->kind->codec(part->io->shard) : CODEC_NONE;
 	struct bytes built = {0};
 	enum err err = batch_builder_finish(&batch->builder, &built);
 
