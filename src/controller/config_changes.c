@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See config_changes.h: new settings over those that the image has. What a resource will have is checked as a whole, then
- * the difference becomes ConfigRecords. Settings of brokers are written again even when they are the same, which makes
+ * See config_changes.h: new settings over those that the image has. What a resource will have is checked as a whole,
+ * then the difference becomes ConfigRecords. Settings of brokers are written again even when they are the same, which makes
  * brokers read files anew that a setting names. Same as Kafka in codes and words.
  */
 #include "config_changes.h"
@@ -240,8 +240,8 @@ static enum err alter_check_min_isr(struct alter *alter)
 			return err_text_set(&alter->text, ERR_INVALID_CONFIG, "Broker-level min.insync.replicas cannot "
 					    "be altered while ELR is enabled.");
 		if (!alter->written.v[i].value.p)
-			return err_text_set(&alter->text, ERR_INVALID_CONFIG, "Cluster-level min.insync.replicas cannot "
-					    "be removed while ELR is enabled.");
+			return err_text_set(&alter->text, ERR_INVALID_CONFIG, "Cluster-level min.insync.replicas "
+					    "cannot be removed while ELR is enabled.");
 	}
 	return ERR_NONE;
 }

@@ -148,7 +148,8 @@ enum err controller_unregister_broker(struct controller *controller, const struc
 				      struct unregister_broker_response *response, struct controller_records *records,
 				      struct arena *arena) MUST_USE;
 /* ERR_POLICY_VIOLATION when it names too much. */
-enum err controller_alter_scram(struct controller *controller, const struct alter_user_scram_credentials_request *request,
+enum err controller_alter_scram(struct controller *controller,
+				const struct alter_user_scram_credentials_request *request,
 				struct alter_user_scram_credentials_response *response,
 				struct controller_records *records, struct arena *arena) MUST_USE;
 /* log_end_offset: where the first record will lie; it becomes the broker's epoch. A registration over the one of a node

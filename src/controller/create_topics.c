@@ -12,8 +12,8 @@
 #include "placement.h"
 #include "topic_name.h"
 
-/* Partitions are limited as in Kafka, and so settle how many topics there can be; Kafka counts all records, which lets it
- * create 5,000 topics of one partition at once, but not 10,000. */
+/* Partitions are limited as in Kafka, and so settle how many topics there can be; Kafka counts all records, which
+ * lets it create 5,000 topics of one partition at once, but not 10,000. */
 #define CREATE_RECORDS_MAX (4 * RECORDS_PER_OPERATION_MAX)
 /* A name with more dots and underscores is looked for in a table of all names. */
 #define COLLISION_FORMS_LOG2_MAX 5

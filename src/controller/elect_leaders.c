@@ -107,7 +107,8 @@ static void elect_topic(struct elect *elect, const struct elect_leaders_request_
 	const struct topic_image *topic = image_topic(elect->controller->latest, in->topic);
 
 	out->topic = in->topic;
-	out->partition_result = MSG_NEW_N(elect->arena, elect_leaders_response_replica_election_results_partition_result,
+	out->partition_result = MSG_NEW_N(elect->arena,
+					  elect_leaders_response_replica_election_results_partition_result,
 					  in->partitions_n);
 	for (int32_t i = 0; i < in->partitions_n; i++) {
 		enum err err = ERR_UNKNOWN_TOPIC_OR_PARTITION;

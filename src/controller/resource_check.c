@@ -105,9 +105,9 @@ static enum err resource_check(const struct resource_changes *changes, const str
 	case CONFIG_RESOURCE_TYPE_GROUP:
 		return ERR_NONE;
 	case CONFIG_RESOURCE_TYPE_BROKER:
-		return resource->name.len == 0 ? ERR_NONE
-					       : resource_check_node(resource, node_id, "Unexpected broker id, expected",
-								     text);
+		if (resource->name.len == 0)
+			return ERR_NONE;
+		return resource_check_node(resource, node_id, "Unexpected broker id, expected", text);
 	case CONFIG_RESOURCE_TYPE_BROKER_LOGGER:
 		if (!changes->replaces)
 			return resource_check_node(resource, node_id, "Unexpected node id. Expected", text);

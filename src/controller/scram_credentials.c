@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AlterUserScramCredentials: what SCRAM needs to know of users' passwords, set and deleted. A user may stand in a request
- * once; users have outcomes of their own. Same as Kafka in codes, texts and records; differs for an empty salted password,
- * over which Kafka fails the whole request with error -1. The answers come in the order of names.
+ * AlterUserScramCredentials: what SCRAM needs to know of users' passwords, set and deleted. A user may stand in a
+ * request once; users have outcomes of their own. Same as Kafka in codes, texts and records; differs for an empty
+ * salted password, over which Kafka fails the whole request with error -1. The answers come in the order of names.
  */
 #include <stdlib.h>
 
@@ -153,7 +153,8 @@ static int scram_cmp(const void *a, const void *b)
 	return str_cmp(x->user, y->user);
 }
 
-enum err controller_alter_scram(struct controller *controller, const struct alter_user_scram_credentials_request *request,
+enum err controller_alter_scram(struct controller *controller,
+				const struct alter_user_scram_credentials_request *request,
 				struct alter_user_scram_credentials_response *response,
 				struct controller_records *records, struct arena *arena)
 {

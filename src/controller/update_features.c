@@ -169,12 +169,12 @@ static void update_write_min_isr(struct update *update, struct str broker, struc
 /* From now on min.insync.replicas is a setting of the cluster, and of no single broker. */
 static void update_write_elr(struct update *update)
 {
+	const struct controller_defaults *defaults = &update->controller->defaults;
 	const struct image *image = update->controller->latest;
 	struct str value, broker, after = STR("");
 
 	if (!image_config(image, CONFIG_TYPE_BROKER, STR(""), STR(MIN_ISR), &value))
-		update_write_min_isr(update, STR(""),
-				     arena_printf(update->arena, "%d", update->controller->defaults.min_insync_replicas));
+		update_write_min_isr(update, STR(""), arena_printf(update->arena, "%d", defaults->min_insync_replicas));
 	for (; image_resource_next(image, CONFIG_TYPE_BROKER, after, &broker); after = broker) {
 		if (image_config(image, CONFIG_TYPE_BROKER, broker, STR(MIN_ISR), &value))
 			update_write_min_isr(update, broker, STR_NULL);

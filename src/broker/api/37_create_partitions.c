@@ -30,5 +30,6 @@ static void create_partitions_fail(struct request *request, void *response, enum
 
 void api_create_partitions(struct request *request)
 {
-	controller_call_run(request, sizeof(struct create_partitions_response), create_partitions_decide, create_partitions_fail);
+	controller_call_run(request, sizeof(struct create_partitions_response), create_partitions_decide,
+			    create_partitions_fail);
 }

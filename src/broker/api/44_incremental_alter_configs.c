@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IncrementalAlterConfigs (key 44), versions 0-1: sets, deletes, appends to or subtracts from single settings of topics,
- * brokers, groups and client metrics (controller/config_changes.h).
+ * IncrementalAlterConfigs (key 44), versions 0-1: sets, deletes, appends to or subtracts from single settings of
+ * topics, brokers, groups and client metrics (controller/config_changes.h).
  */
 #include "api.h"
 #include "msg/incremental_alter_configs.h"
@@ -12,7 +12,8 @@ static void incremental_alter_configs_reply(struct settings_change *change)
 	struct incremental_alter_configs_response out;
 
 	msg_init(&incremental_alter_configs_response_type, &out);
-	out.responses = MSG_NEW_N(&change->request->arena, incremental_alter_configs_response_responses, change->changes.n);
+	out.responses = MSG_NEW_N(&change->request->arena, incremental_alter_configs_response_responses,
+				  change->changes.n);
 	out.responses_n = change->changes.n;
 	for (int32_t i = 0; i < change->changes.n; i++) {
 		const struct resource_change *resource = &change->changes.v[i];

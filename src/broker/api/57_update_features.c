@@ -24,5 +24,6 @@ static void update_features_fail(struct request *request UNUSED, void *response,
 
 void api_update_features(struct request *request)
 {
-	controller_call_run(request, sizeof(struct update_features_response), update_features_decide, update_features_fail);
+	controller_call_run(request, sizeof(struct update_features_response), update_features_decide,
+			    update_features_fail);
 }

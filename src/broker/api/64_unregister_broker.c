@@ -23,5 +23,6 @@ static void unregister_broker_fail(struct request *request UNUSED, void *respons
 
 void api_unregister_broker(struct request *request)
 {
-	controller_call_run(request, sizeof(struct unregister_broker_response), unregister_broker_decide, unregister_broker_fail);
+	controller_call_run(request, sizeof(struct unregister_broker_response), unregister_broker_decide,
+			    unregister_broker_fail);
 }
