@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See config_changes.h: new settings over those that the image has. What a resource will have is checked as a whole,
- * then the difference becomes ConfigRecords. Settings of brokers are written again even when they are the same, which makes
- * brokers read files anew that a setting names. Same as Kafka in codes and words.
+ * then the difference becomes ConfigRecords. Settings of brokers are written again even when they are the same, which
+ * makes brokers read files anew that a setting names. Same as Kafka in codes and words.
  */
 #include "config_changes.h"
 

@@ -23,6 +23,6 @@ static void alter_partition_reassignments_fail(struct request *request UNUSED, v
 
 void api_alter_partition_reassignments(struct request *request)
 {
-	controller_call_run(request, sizeof(struct alter_partition_reassignments_response), alter_partition_reassignments_decide,
-			    alter_partition_reassignments_fail);
+	controller_call_run(request, sizeof(struct alter_partition_reassignments_response),
+			    alter_partition_reassignments_decide, alter_partition_reassignments_fail);
 }

@@ -196,8 +196,8 @@ static void test_long_list(void **state)
 	alter_one(&w, 2, "t", "list", 0, text);
 	text[0] = 'y';
 	out = alter_one(&w, 2, "t", "list", 2, text);
-	check_refused(&out, ERR_INVALID_CONFIG, "The configuration value cannot be added because it exceeds the maximum "
-		      "value size of 32767 bytes.");
+	check_refused(&out, ERR_INVALID_CONFIG, "The configuration value cannot be added because it exceeds the "
+		      "maximum value size of 32767 bytes.");
 	world_deinit(&w);
 }
 

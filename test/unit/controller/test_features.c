@@ -36,25 +36,36 @@ static void test_refused(void **state)
 		int8_t type;
 		const char *text;
 	} cases[] = {
-		{"metadata.version", 31, 1, FAILED "Invalid update version 31 for feature metadata.version. Local controller "
+		{"metadata.version", 31, 1,
+		 FAILED "Invalid update version 31 for feature metadata.version. Local controller "
 		 "1 only supports versions 7-30"},
-		{"metadata.version", 19, 1, FAILED "Invalid update version 19 for feature metadata.version. Can't downgrade "
+		{"metadata.version", 19, 1,
+		 FAILED "Invalid update version 19 for feature metadata.version. Can't downgrade "
 		 "the version of this feature without setting the upgrade type to either safe or unsafe downgrade."},
-		{"metadata.version", 16, 2, FAILED "Unsupported metadata.version downgrade from 20 to 16. Refusing to perform "
+		{"metadata.version", 16, 2,
+		 FAILED "Unsupported metadata.version downgrade from 20 to 16. Refusing to perform "
 		 "the requested downgrade because it might delete metadata information."},
-		{"metadata.version", 16, 3, FAILED "Unsupported metadata.version downgrade from 20 to 16. Unsafe metadata "
+		{"metadata.version", 16, 3,
+		 FAILED "Unsupported metadata.version downgrade from 20 to 16. Unsafe metadata "
 		 "downgrade is not supported in this version."},
-		{"metadata.version", 21, 2, FAILED "Invalid update version 21 for feature metadata.version. Can't downgrade "
+		{"metadata.version", 21, 2,
+		 FAILED "Invalid update version 21 for feature metadata.version. Can't downgrade "
 		 "to a newer version."},
-		{"metadata.version", 30, 0, FAILED "Invalid update version 30 for feature metadata.version. The controller "
+		{"metadata.version", 30, 0,
+		 FAILED "Invalid update version 30 for feature metadata.version. The controller "
 		 "does not support the given upgrade type."},
-		{"nope", 1, 1, FAILED "Invalid update version 1 for feature nope. Local controller 1 does not support this "
+		{"nope", 1, 1,
+		 FAILED "Invalid update version 1 for feature nope. Local controller 1 does not support this "
 		 "feature."},
-		{"nope", 0, 2, FAILED "Invalid update version 0 for feature nope. Feature nope not found."},
-		{"nope", -1, 1, FAILED "Invalid update version -1 for feature nope. A feature version cannot be less than 0."},
-		{"kraft.version", 2, 1, FAILED "Invalid update version 2 for feature kraft.version. Local controller 1 only "
+		{"nope", 0, 2,
+		 FAILED "Invalid update version 0 for feature nope. Feature nope not found."},
+		{"nope", -1, 1,
+		 FAILED "Invalid update version -1 for feature nope. A feature version cannot be less than 0."},
+		{"kraft.version", 2, 1,
+		 FAILED "Invalid update version 2 for feature kraft.version. Local controller 1 only "
 		 "supports versions 0-1"},
-		{"kraft.version", 0, 3, FAILED "Invalid update version 0 for feature kraft.version. Can't downgrade the "
+		{"kraft.version", 0, 3,
+		 FAILED "Invalid update version 0 for feature kraft.version. Can't downgrade the "
 		 "version of this feature."},
 	};
 	struct world w;
@@ -177,8 +188,8 @@ static void test_brokers(void **state)
 	assert_int_equal(update(&w, 2, "metadata.version", 25, 1, false).error_code, 0);
 	out = update(&w, 2, "metadata.version", 26, 1, false);
 	assert_int_equal(out.error_code, 95);
-	assert_true(str_eq_c(out.error_message, FAILED "Invalid update version 26 for feature metadata.version. Broker 2 "
-			     "only supports versions 7-25"));
+	assert_true(str_eq_c(out.error_message, FAILED "Invalid update version 26 for feature metadata.version. "
+			     "Broker 2 only supports versions 7-25"));
 	world_deinit(&w);
 }
 

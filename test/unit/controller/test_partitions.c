@@ -106,6 +106,7 @@ static struct create_partitions_response_results grow(struct world *w, const cha
 static void test_grow(void **state)
 {
 	struct world w;
+	const struct partition_record *record;
 	struct create_partitions_response_results out;
 
 	setup(&w, 3);
@@ -114,8 +115,8 @@ static void test_grow(void **state)
 	assert_int_equal(out.error_code, 0);
 	check_text(out.error_message, NULL);
 	assert_int_equal(w.records.values.n, 2);
-	assert_int_equal(((const struct partition_record *)world_record(&w, 1, METADATA_PARTITION_RECORD, 2))->partition_id,
-			 3);
+	record = world_record(&w, 1, METADATA_PARTITION_RECORD, 2);
+	assert_int_equal(record->partition_id, 3);
 	assert_int_equal(partition_of(&w, "t", 3)->replicas_n, 2); /* as many as partition 0 */
 	out = grow(&w, "t", 5, (int32_t[]){3, 1}, 2);
 	assert_int_equal(out.error_code, 0);
@@ -140,11 +141,15 @@ static void test_grow_refused(void **state)
 		{"t", 1, NULL, 0, 37, "The topic t currently has 2 partition(s); 1 would not be an increase."},
 		{"t", INT32_MIN, NULL, 0, 37,
 		 "The topic t currently has 2 partition(s); -2147483648 would not be an increase."},
-		{"t", 4, one, 1, 39, "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified."},
-		{"t", 3, one, 0, 39, "The manual partition assignment includes an empty replica list."},
-		{"t", 3, both, 2, 39, "The manual partition assignment includes a partition with 2 replica(s), but this is "
+		{"t", 4, one, 1, 39,
+		 "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified."},
+		{"t", 3, one, 0, 39,
+		 "The manual partition assignment includes an empty replica list."},
+		{"t", 3, both, 2, 39,
+		 "The manual partition assignment includes a partition with 2 replica(s), but this is "
 		 "not consistent with previous partitions, which have 1 replica(s)."},
-		{"t", 3, gone, 1, 39, "The manual partition assignment includes broker 3, but no such broker is registered."},
+		{"t", 3, gone, 1, 39,
+		 "The manual partition assignment includes broker 3, but no such broker is registered."},
 		{"t", 10003, NULL, 0, 44, "Excessively large number of partitions per request."},
 	};
 	struct world w;
