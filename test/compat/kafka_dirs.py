@@ -6,8 +6,8 @@
 
 Each scenario is one directory with one server.properties. Whoever runs on it writes; it ends, cleanly or by kill -9;
 the other one starts on the same files and has to show exactly the same: topic ids, start and end offsets, every batch
-byte for byte, what a search by time finds, and what producers wrote last (a repeated batch is known, the next one is
-taken). After every end of Moldau the original's own tool reads each of its files. -k keeps the directories.
+byte for byte, what a search by time finds, what producers wrote last (a repeated batch is known, the next one is
+taken), committed offsets and the members of groups. After every end of Moldau the original's own tool reads each of its files. -k keeps the directories.
 
 Needs Java and the jars that dev/kafka fetches; without them everything is skipped. PORTS: E2E_PORTS. The last line is
 `N passed, N failed, N skipped`."""
@@ -96,6 +96,8 @@ controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={self.data}
 offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+group.initial.rebalance.delay.ms=0
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
@@ -230,6 +232,7 @@ class Writer:
         for i in range(20):
             self.put(conn, "full-index", 0, batch(self.records(2)))
         self.idempotent(conn)
+        self.groups(conn)
         # Several with the name of an older one; the last deletion has just been asked for when the broker ends.
         for i in range(2):
             conn.create("fleeting", 2)
@@ -242,8 +245,53 @@ class Writer:
                     raise Wrong("a deleted topic stays")
                 time.sleep(0.05)
 
+    def groups(self, conn):
+        """Offsets of groups without members, one of which goes again; and a group with a static member, which stays."""
+        for group in GROUPS:
+            coordinated(conn, group)
+            answer = conn.call("OffsetCommit", 9, group=group, topics=[{"name": "plain", "partitions": [
+                {"index": i, "offset": 10 * self.rounds + i, "leader_epoch": i - 1, "metadata": f"round {self.rounds}"}
+                for i in range(2)]}])
+            expect("errors of commits", {p.error for t in answer.topics for p in t.partitions}, {0})
+        if self.rounds % 2:
+            expect("error of the deletion", conn.call("DeleteGroups", 2, groups=GROUPS[:1]).results[0].error, 0)
+        coordinated(conn, "members")
+        joined = conn.call("JoinGroup", 9, group="members", session_ms=1800000, rebalance_ms=60000, member="",
+                           instance="one", type="consumer", protocols=[{"name": "range", "metadata": SUBSCRIPTION}])
+        expect("error of the join", joined.error, 0)
+        synced = conn.call("SyncGroup", 5, group="members", generation=joined.generation, member=joined.member,
+                           instance="one", type="consumer", protocol="range",
+                           assignments=[{"member": joined.member, "assignment": b"round 1"}])
+        expect("the assignment", (synced.error, synced.assignment), (0, b"round 1"))
+
     def names(self):
         return sorted(self.made)
+
+
+GROUPS = [f"offsets-{i}" for i in range(6)]
+SUBSCRIPTION = b"\0\0\0\0\0\1\0\5plain\xff\xff\xff\xff"
+
+
+def coordinated(conn, group):
+    """Until its coordinator serves."""
+    end = time.monotonic() + 20
+    while conn.call("FindCoordinator", 3, key=group).error or \
+            conn.call("DescribeGroups", 5, groups=[group]).groups[0].error:
+        if time.monotonic() > end:
+            raise Wrong(f"no coordinator for {group}")
+        time.sleep(0.05)
+
+
+def state_of_groups(conn, out):
+    for group in GROUPS:
+        coordinated(conn, group)
+        answer = conn.call("OffsetFetch", 8, groups=[{"group": group, "topics": None}]).groups[0]
+        out["group", group] = answer.error, sorted(
+            (t.name, p.index, p.offset, p.leader_epoch, p.metadata) for t in answer.topics for p in t.partitions)
+    coordinated(conn, "members")
+    answer = conn.call("DescribeGroups", 5, groups=["members"]).groups[0]
+    out["group", "members"] = answer.state, answer.type, answer.protocol, [tuple(sorted(m.items()))
+                                                                           for m in answer.members]
 
 
 def state(conn, names):
@@ -279,6 +327,8 @@ def state(conn, names):
                 for back in (0, 500, 1500, 60000):
                     found = conn.list_offset(name, latest.timestamp - back, i)
                     out[name, i, back] = found.offset, found.timestamp
+    if "plain" in names:
+        state_of_groups(conn, out)
     out["topics"] = sorted(t.name for t in conn.call("Metadata", 12, topics=None).topics if not t.name.startswith("__"))
     return out
 
@@ -314,6 +364,9 @@ def dump_all(data):
     stored = sum(os.path.getsize(f) for f in logs)
     if not records or (stored and "isvalid: true" not in text):
         raise Wrong(f"dump-log printed {records} records of {stored} bytes")
+    offsets = [f for f in logs if "__consumer_offsets" in f]
+    if offsets:
+        dump(offsets, "--offsets-decoder")
     dump(indexes, "--index-sanity-check")
     dump(indexes, "--verify-index-only")
     if snapshots:
