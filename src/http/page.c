@@ -103,21 +103,26 @@ void page_f64(struct page *page, double value)
 
 void page_escaped(struct page *page, struct str text)
 {
+	size_t clean = 0; /* from here on nothing had to be escaped */
+
 	for (size_t i = 0; i < text.len; i++) {
 		char c = text.p[i];
 
+		if (c != '\\' && c != '"' && (unsigned char)c >= 0x20)
+			continue;
+		page_add(page, text.p + clean, i - clean);
+		clean = i + 1;
 		if (c == '\\' || c == '"') {
 			char pair[2] = {'\\', c};
 
 			page_add(page, pair, 2);
 		} else if (c == '\n') {
 			page_add(page, "\\n", 2);
-		} else if ((unsigned char)c < 0x20) {
-			page_add(page, "?", 1);
 		} else {
-			page_add(page, &c, 1);
+			page_add(page, "?", 1);
 		}
 	}
+	page_add(page, text.p + clean, text.len - clean);
 }
 
 void page_family(struct page *page, const char *name, const char *type, const char *help)
