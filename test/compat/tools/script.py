@@ -12,7 +12,7 @@ Commands are tools by the name of their script without "kafka-", or one of the d
   @storage ARG...            kafka-storage; of Moldau its own, by that name
   @background NAME TOOL ARG...    a tool that goes on while other steps run; @finish NAME waits for it
   @stable GROUP...           waits until these consumer groups are stable
-  @stop                      the server, cleanly"""
+  @stop, @kill, @start       the server: ends cleanly or by kill -9, starts again on the same files"""
 import os
 import re
 import shlex

@@ -49,13 +49,18 @@ group.initial.rebalance.delay.ms=0
 
     def start(self, harness):
         """The harness formats for the original; Moldau formats by itself."""
+        if self.kind == "kafka":
+            done = harness.run("storage", ["format", "-t", CLUSTER_ID, "-c", self.file, "--standalone"])
+            if done.code:
+                raise brokers.NotReady(done.out + done.err)
+        return self.start_again()
+
+    def start_again(self):
+        """On the same files."""
         if self.kind == "moldau":
             self.moldau = brokers.Moldau(args=["server", "start", self.file], port=self.port)
             self.moldau.start()
         else:
-            done = harness.run("storage", ["format", "-t", CLUSTER_ID, "-c", self.file, "--standalone"])
-            if done.code:
-                raise brokers.NotReady(done.out + done.err)
             self.kafka("restart")
             self.runs = True
             self.wait_ready(60)
@@ -94,6 +99,16 @@ group.initial.rebalance.delay.ms=0
             self.kafka("stop")
             self.runs = False
         return 0
+
+    def kill(self):
+        """By kill -9; the files stay."""
+        if self.moldau:
+            self.moldau.kill()
+            self.moldau.close()
+            self.moldau = None
+        elif self.runs:
+            self.kafka("kill")
+            self.runs = False
 
     def close(self):
         if self.moldau:
