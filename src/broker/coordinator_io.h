@@ -44,7 +44,8 @@ struct coordinator_call {
 	struct uuid topic_id;   /* private */
 	int32_t partition;      /* private */
 	/* in */
-	struct request *request;
+	struct request *request; /* NULL: `home` is given */
+	struct shard *home;      /* where it starts and ends; NULL: the request's */
 	enum coordinator_kind_id kind; /* zero: a group's */
 	struct str group_id;           /* the key: decides where it is coordinated */
 	struct coord_op *op;    /* decide is set */
