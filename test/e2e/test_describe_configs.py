@@ -360,11 +360,10 @@ class Large(Settings):
     def test_answers_have_a_bound(self):
         """A small request must not ask for more memory than there is."""
         resources = [{"type": BROKER, "name": self.node}] * 20000
-        answer = self.c.call("DescribeConfigs", 4, resources=resources, include_synonyms=True,
-                             include_documentation=True)
-        errors = [r.error for r in answer.results]
-        self.assertEqual((errors[0], errors[-1], set(errors)), (0, 42, {0, 42}))
-        self.assertIn("too large", answer.results[-1].message)
+        self.c.send("DescribeConfigs", 4, resources=resources, include_synonyms=True, include_documentation=True)
+        frame = self.c.recv_frame()  # not decoded, which would take a minute here
+        self.assertLess(len(frame), 200 << 20)
+        self.assertIn(b"too large", frame[-200:])
         self.assertEqual(self.rows(BROKER, self.node, "node.id")["node.id"].value, self.node)
 
 
