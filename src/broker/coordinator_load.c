@@ -238,7 +238,7 @@ static void coord_load_read(struct coord_load *load, struct partition *partition
 		.done = coord_load_range_found,
 	};
 	part->is_loading = true;
-	if (leader_read(partition, &load->read))
+	if (leader_read(partition, false, &load->read))
 		coord_load_range_found(&load->read);
 }
 

@@ -3,9 +3,18 @@
 #include "fault.h"
 #include "partition.h"
 
-bool leader_read(struct partition *partition, struct log_read *read)
+int64_t leader_last_stable(struct partition *partition)
 {
+	return MIN(partition->high_watermark.offset, producer_state_first_unstable(&partition->log->producers));
+}
+
+bool leader_read(struct partition *partition, bool only_stable, struct log_read *read)
+{
+	int64_t stable = only_stable ? leader_last_stable(partition) : INT64_MAX;
+
 	read->log = partition->log;
 	read->bound = FAULT(read_past_hw) ? partition->log->appended : partition->high_watermark;
+	if (stable < read->bound.offset)
+		read->bound = part_log_bound_at(partition->log, stable);
 	return part_log_read(partition->log, read);
 }

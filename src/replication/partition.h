@@ -127,7 +127,10 @@ struct leader_record_error {
  * done when stored as the durability mode says; -1: when the high watermark is past it, or ERR_REQUEST_TIMED_OUT. */
 void leader_append_start(struct leader_append *append);
 
-/* Reading as leader: bounds a log_read by the high watermark. True: finished, `done` is not called. */
-bool leader_read(struct partition *partition, struct log_read *read) MUST_USE;
+/* Everything below is decided: the high watermark, or the start of the first transaction that is not over. */
+int64_t leader_last_stable(struct partition *partition);
+/* Reading as leader: bounds a log_read by the high watermark, or by the last stable offset. True: finished, `done` is
+ * not called. */
+bool leader_read(struct partition *partition, bool only_stable, struct log_read *read) MUST_USE;
 
 #endif

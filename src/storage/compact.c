@@ -43,6 +43,7 @@ void compact_deinit(struct compact *c, struct fs *fs)
 	map_deinit(&c->producers_by_id);
 	scratch_deinit(&c->out_bytes);
 	vec_deinit(&c->aborted.list);
+	vec_deinit(&c->made_aborted.list);
 	vec_deinit(&c->segments.list);
 	vec_deinit(&c->txn_bases);
 	vec_deinit(&c->producers);
@@ -356,6 +357,9 @@ static enum err compact_seal(struct compact *c, struct fs *fs, int64_t *ret_byte
 	c->made.time_index_n = (uint32_t)c->times.n;
 	if (!err)
 		err = compact_write_indexes(c, fs);
+	c->made_aborted.list.n = 0;
+	for (size_t i = 0; i < c->txns.kept.list.n; i++)
+		vec_push(&c->made_aborted.list, c->txns.kept.list.v[i]);
 	c->txns.kept.list.n = 0;
 	if (!err)
 		err = fs_sync(fs, c->out);

@@ -62,6 +62,7 @@ struct compact {
 	int64_t compacted_to;            /* first offset that was not looked at; known after MAP */
 	size_t group, group_end;         /* segments in hand: [group, group_end) */
 	struct segment made;             /* in SWAP: what takes their place */
+	struct aborted_txns made_aborted; /* of it */
 	struct err_text text;            /* of an error */
 	/* private */
 	struct offset_map map;

@@ -30,21 +30,8 @@ struct log_compact_run {
 
 /* ---- what may be compacted ---- */
 
-/* The first record that a transaction which is not over may still take back. */
-static int64_t log_first_unstable(const struct part_log *pub)
-{
-	const struct producer_entry *entry;
-	int64_t first = INT64_MAX;
-
-	for (uint32_t it = 0; (entry = map_next(&pub->producers.by_id, &it)) != NULL;) {
-		if (entry->txn_first_offset >= 0)
-			first = MIN(first, entry->txn_first_offset);
-	}
-	return first;
-}
-
 /* The segment that a bound points into is left alone: the bound names a place in its file. */
-static int64_t log_round_end_max(const struct part_log *pub, const struct log_pos *high_watermark)
+static int64_t log_round_end_max(struct part_log *pub, const struct log_pos *high_watermark)
 {
 	int64_t end = FAULT(compact_past_recovery) ? INT64_MAX : MIN(pub->recovery_point, pub->recovery_written);
 
@@ -52,7 +39,7 @@ static int64_t log_round_end_max(const struct part_log *pub, const struct log_po
 	end = MIN(end, high_watermark->segment_base);
 	end = MIN(end, pub->appended.segment_base);
 	end = MIN(end, pub->durable.segment_base);
-	return MIN(end, log_first_unstable(pub));
+	return MIN(end, producer_state_first_unstable(&pub->producers));
 }
 
 void part_log_cleanable(struct part_log *pub, int64_t cleaner_offset, const struct log_pos *high_watermark,
@@ -158,6 +145,25 @@ static void compact_run_trash(struct log_compact_run *run, int64_t base)
 	}
 }
 
+/* A transaction whose marker is gone must not be told any more: readers would wait for the marker. */
+static void compact_run_replace_aborted(struct log_compact_run *run)
+{
+	const struct compact *c = &run->compact;
+	struct aborted_txns *all = &run->log->pub.aborted, now = {0};
+	size_t i = 0;
+
+	for (; i < all->list.n && all->list.v[i].last_offset < c->made.base; i++)
+		vec_push(&now.list, all->list.v[i]);
+	for (size_t k = 0; k < c->made_aborted.list.n; k++)
+		vec_push(&now.list, c->made_aborted.list.v[k]);
+	for (; i < all->list.n; i++) {
+		if (all->list.v[i].last_offset >= c->made.next_offset)
+			vec_push(&now.list, all->list.v[i]);
+	}
+	vec_deinit(&all->list);
+	*all = now;
+}
+
 /* In memory what the swap did on disk. */
 static void compact_run_replace(struct log_compact_run *run)
 {
@@ -192,6 +198,7 @@ static void compact_run_swapped(struct log_compact_run *run, enum err err)
 		return;
 	if (!err) {
 		compact_run_replace(run);
+		compact_run_replace_aborted(run);
 		compact_swapped(&run->compact);
 	}
 	log->generation++;

@@ -429,6 +429,8 @@ static enum err load_contents(struct log_load *load, struct fs *fs, const struct
 	if (!err)
 		err = load_bounds(load, fs);
 	if (!err)
+		err = load_aborted(load, fs, names);
+	if (!err)
 		err = load_producers(load, fs, names);
 	if (err)
 		return err;
@@ -473,5 +475,6 @@ void log_load_deinit(struct log_load *load, struct fs *fs)
 	load->active = FS_FILE_NONE;
 	vec_deinit(&load->segments.list);
 	epoch_cache_deinit(&load->epochs);
+	vec_deinit(&load->aborted.list);
 	producer_state_deinit(&load->producers);
 }

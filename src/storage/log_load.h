@@ -28,6 +28,7 @@
 #include "producer_state.h"
 #include "segment.h"
 #include "storage.h"
+#include "txn_index.h"
 
 struct log_load {
 	/* in */
@@ -48,6 +49,7 @@ struct log_load {
 	struct segment_list segments; /* never empty after success */
 	struct epoch_cache epochs;
 	struct producer_state producers; /* initialised by the caller */
+	struct aborted_txns aborted;     /* by the offsets of their markers */
 	int64_t end;
 	int64_t bytes_since_index;     /* of the last segment */
 	int64_t last_time_ms;          /* of the last entry of its time index, -1 */

@@ -32,6 +32,7 @@ void log_names_deinit(struct log_names *names)
 	vec_deinit(&names->logs);
 	vec_deinit(&names->indexes);
 	vec_deinit(&names->snapshots);
+	vec_deinit(&names->txn_indexes);
 	vec_deinit(&names->swaps);
 	vec_deinit(&names->remove);
 	vec_deinit(&names->index_swaps);
@@ -58,6 +59,8 @@ static bool log_names_add(void *ctx, const char *entry, enum fs_kind kind)
 	if (!segment_parse_name(name, &base, &suffix))
 		return true;
 	names->has_log_files = true;
+	if (str_eq_c(suffix, ".txnindex"))
+		vec_push(&names->txn_indexes, base);
 	if (str_eq_c(suffix, ".log"))
 		vec_push(&names->logs, base);
 	else if (str_eq_c(suffix, ".index") || str_eq_c(suffix, ".timeindex") ||

@@ -11,6 +11,7 @@ struct log_names {
 	VEC(int64_t) logs;
 	VEC(int64_t) indexes; /* segments that have an index of either kind */
 	VEC(int64_t) snapshots;
+	VEC(int64_t) txn_indexes;
 	VEC(int64_t) swaps;   /* .log.swap */
 	VEC(char *) remove;   /* file names */
 	VEC(char *) index_swaps;
@@ -35,6 +36,8 @@ enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t 
 
 enum err load_read_epochs(struct log_load *load, struct fs *fs) MUST_USE;
 enum err load_write_epochs(struct log_load *load, struct fs *fs) MUST_USE;
+/* Aborted transactions, of the files; what the headers behind the snapshot say besides comes with the producers. */
+enum err load_aborted(struct log_load *load, struct fs *fs, const struct log_names *names) MUST_USE;
 /* Producers, and epochs as far as their file does not have them. Removes snapshots that nobody needs. */
 enum err load_producers(struct log_load *load, struct fs *fs, const struct log_names *names) MUST_USE;
 

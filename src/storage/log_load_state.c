@@ -2,7 +2,10 @@
 /* Epochs and producers of a log that is opened: their files, then the headers behind them. See log_load.h. */
 #include <inttypes.h>
 
+#include <stdlib.h>
+
 #include "batch_scan.h"
+#include "control.h"
 #include "log.h"
 #include "log_load_internal.h"
 #include "mem.h"
@@ -74,6 +77,65 @@ static bool load_is_segment_base(const struct log_load *load, int64_t offset)
 	return false;
 }
 
+static int aborted_cmp(const void *a, const void *b)
+{
+	const struct aborted_txn *x = a, *y = b;
+
+	return (x->last_offset > y->last_offset) - (x->last_offset < y->last_offset);
+}
+
+enum err load_aborted(struct log_load *load, struct fs *fs, const struct log_names *names)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < names->txn_indexes.n; i++) {
+		enum err err;
+
+		if (!load_is_segment_base(load, names->txn_indexes.v[i]))
+			continue;
+		err = txn_index_read(fs, load->path, names->txn_indexes.v[i], &load->aborted);
+		if (err == ERR_CORRUPT_FILE)
+			log_warn("log.txn_index_damaged", "code=ML1074 log=%s segment=%" PRId64, load->name,
+				 names->txn_indexes.v[i]);
+		else if (err)
+			return err;
+	}
+	/* What a shorter end cut off is no transaction any more. */
+	for (size_t i = 0; i < load->aborted.list.n; i++) {
+		if (load->aborted.list.v[i].last_offset < load->end)
+			load->aborted.list.v[n++] = load->aborted.list.v[i];
+	}
+	load->aborted.list.n = n;
+	if (n)
+		qsort(load->aborted.list.v, n, sizeof(struct aborted_txn), aborted_cmp);
+	return ERR_NONE;
+}
+
+/* The marker of an aborted transaction that no file tells of: the machine went down before it was written. */
+static void load_replay_marker(struct log_load *load, const struct batch_info *batch)
+{
+	const struct producer_entry *entry;
+	struct aborted_txns *aborted = &load->aborted;
+	struct aborted_txn txn = {.producer_id = batch->producer_id, .last_offset = batch->last_offset,
+				  .last_stable_offset = batch->last_offset + 1};
+	size_t at = aborted->list.n;
+
+	if (!batch_is_control(batch) || batch->bytes.len != CONTROL_MARKER_LEN ||
+	    load_be16(batch->bytes.p + BATCH_HEADER_LEN + 7) != CONTROL_ABORT)
+		return;
+	entry = map_get_u64(&load->producers.by_id, (uint64_t)batch->producer_id);
+	if (!entry || entry->txn_first_offset < 0)
+		return;
+	txn.first_offset = entry->txn_first_offset;
+	while (at > 0 && aborted->list.v[at - 1].last_offset > txn.last_offset)
+		at--;
+	if (at > 0 && aborted->list.v[at - 1].last_offset == txn.last_offset)
+		return;
+	vec_push(&aborted->list, txn);
+	memmove(&aborted->list.v[at + 1], &aborted->list.v[at], (aborted->list.n - 1 - at) * sizeof(txn));
+	aborted->list.v[at] = txn;
+}
+
 /* Replays the headers of one segment from map_end_offset on. */
 static enum err load_replay_segment(struct log_load *load, struct fs *fs, const struct segment *segment)
 {
@@ -95,6 +157,7 @@ static enum err load_replay_segment(struct log_load *load, struct fs *fs, const 
 	}
 	batch_scan_init(&scan, fs, file, hit.pos, segment->size, false);
 	while (batch_scan_next(&scan, &hit.info, &hit.pos)) {
+		load_replay_marker(load, &hit.info);
 		producer_state_append(&load->producers, &hit.info, NULL);
 		load->producers.map_end_offset = hit.info.last_offset + 1;
 		if (hit.info.leader_epoch > epoch_cache_latest(&load->epochs) &&

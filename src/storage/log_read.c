@@ -209,6 +209,8 @@ struct read_job {
 	struct segment segment; /* a copy */
 	int64_t offset;
 	int64_t limit;
+	int64_t bound_offset; /* -1: its place is known, or in another segment */
+	int64_t bound_pos;
 	struct segment_hit hit;
 	bool found;
 	fs_file file;
@@ -247,6 +249,13 @@ static void read_job_run(struct io_op *op, struct fs *fs)
 	if (!err)
 		err = segment_find(fs, job->log->path, &job->segment, job->file, job->offset, job->limit,
 				   &job->hit);
+	if (!err && job->bound_offset >= 0) {
+		struct segment_hit bound;
+
+		err = segment_find(fs, job->log->path, &job->segment, job->file, job->bound_offset, job->limit, &bound);
+		job->bound_pos = err ? job->limit : bound.pos;
+		err = err == ERR_NOT_FOUND ? ERR_NONE : err;
+	}
 	job->found = !err;
 	if (!err)
 		read_job_load_page(job, fs);
@@ -284,6 +293,13 @@ static bool log_read_resume(struct log_impl *log, struct log_read *read, struct 
 		mem_free(log->page);
 		log->page = job->page;
 		job->page = NULL;
+	}
+	if (job->bound_offset >= 0)
+		read->bound.file_pos = job->bound_pos;
+	if (job->bound_offset >= 0 && job->hit.pos >= job->bound_pos) {
+		/* What lies between was compacted away. */
+		read->piece = (struct piece){.file = PIECE_NO_FILE};
+		return read_end(read, ERR_NONE);
 	}
 	place.pos = job->hit.pos;
 	place.first_size = job->hit.info.size;
@@ -336,8 +352,17 @@ static void log_read_submit(struct log_impl *log, struct log_read *read, size_t 
 	job->offset = read->offset;
 	job->limit = job->segment.size;
 	job->file = FS_FILE_NONE;
+	job->bound_offset = read->bound.file_pos < 0 && read->bound.segment_base == job->segment.base
+				    ? read->bound.offset : -1;
 	list_push_back(&log->reads, &read->link);
 	log_submit_work(log, &job->op, read_job_run, read_job_done);
+}
+
+struct log_pos part_log_bound_at(struct part_log *pub, int64_t offset)
+{
+	struct log_impl *log = impl_of(pub);
+
+	return (struct log_pos){offset, log->segments.list.v[log_segment_at(log, offset)].base, -1};
 }
 
 bool part_log_read(struct part_log *pub, struct log_read *read)
@@ -359,7 +384,9 @@ bool part_log_read(struct part_log *pub, struct log_read *read)
 		return read_end(read, ERR_OFFSET_OUT_OF_RANGE);
 	if (read->offset == read->bound.offset)
 		return read_end(read, ERR_NONE);
-	if (log_find_place(log, read->offset, &place) && log_read_at(log, read, place) == READ_DONE)
+	if ((read->bound.file_pos >= 0 ||
+	     read->bound.segment_base != log->segments.list.v[log_segment_at(log, read->offset)].base) &&
+	    log_find_place(log, read->offset, &place) && log_read_at(log, read, place) == READ_DONE)
 		return true;
 	log_read_submit(log, read, log_segment_at(log, read->offset));
 	return false;

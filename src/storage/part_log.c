@@ -121,6 +121,7 @@ void part_log_free(struct part_log *pub)
 	core_of(pub->storage)->frees++;
 	epoch_cache_deinit(&pub->epochs);
 	producer_state_deinit(&pub->producers);
+	vec_deinit(&pub->aborted.list);
 	pub->advanced = NULL;
 	log->is_zombie = true;
 	log_unref(log);
@@ -216,6 +217,9 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 	load->epochs = (struct epoch_cache){0};
 	producer_state_deinit(&pub->producers);
 	pub->producers = load->producers;
+	vec_deinit(&pub->aborted.list);
+	pub->aborted = load->aborted;
+	load->aborted = (struct aborted_txns){0};
 	producer_state_init(&load->producers, 0);
 	active = log_active(log);
 	pub->log_start = load->log_start;

@@ -32,6 +32,7 @@
 #include "producer_state.h"
 #include "retention.h"
 #include "storage.h"
+#include "txn_index.h"
 
 struct log_config {
 	int64_t segment_bytes;
@@ -82,6 +83,7 @@ struct part_log {
 							 * of the batch that holds it */
 	struct epoch_cache epochs;
 	struct producer_state producers;
+	struct aborted_txns aborted; /* by the offsets of their markers */
 	/* `appended`, `durable` or the state moved. */
 	void (*advanced)(struct part_log *log);
 	void *ctx; /* the partition */
@@ -124,7 +126,7 @@ struct log_read {
 	struct log_file *file; /* private: what is_pinned holds */
 	struct part_log *log;
 	int64_t offset;       /* in */
-	struct log_pos bound; /* in: exclusive; high watermark or log end */
+	struct log_pos bound; /* in: exclusive; high watermark or log end; file_pos -1: the log finds the place */
 	int64_t max_bytes;    /* in */
 	bool whole_first;     /* in: give the first batch whole even when it is over max_bytes */
 	struct piece piece;   /* out: len 0 when offset == bound.offset */
@@ -139,6 +141,8 @@ struct log_read {
 
 /* True: finished at once, done is not called. False: done will run. */
 bool part_log_read(struct part_log *log, struct log_read *read) MUST_USE;
+/* A bound within the log whose place is not known. */
+struct log_pos part_log_bound_at(struct part_log *log, int64_t offset);
 /* Lets go of the file range after it was sent (or not). A no-op when nothing is pinned. */
 void log_read_release(struct log_read *read);
 

@@ -200,8 +200,10 @@ void producer_state_append(struct producer_state *state, const struct batch_info
 	producer_entry_set_epoch(entry, batch->producer_epoch);
 	producer_entry_push(entry, batch);
 	entry->last_timestamp_ms = batch->max_timestamp;
-	if (batch_is_transactional(batch) && entry->txn_first_offset < 0)
+	if (batch_is_transactional(batch) && entry->txn_first_offset < 0) {
 		entry->txn_first_offset = batch->base_offset;
+		state->has_txns = true;
+	}
 }
 
 void producer_state_undo(struct producer_state *state, const struct producer_undo *undo)
@@ -216,10 +218,26 @@ void producer_state_undo(struct producer_state *state, const struct producer_und
 		return;
 	if (!undo->was_new) {
 		*entry = undo->before;
+		state->has_txns = state->has_txns || entry->txn_first_offset >= 0;
 		return;
 	}
 	map_remove_u64(&state->by_id, (uint64_t)entry->producer_id);
 	mem_free(entry);
+}
+
+int64_t producer_state_first_unstable(struct producer_state *state)
+{
+	const struct producer_entry *entry;
+	int64_t first = INT64_MAX;
+
+	if (!state->has_txns)
+		return first;
+	for (uint32_t it = 0; (entry = map_next(&state->by_id, &it)) != NULL;) {
+		if (entry->txn_first_offset >= 0)
+			first = MIN(first, entry->txn_first_offset);
+	}
+	state->has_txns = first != INT64_MAX;
+	return first;
 }
 
 void producer_state_expire(struct producer_state *state, int64_t expire_before_ms)
@@ -284,6 +302,7 @@ static bool producer_entry_decode(struct producer_state *state, const uint8_t *p
 	entry->last_timestamp_ms = newest.timestamp_ms;
 	entry->coordinator_epoch = (int32_t)load_be32(p + 34);
 	entry->txn_first_offset = (int64_t)load_be64(p + 38);
+	state->has_txns = state->has_txns || entry->txn_first_offset >= 0;
 	if (newest.last_offset >= 0 && newest.last_seq >= 0)
 		entry->batches[entry->batches_n++] = newest;
 	return true;

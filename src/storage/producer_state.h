@@ -37,6 +37,7 @@ struct producer_entry {
 struct producer_state {
 	struct map by_id; /* producer id -> struct producer_entry */
 	int64_t map_end_offset; /* state covers the log below this */
+	bool has_txns; /* some entry may have an open transaction */
 };
 
 enum producer_verdict { PRODUCER_APPEND, PRODUCER_DUPLICATE };
@@ -60,6 +61,8 @@ void producer_state_append(struct producer_state *state, const struct batch_info
 void producer_state_undo(struct producer_state *state, const struct producer_undo *undo);
 /* Forgets producers whose newest batch is older than expire_before_ms and that have no open transaction. */
 void producer_state_expire(struct producer_state *state, int64_t expire_before_ms);
+/* Where the first transaction began that is not over; INT64_MAX: none. */
+int64_t producer_state_first_unstable(struct producer_state *state);
 /* Forgets everything. */
 void producer_state_truncate_all(struct producer_state *state);
 /* The snapshot file's bytes (version 1), in memory the caller frees with mem_free. */

@@ -71,6 +71,44 @@ static void fetch_part_read_done(struct log_read *read)
 	fetch_part_end(part, read->err);
 }
 
+static bool fetch_is_committed(const struct fetch *fetch)
+{
+	return fetch->in->isolation_level == 1;
+}
+
+/* The aborted transactions that reach into what may be read from the offset on. */
+static void fetch_part_aborted(struct fetch_part *part)
+{
+	const struct aborted_txns *all = &part->owner.partition->log->aborted;
+	size_t low = 0, high = all->list.n;
+
+	part->aborted_n = 0;
+	if (!fetch_is_committed(part->fetch) || high == 0)
+		return;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (all->list.v[mid].last_offset < part->want->fetch_offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	/* Of a round before it may do. */
+	if (all->list.n - low > part->aborted_cap) {
+		part->aborted_cap = all->list.n - low;
+		part->aborted = MSG_NEW_N(&part->owner.leg->arena,
+					  fetch_response_responses_partitions_aborted_transactions, part->aborted_cap);
+	}
+	for (; low < all->list.n; low++) {
+		const struct aborted_txn *txn = &all->list.v[low];
+
+		if (txn->first_offset >= part->last_stable)
+			continue;
+		part->aborted[part->aborted_n].producer_id = txn->producer_id;
+		part->aborted[part->aborted_n++].first_offset = txn->first_offset;
+	}
+}
+
 static void fetch_part_read(struct fetch_part *part)
 {
 	struct partition *partition = part->owner.partition;
@@ -91,7 +129,8 @@ static void fetch_part_read(struct fetch_part *part)
 		fetch_part_end(part, ERR_OFFSET_OUT_OF_RANGE);
 		return;
 	}
-	if (offset >= part->high_watermark) {
+	part->last_stable = leader_last_stable(partition);
+	if (offset >= (fetch_is_committed(part->fetch) ? part->last_stable : part->high_watermark)) {
 		fetch_part_end(part, ERR_NONE);
 		return;
 	}
@@ -101,7 +140,8 @@ static void fetch_part_read(struct fetch_part *part)
 	part->read.max_bytes = MAX(bytes_max, 0);
 	part->read.whole_first = true;
 	part->read.done = fetch_part_read_done;
-	if (leader_read(partition, &part->read))
+	fetch_part_aborted(part);
+	if (leader_read(partition, fetch_is_committed(part->fetch), &part->read))
 		fetch_part_end(part, part->read.err);
 }
 
@@ -129,6 +169,8 @@ static void fetch_leg_ask(struct shard *shard, struct scatter_leg *leg)
 		part->read.piece.len = 0;
 		part->diverging_epoch = -1;
 		part->high_watermark = -1;
+		part->last_stable = -1;
+		part->aborted_n = 0;
 		part->log_start = -1;
 	}
 	owner_parts_run(shard, leg);
@@ -274,9 +316,10 @@ static void fetch_result_fill(const struct fetch *fetch, const struct fetch_part
 	out->partition_index = part->want->partition;
 	out->error_code = err_wire(part->err);
 	out->high_watermark = part->err ? -1 : part->high_watermark;
-	out->last_stable_offset = out->high_watermark;
+	out->last_stable_offset = part->err ? -1 : part->last_stable;
 	out->log_start_offset = part->err ? -1 : part->log_start;
-	out->aborted_transactions_n = fetch->in->isolation_level == 1 && !part->err ? 0 : -1;
+	out->aborted_transactions_n = fetch_is_committed(fetch) && !part->err ? part->aborted_n : -1;
+	out->aborted_transactions = part->aborted;
 	out->records = part->read.piece.len && !part->err ? records_piece(part->read.piece)
 							  : records_mem((struct bytes){(const uint8_t *)"", 0});
 	if (part->diverging_epoch >= 0) {

@@ -24,6 +24,7 @@ struct list_offsets_part {
 	struct owner_part owner;
 	struct log_time_query query;
 	int64_t timestamp;
+	bool only_stable; /* isolation level read_committed */
 	struct list_offsets_response_topics_partitions *out;
 };
 
@@ -49,14 +50,16 @@ static void list_offsets_ready(struct owner_part *owner, enum err err)
 {
 	struct list_offsets_part *part = container_of(owner, struct list_offsets_part, owner);
 	struct partition *partition = owner->partition;
+	int64_t stable;
 
 	if (err) {
 		list_offsets_end(part, err);
 		return;
 	}
+	stable = part->only_stable ? leader_last_stable(partition) : partition->high_watermark.offset;
 	switch (part->timestamp) {
 	case LATEST:
-		part->out->offset = partition->high_watermark.offset;
+		part->out->offset = stable;
 		part->out->leader_epoch = epoch_cache_latest(&partition->log->epochs);
 		break;
 	case EARLIEST:
@@ -70,6 +73,7 @@ static void list_offsets_ready(struct owner_part *owner, enum err err)
 	default:
 		part->query.timestamp_ms = part->timestamp == MAX_TIMESTAMP ? INT64_MIN : part->timestamp;
 		part->query.bound = partition->high_watermark;
+		part->query.bound.offset = stable;
 		part->query.done = list_offsets_found;
 		part_log_find_time(partition->log, &part->query);
 		return;
@@ -139,6 +143,7 @@ static void list_offsets_topic(struct list_offsets *list, const struct list_offs
 			continue;
 		part = ARENA_NEW(arena, struct list_offsets_part);
 		part->timestamp = in->partitions[i].timestamp;
+		part->only_stable = list->in->isolation_level == 1;
 		part->out = &out->partitions[i];
 		part->owner.topic_id = topic->id;
 		part->owner.index = in->partitions[i].partition_index;

@@ -24,7 +24,10 @@ struct fetch_part {
 	struct watch news;
 	struct log_read read;
 	enum err err;
-	int64_t high_watermark, log_start;
+	int64_t high_watermark, last_stable, log_start;
+	struct fetch_response_responses_partitions_aborted_transactions *aborted; /* memory of the leg */
+	int32_t aborted_n;
+	size_t aborted_cap;
 	int32_t leader_epoch;
 	int32_t diverging_epoch; /* -1: none */
 	int64_t diverging_end;

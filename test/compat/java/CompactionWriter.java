@@ -70,6 +70,18 @@ public class CompactionWriter {
             p.close();
     }
 
+    /** Leaves a transaction open, with decided ones before and plain records after its beginning. */
+    static void open(String bootstrap, String topic) {
+        transactions(bootstrap, topic, 8);
+        KafkaProducer<byte[], byte[]> p = producer(bootstrap, "none", true, "txn-open");
+        p.initTransactions();
+        p.beginTransaction();
+        for (int i = 0; i < 5; i++)
+            p.send(record(topic, 9, i));
+        p.flush();
+        plain(bootstrap, topic, "none", false, 5);
+    }
+
     public static void main(String[] args) {
         int base = Integer.parseInt(args[1]) * 100000;
         for (String codec : new String[] {"none", "gzip", "snappy", "lz4", "zstd"})
@@ -77,6 +89,10 @@ public class CompactionWriter {
         transactions(args[0], "txns", Integer.parseInt(args[1]));
         transactions(args[0], "txns-now", Integer.parseInt(args[1]));
         plain(args[0], "now", "none", true, base);
+        if (args.length > 2)
+            open(args[0], "open");
         System.out.println("written");
+        System.out.flush();
+        Runtime.getRuntime().halt(0);
     }
 }
