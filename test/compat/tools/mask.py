@@ -37,6 +37,12 @@ NAMED = {
     "metadata": [(r"\bcrc: \d+", "crc: N"), (r"\b(directoryId|voterDirectoryId)(\W+)" + UUID, r"\1\2UUID"),
                  (r"\b(LogAppendTime|CreateTime|lastContainedLogTimestamp)(\W+)-?\d+", r"\1\2N")],
     "scram": [(r"(salt|storedKey|serverKey)=\[[-\d, ]*\]", r"\1=[BYTES]")],
+    "records": [(r"^\| offset: \d+ ", "| "), (r"CreateTime: \d+", "CreateTime: N"),
+                (r"sequence: -?\d+", "sequence: N"),  # of batches without a producer, where it means nothing
+                (r'("(?:topicId|topic-id)":)"' + UUID + '"', r'\1"UUID"'),
+                (r'("(?:memberId|memberid|leader)":)"' + UUID + '"', r'\1"MEMBER"'),
+                (r'("metadataHash":)-?\d+', r"\1N"),
+                (r'("[a-zA-Z]*[tT]imestamp":)\d+', r"\1N")],
     # How Java begins what it says when a tool breaks down: the words after it are the message.
     "exception": [(r'^Exception in thread "main" [\w.$]+: ', "")],
     "crc": [(r"crc: \d+", "crc: N")],
@@ -86,4 +92,6 @@ class Mask:
         """The masked lines. Frames of a stack are left out: they are the client's."""
         rules = [rule for name in names for rule in NAMED[name]] + ALWAYS
         lines = [self.line(line, rules) for line in text.splitlines() if not FRAME.match(line)]
+        if "records" in names:
+            lines = [line for line in lines if line.startswith("|")]
         return [ordered(line) for line in lines] if "json" in names else lines
