@@ -46,6 +46,7 @@ struct stray_removal {
 	struct broker *broker;
 	int dir;
 	size_t next; /* in found.deletable[dir] */
+	bool is_renaming; /* the job before it is under way */
 	char path[FS_PATH_MAX];
 };
 
@@ -86,7 +87,7 @@ static void stray_removal_next(struct stray_removal *removal)
 
 bool stray_is_idle(const struct broker *broker)
 {
-	return !broker->removal || !broker->removal->op.is_under_way;
+	return !broker->removal || (!broker->removal->is_renaming && !broker->removal->op.is_under_way);
 }
 
 void stray_free(struct broker *broker)
@@ -109,8 +110,7 @@ static void stray_done(struct io_op *op)
 	vec_deinit(&job->strays);
 	job->done(job->ctx);
 	mem_free(job);
-	broker->removal = MEM_NEW(struct stray_removal);
-	broker->removal->broker = broker;
+	broker->removal->is_renaming = false;
 	stray_removal_next(broker->removal);
 }
 
@@ -138,6 +138,9 @@ void stray_rename_all(struct broker *broker, void (*done)(void *ctx), void *ctx)
 	const struct found_partition *found;
 	uint32_t it = 0;
 
+	broker->removal = MEM_NEW(struct stray_removal);
+	broker->removal->broker = broker;
+	broker->removal->is_renaming = true;
 	job->broker = broker;
 	job->done = done;
 	job->ctx = ctx;
