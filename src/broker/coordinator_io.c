@@ -40,7 +40,8 @@ void coord_partition_arm(struct coord_partition *part)
 	struct reactor *reactor = part->io->shard->reactor;
 	int64_t next_ms = coord_shard_next_ms(&part->shard);
 
-	if (next_ms == INT64_MAX) {
+	/* What is due before a shard has loaded waits until then. */
+	if (next_ms == INT64_MAX || part->shard.state != COORD_ACTIVE) {
 		timer_stop(&reactor->timers, &part->tick);
 		return;
 	}
@@ -186,7 +187,7 @@ void coordinator_io_topic_deleted(struct shard *shard, struct str topic)
 
 	for (uint32_t it = 0; (part = map_next(&shard->coordinators->partitions, &it)) != NULL;) {
 		if (!part->kind->topic_deleted || str_eq_c(topic, part->kind->topic) ||
-		    part->shard.state != COORD_ACTIVE)
+		    (part->shard.state != COORD_ACTIVE && part->shard.state != COORD_LOADING))
 			continue;
 		coord_partition_enter(part);
 		part->kind->topic_deleted(part->machine, topic);

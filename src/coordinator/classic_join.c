@@ -337,7 +337,9 @@ static enum err classic_join_check(const struct group_store *store, const struct
 		return ERR_INVALID_SESSION_TIMEOUT;
 	for (int32_t i = 0; i < in->protocols_n; i++)
 		metadata_len += in->protocols[i].name.len + in->protocols[i].metadata.len;
-	return metadata_len <= MEMBER_METADATA_MAX ? ERR_NONE : ERR_INVALID_REQUEST;
+	if (metadata_len > MEMBER_METADATA_MAX)
+		return ERR_INVALID_REQUEST;
+	return store->metadata_bytes + (int64_t)metadata_len <= GROUP_METADATA_MAX ? ERR_NONE : ERR_GROUP_MAX_SIZE_REACHED;
 }
 
 enum err classic_join(struct coord_op *op, void *machine, struct coord_records *records)

@@ -40,8 +40,10 @@ static void classic_member_free_protocols(struct classic_member *member)
 		mem_free((uint8_t *)member->protocols[i].metadata.p);
 	}
 	mem_free(member->protocols);
+	member->group->store->metadata_bytes -= (int64_t)member->protocols_len;
 	member->protocols = NULL;
 	member->protocols_n = 0;
+	member->protocols_len = 0;
 }
 
 void classic_member_free(struct classic_member *member)
@@ -71,14 +73,18 @@ void classic_member_set_protocols(struct classic_member *member, const struct jo
 				  int32_t n)
 {
 	struct classic_protocol *copy = mem_calloc((size_t)n, sizeof(*copy));
+	size_t len = 0;
 
 	for (int32_t i = 0; i < n; i++) {
 		classic_str_set(&copy[i].name, protocols[i].name);
 		copy[i].metadata = bytes_copy(protocols[i].metadata);
+		len += protocols[i].name.len + protocols[i].metadata.len;
 	}
 	classic_member_free_protocols(member);
 	member->protocols = copy;
 	member->protocols_n = n;
+	member->protocols_len = len;
+	member->group->store->metadata_bytes += (int64_t)len;
 }
 
 void classic_member_set_assignment(struct classic_member *member, struct bytes assignment)

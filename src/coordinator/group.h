@@ -49,6 +49,7 @@ struct group_settings {
 /* Hard limits beside the settings, so that nothing grows for ever. */
 #define GROUP_MEMBERS_MAX 100000        /* per group, whatever group.max.size says */
 #define GROUPS_MAX 1000000              /* per shard */
+#define GROUP_METADATA_MAX MIB(512)     /* per shard: what all classic members handed in */
 #define GROUP_NEW_MEMBER_TIMEOUT_MS 300000
 
 struct group_store {
@@ -58,6 +59,7 @@ struct group_store {
 	/* The newest image, for the length of a call; set by the glue before each. NULL in tests that need none. */
 	const struct image *image;
 	int64_t offsets_n;
+	int64_t metadata_bytes; /* of the protocols of classic members */
 	struct coord_timer expiry; /* the next look for expired offsets, or the next part of one */
 	uint32_t expiry_next;      /* where in `groups` it goes on */
 	struct coord_timer purge;  /* the next part of deleting a topic's offsets */

@@ -43,6 +43,7 @@ struct classic_member {
 	int32_t rebalance_timeout_ms, session_timeout_ms;
 	struct classic_protocol *protocols; /* in order of preference */
 	int32_t protocols_n;
+	size_t protocols_len; /* bytes of all of them */
 	struct bytes assignment;
 	struct classic_join *join; /* parked, or NULL */
 	struct classic_sync *sync; /* parked, or NULL */

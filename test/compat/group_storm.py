@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Groups of real consumers while members come, go, are killed with -9, and the broker is killed and started.
+
+   group_storm.py [-v] [NAME...]
+
+Every record is delivered at least once, without gaps, and no committed offset is ever lost or goes back: what the broker
+says in the end is at least what any member was told it had committed. NAME is one of the groups below. Needs what
+`dev/compat` installs. The last line is `N passed, N failed, N skipped`."""
+import argparse
+import os
+import subprocess
+import sys
+import threading
+import time
+
+here = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [here, os.path.join(here, "..", "e2e")]
+from clients import VENV_PYTHON  # noqa: E402
+from lib import broker as brokers  # noqa: E402
+
+PARTITIONS, ROUNDS = 6, 10
+# Name: the client of each member.
+GROUPS = {"librdkafka": ["confluent"] * 4, "librdkafka-sticky": ["confluent"] * 4, "kafka-python": ["python"] * 3,
+          "mixed": ["confluent", "python", "confluent"], "static": ["confluent"] * 3}
+
+
+class Wrong(Exception):
+    pass
+
+
+class Member:
+    def __init__(self, client, address, topic, group, instance=None):
+        command = [VENV_PYTHON, os.path.join(here, "python", "group_member.py"), client, address, topic, group]
+        self.process = subprocess.Popen(command + ([instance] if instance else []), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.lines, self.other = [], []
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+
+    def listen(self):
+        for line in self.process.stdout:
+            (self.lines if line[:2] in ("R ", "C ") else self.other).append(line.rstrip("\n"))
+
+    def stop(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Wrong("a member did not end: " + "\n".join(self.other[-5:])) from None
+        self.thread.join(5)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.thread.join(5)
+
+
+class Storm:
+    def __init__(self, name, broker):
+        self.name, self.broker, self.address = name, broker, "%s:%d" % broker.address
+        self.topic, self.members, self.gone, self.written = f"storm-{name}", [], [], 0
+        with broker.conn() as conn:
+            conn.create(self.topic, PARTITIONS)
+
+    def begin(self, client, instance=None):
+        member = Member(client, self.address, self.topic, f"group-{self.name}", instance)
+        self.members.append((member, client, instance))
+
+    def write(self):
+        with self.broker.conn() as conn:
+            for index in range(PARTITIONS):
+                conn.wait_leader(self.topic, PARTITIONS)
+                answer = conn.produce(self.topic, [b"v%d" % i for i in range(25)], index)
+                if answer.error:
+                    raise Wrong(f"Produce: error {answer.error}")
+        self.written += 25
+
+    def all_members(self):
+        return [m for m, _, _ in self.members] + self.gone
+
+    def read(self):
+        seen = {i: set() for i in range(PARTITIONS)}
+        for member in self.all_members():
+            for line in list(member.lines):
+                kind, index, offset = line.split()
+                if kind == "R":
+                    seen[int(index)].add(int(offset))
+        return seen
+
+    def wait_all_read(self, seconds):
+        end = time.monotonic() + seconds
+        while any(len(s) < self.written for s in self.read().values()):
+            if time.monotonic() > end:
+                missing = {i: sorted(set(range(self.written)) - s)[:10] for i, s in self.read().items()}
+                raise Wrong(f"of {self.written} records a partition were not read: {missing}\n" +
+                            "\n".join(line for m in self.all_members() for line in m.other[-4:]))
+            time.sleep(0.1)
+
+    def check_commits(self):
+        told = {}
+        for member in self.all_members():
+            for line in member.lines:
+                kind, index, offset = line.split()
+                if kind == "C":
+                    told[int(index)] = max(told.get(int(index), -1), int(offset))
+        with self.broker.conn() as conn:
+            answer = conn.call("OffsetFetch", 8, groups=[{"group": f"group-{self.name}", "topics": [
+                {"name": self.topic, "partitions": list(range(PARTITIONS))}]}]).groups[0]
+        stored = {p.index: p.offset for p in answer.topics[0].partitions}
+        for index, offset in told.items():
+            if stored[index] < offset:
+                raise Wrong(f"partition {index}: {stored[index]} is stored, {offset} was told, {self.written} written")
+        if any(stored[i] != self.written for i in range(PARTITIONS)):
+            raise Wrong(f"stored at the end: {stored}, written {self.written}")
+
+    def run(self, clients):
+        for i, client in enumerate(clients):
+            self.begin(client, f"i{i}" if self.name == "static" else None)
+        for turn in range(ROUNDS):
+            self.write()
+            member, client, instance = self.members[0]
+            if turn in (2, 6):
+                self.members.pop(0)
+                member.kill()
+                self.gone.append(member)
+                self.begin(client, instance)
+            elif turn in (4, 8):
+                self.members.pop(0)
+                member.stop()
+                self.gone.append(member)
+                self.begin(client, instance)
+            elif turn in (3, 7):
+                self.broker.crash()
+            time.sleep(0.7)
+        self.wait_all_read(60)
+        time.sleep(1)
+        for member, _, _ in self.members:
+            member.stop()
+        self.check_commits()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-v", action="store_true", dest="verbose")
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    if set(args.names) - set(GROUPS):
+        sys.exit(f"there are {', '.join(GROUPS)}")
+    for name in args.names or GROUPS:
+        if not os.path.exists(VENV_PYTHON):
+            print(f"skip {name}: dev/compat has not installed the Python clients")
+            counts["skipped"] += 1
+            continue
+        broker = brokers.Moldau({"group.initial.rebalance.delay.ms": 500}).start()
+        storm = Storm(name, broker)
+        try:
+            storm.run(GROUPS[name])
+            print(f"ok {name}")
+            counts["passed"] += 1
+        except Wrong as error:
+            print(f"not ok {name}")
+            log = [line for line in broker.log().splitlines() if "group." in line or "coordinator" in line]
+            print("# " + "\n# ".join(str(error).splitlines() + (log[-30:] if args.verbose else [])))
+            counts["failed"] += 1
+        finally:
+            for member in storm.all_members():
+                member.process.kill()
+            broker.close()
+    print(", ".join(f"{n} {what}" for what, n in counts.items()))
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
