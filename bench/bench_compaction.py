@@ -4,9 +4,10 @@
 
    bench/bench_compaction.py [MEGABYTES]
 
-A Kafka without its cleaner is filled (records of 1 KB, 20,000 keys, no codec) and stopped; each of the two compacts one copy.
-Counted is the processor time of the threads that do it, the original's cleaner thread, ours all threads while it runs, so
-that other work on the machine matters little. Needs Java and the jars that dev/kafka fetches. Goal: 3 times Kafka's."""
+A Kafka without its cleaner is filled (records of 1 KB, 20,000 keys, no codec) and stopped; each of the two compacts
+one copy. Counted is the processor time of the threads that do it, the original's cleaner thread, ours all threads
+while it runs, so that other work on the machine matters little. Needs Java and the jars that dev/kafka fetches. Goal:
+3 times Kafka's."""
 import os
 import random
 import shutil

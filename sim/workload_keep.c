@@ -99,9 +99,11 @@ static void keep_marks(struct wl_keep *k, struct keep_topic *t, int64_t start, i
 
 	/* The mark is not older than the start that was told before. */
 	if (hw >= 0 && MAX(start, t->start) > hw)
-		world_fail(w, "%s: begins at %lld, above its high watermark %lld", t->name, (long long)MAX(start, t->start), (long long)hw);
+		world_fail(w, "%s: begins at %lld, above its high watermark %lld", t->name,
+			   (long long)MAX(start, t->start), (long long)hw);
 	if (start >= 0 && start < t->start)
-		world_fail(w, "%s: the start went back from %lld to %lld", t->name, (long long)t->start, (long long)start);
+		world_fail(w, "%s: the start went back from %lld to %lld", t->name, (long long)t->start,
+			   (long long)start);
 	if (hw >= 0 && hw < t->hw)
 		world_fail(w, "%s: the high watermark went back from %lld to %lld", t->name, (long long)t->hw,
 			   (long long)hw);
@@ -426,7 +428,8 @@ static void keep_judge(struct wl_keep *k, const struct keep_topic *t)
 				(t->is_compacted ? !*newer : entry->offset >= t->start);
 
 		if (is_asked && !entry->is_seen)
-			world_fail(k->wl->w, "%s: record %zu, acknowledged at %lld, is gone; the log begins at %lld", t->name,
+			world_fail(k->wl->w, "%s: record %zu, acknowledged at %lld, is gone; the log begins at %lld",
+				   t->name,
 				   i, (long long)entry->offset, (long long)t->start);
 		*newer = *newer || entry->is_seen;
 	}

@@ -251,10 +251,11 @@ static void checkpoint_confirm_run(struct reactor *reactor, struct msg *msg)
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			struct partition *partition = topic->partitions[i];
 
-			if (partition && partition->recovery_collected >= 0 && leg->is_written[partition->log->dir->index])
+			if (!partition)
+				continue;
+			if (partition->recovery_collected >= 0 && leg->is_written[partition->log->dir->index])
 				partition->log->recovery_written = partition->recovery_collected;
-			if (partition)
-				partition->recovery_collected = -1;
+			partition->recovery_collected = -1;
 		}
 	}
 	msg->handle = checkpoint_confirm_returns;

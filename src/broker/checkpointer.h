@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checkpoint files of the log directories (recovery points, log starts, high watermarks), written by reactor 0 from
- * what every shard reports: every log.flush.offset.checkpoint.interval.ms, when a shard has much that is not synced, and
- * at the stop. A partition whose log was never opened keeps what its files said at start. Who has to know that a mark is
- * on the disk before he answers waits for the next round that begins.
+ * The checkpoint files of the log directories (recovery points, log starts, high watermarks), written by reactor 0
+ * from what every shard reports: every log.flush.offset.checkpoint.interval.ms, when a shard has much that is not
+ * synced, and at the stop. A partition whose log was never opened keeps what its files said at start. Who has to know
+ * that a mark is on the disk before he answers waits for the next round that begins.
  *
  *    timer, due --> [every shard syncs] --> collect --> write --> shards learn which recovery points were written
  *    save ------------------------------/                    \--> those who waited are told

@@ -168,7 +168,8 @@ static bool cleaner_may_say(struct cleaner *cleaner)
 
 	if (now_ns - cleaner->window_ns > SAY_WINDOW_NS) {
 		if (cleaner->left_out_n)
-			log_info("compaction.more", "done=%" PRId64 " text=\"not told one by one\"", cleaner->left_out_n);
+			log_info("compaction.more", "done=%" PRId64 " text=\"not told one by one\"",
+				 cleaner->left_out_n);
 		cleaner->window_ns = now_ns;
 		cleaner->lines_n = cleaner->left_out_n = 0;
 	}

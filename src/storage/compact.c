@@ -88,13 +88,14 @@ static enum err compact_bad_batch(struct compact *c, enum err err, const struct 
 	int64_t base = c->segments.list.v[c->at].base;
 
 	if (err == ERR_IO)
-		return err_text_set(&c->text, err, "%s/%020" PRId64 ".log: reading at %" PRId64 " failed", c->path, base,
-				    c->reader.pos);
+		return err_text_set(&c->text, err, "%s/%020" PRId64 ".log: reading at %" PRId64 " failed",
+				    c->path, base, c->reader.pos);
 	if (batch)
 		return err_text_set(&c->text, ERR_CORRUPT_FILE,
-				    "%s/%020" PRId64 ".log: the records of the batch at position %" PRId64 ", offset %" PRId64
-				    ", cannot be read (%s)",
-				    c->path, base, c->reader.pos - (int64_t)batch->size, batch->base_offset, err_name(err));
+				    "%s/%020" PRId64 ".log: the records of the batch at position %" PRId64
+				    ", offset %" PRId64 ", cannot be read (%s)",
+				    c->path, base, c->reader.pos - (int64_t)batch->size, batch->base_offset,
+				    err_name(err));
 	return err_text_set(&c->text, err, "%s/%020" PRId64 ".log: the batch at position %" PRId64 " is damaged or cut",
 			    c->path, base, c->reader.pos);
 }
@@ -105,7 +106,8 @@ static enum err compact_open_segment(struct compact *c, struct fs *fs)
 	enum err err = compact_reader_open(&c->reader, fs, c->path, segment->base, segment->size);
 
 	c->is_reading = !err;
-	return err ? err_text_set(&c->text, err, "%s/%020" PRId64 ".log cannot be opened", c->path, segment->base) : err;
+	return err ? err_text_set(&c->text, err, "%s/%020" PRId64 ".log cannot be opened", c->path,
+				 segment->base) : err;
 }
 
 static void compact_close_segment(struct compact *c)
@@ -420,7 +422,8 @@ enum err compact_step(struct compact *c, struct fs *fs, int64_t bytes, int64_t *
 	if (!c->has_aborted)
 		err = compact_prepare(c, fs);
 	while (!err && *ret_bytes < bytes && (c->phase == COMPACT_MAP || c->phase == COMPACT_FILTER))
-		err = c->phase == COMPACT_MAP ? compact_map_step(c, fs, ret_bytes) : compact_filter_step(c, fs, ret_bytes);
+		err = c->phase == COMPACT_MAP ? compact_map_step(c, fs, ret_bytes)
+					      : compact_filter_step(c, fs, ret_bytes);
 	return err;
 }
 

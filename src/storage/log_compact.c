@@ -283,7 +283,8 @@ static void compact_run_next(struct log_compact_run *run)
 		run->is_abandoned = true;
 		compact_run_work(run, compact_run_abandon);
 	} else if (pause_s * 1e9 >= (double)NS_PER_MS) {
-		reactor_timer(log_reactor(log), &run->pause, (int64_t)(MIN(pause_s, 3600.0) * 1e9), compact_run_resumes);
+		reactor_timer(log_reactor(log), &run->pause, (int64_t)(MIN(pause_s, 3600.0) * 1e9),
+			      compact_run_resumes);
 	} else {
 		compact_run_go(run);
 	}

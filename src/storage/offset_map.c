@@ -22,7 +22,8 @@ void offset_map_init(struct offset_map *map, size_t bytes_max, double load_facto
 {
 	double load = load_factor > 0.99 ? 0.99 : load_factor < 0.01 ? 0.01 : load_factor;
 
-	*map = (struct offset_map){.seed = seed, .cap_max = MAX(bytes_max / sizeof(struct offset_map_slot), (size_t)16)};
+	*map = (struct offset_map){.seed = seed};
+	map->cap_max = MAX(bytes_max / sizeof(struct offset_map_slot), (size_t)16);
 	map->n_max = MAX((size_t)((double)map->cap_max * load), (size_t)1);
 	offset_map_alloc(map, MIN(OFFSET_MAP_CAP_FIRST, map->cap_max));
 }

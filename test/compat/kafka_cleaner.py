@@ -4,12 +4,13 @@
 
    kafka_cleaner.py [-v] [-k]
 
-A real Kafka whose cleaner is off is filled (few keys, tombstones, all codecs, idempotent and transactional producers, aborted
-transactions) and stopped; its directory is copied. Each of the two compacts one copy; then every batch and record has to be
-the same but for sizes, checksums and the time of delete horizons. What the original left is filled and compared once more:
-now tombstones and markers whose horizon has passed go. -k keeps the directories.
+A real Kafka whose cleaner is off is filled (few keys, tombstones, all codecs, idempotent and transactional producers,
+aborted transactions) and stopped; its directory is copied. Each of the two compacts one copy; then every batch and
+record has to be the same but for sizes, checksums and the time of delete horizons. What the original left is filled
+and compared once more: now tombstones and markers whose horizon has passed go. -k keeps the directories.
 
-Needs Java and the jars that dev/kafka fetches; without them it is skipped. The last line is `N passed, N failed, N skipped`."""
+Needs Java and the jars that dev/kafka fetches; without them it is skipped. The last line is `N passed, N failed, N
+skipped`."""
 import argparse
 import glob
 import os

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compaction under torture: a log with a few keys is compacted while it is appended to, checkpointed, trimmed and thinned
- * by retention; that is broken at each changing disk operation in turn, by the end of the process, a power cut, one
- * error, a full disk. What comes up again holds the newest record of every key, nothing that was never written, and
- * nothing acknowledged is lost; then it is compacted to the end.
+ * Compaction under torture: a log with a few keys is compacted while it is appended to, checkpointed, trimmed and
+ * thinned by retention; that is broken at each changing disk operation in turn, by the end of the process, a power
+ * cut, one error, a full disk. What comes up again holds the newest record of every key, nothing that was never
+ * written, and nothing acknowledged is lost; then it is compacted to the end.
  */
 #include <inttypes.h>
 
@@ -276,7 +276,8 @@ static void story_check(struct story *s)
 	story_read(s, present);
 	for (int64_t o = s->log->end; o-- > MAX(s->start_max, s->log->log_start);) {
 		if (!seen[s->keys[o]] && !present[o])
-			BAD(s, "offset %" PRId64 ", the newest of key %d, is gone; log %" PRId64 " to %" PRId64, o, s->keys[o],
+			BAD(s, "offset %" PRId64 ", the newest of key %d, is gone; log %" PRId64 " to %" PRId64,
+				o, s->keys[o],
 			    s->log->log_start, s->log->end);
 		seen[s->keys[o]] = true;
 	}
