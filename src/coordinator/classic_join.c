@@ -339,7 +339,9 @@ static enum err classic_join_check(const struct group_store *store, const struct
 		metadata_len += in->protocols[i].name.len + in->protocols[i].metadata.len;
 	if (metadata_len > MEMBER_METADATA_MAX)
 		return ERR_INVALID_REQUEST;
-	return store->metadata_bytes + (int64_t)metadata_len <= GROUP_METADATA_MAX ? ERR_NONE : ERR_GROUP_MAX_SIZE_REACHED;
+	if (store->metadata_bytes + (int64_t)metadata_len > GROUP_METADATA_MAX)
+		return ERR_GROUP_MAX_SIZE_REACHED;
+	return ERR_NONE;
 }
 
 enum err classic_join(struct coord_op *op, void *machine, struct coord_records *records)

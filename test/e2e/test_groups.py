@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classic groups and committed offsets, in every version, message by message. `run -t kafka groups` proves the
 expectations; the original needs the settings below."""
+import glob
+import os
 import struct
 import time
 import unittest
@@ -631,6 +633,29 @@ class Lasting(GroupCase):
         self.assertEqual(member.heartbeat(), OK)
         self.assertEqual(fetch(self.c, self.g, {topic: [0]})[topic][0][0], 99)
         self.assertEqual(self.state(), "Stable")
+
+    def test_offsets_survive_compaction(self):
+        broker = self.moldau({**SETTINGS, "offsets.topic.num.partitions": 1, "offsets.topic.segment.bytes": 1048576,
+                              "log.cleaner.backoff.ms": 200, "log.cleaner.min.cleanable.ratio": 0.01}).start()
+        conn = self.conn(broker)
+        conn.create("t", 2)
+        self.assertEqual(conn.call("FindCoordinator", 3, key="g").error, OK)
+
+        def segments():
+            return [os.path.getsize(f) for f in glob.glob(f"{broker.data}/__consumer_offsets-0/*.log")]
+
+        for i in range(2000):
+            self.assertEqual(commit(conn, "t", {0: i, 1: i + 1}, group=f"g{i % 10}", metadata="m" * 1000), [OK, OK])
+        self.assertEqual(conn.call("DeleteGroups", 2, groups=["g0"]).results[0].error, OK)
+        # Ten groups are left of 4,000 records: all but the newest segment are nearly empty.
+        self.eventually(lambda: sum(segments()) < 1300000, 20)
+        broker.crash()
+        conn = self.conn(broker)
+        self.eventually(lambda: conn.call("Heartbeat", 3, group="g", generation=1, member="x").error == UNKNOWN_MEMBER)
+        self.assertEqual(fetch(conn, "g0", None), {})
+        for i in range(1, 10):
+            self.assertEqual({p: o[0] for p, o in fetch(conn, f"g{i}", {"t": [0, 1]})["t"].items()},
+                             {0: 1990 + i, 1: 1991 + i})
 
     def test_the_stop_ends_who_waits(self):
         broker = self.moldau({**SETTINGS, "group.initial.rebalance.delay.ms": 60000}).start()

@@ -11,6 +11,7 @@
 #include "broker.h"
 #include "controller_io.h"
 #include "coordinator_io.h"
+#include "log.h"
 #include "mem.h"
 #include "msg/create_topics.h"
 #include "msg/find_coordinator.h"
@@ -151,7 +152,13 @@ static void find_coordinator_created(struct controller_op *op)
 	struct creation *creation = op->ctx;
 	struct shard *shard = creation->shard;
 
-	/* Somebody else may have created it just before. */
+	/* Somebody else may have created it just before: then all is well. */
+	if (op->err || (creation->created.topics_n > 0 && creation->created.topics[0].error_code &&
+			creation->created.topics[0].error_code != ERR_TOPIC_ALREADY_EXISTS)) {
+		struct str why = op->err ? str_of(err_text(op->err)) : creation->created.topics[0].error_message;
+
+		log_warn("coordinator.create", "topic=" OFFSETS_TOPIC " text=\"%.*s\"", STR_ARGS(why));
+	}
 	if (creation->find)
 		find_coordinator_hold_ends(creation->find);
 	arena_reset(&creation->arena);
