@@ -5,8 +5,8 @@
    group_storm.py [-v] [NAME...]
 
 Every record is delivered at least once, without gaps, and no committed offset is ever lost or goes back: what the
-broker says in the end is at least what any member was told it had committed. NAME is one of the groups below. Needs what
-`dev/compat` installs. The last line is `N passed, N failed, N skipped`."""
+broker says in the end is at least what any member was told it had committed. NAME is one of the groups below. Needs
+what `dev/compat` installs. The last line is `N passed, N failed, N skipped`."""
 import argparse
 import os
 import subprocess
