@@ -25,7 +25,9 @@
 	X(delete_no_id_check, "a recreated topic opens the old directory")                  \
 	X(enospc_keeps_offset, "a failed write does not take its offsets back")             \
 	X(time_query_stale, "a time query that a trim overtook is answered all the same")   \
-	X(compact_past_recovery, "compaction does not wait for the recovery point")
+	X(compact_past_recovery, "compaction does not wait for the recovery point")         \
+	X(txn_no_epoch, "markers end the transaction of a producer id, whatever its epoch") \
+	X(lso_from_memory, "a transaction counts as decided before its marker is stored")
 
 enum fault {
 	FAULT_NONE,

@@ -1,39 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing the end of a transaction into one partition that this broker leads: a control batch with one marker, which
- * ends the producer's open transaction there, moves the last stable offset, and for an abort leaves an entry in the
- * index of aborted transactions.
+ * Ending a transaction in one partition, as its leader: the coordinator's word becomes a control batch in the log.
  *
- * 1. A marker whose coordinator epoch is older than that of the last marker of the producer id is refused with
- *    ERR_TRANSACTION_COORDINATOR_FENCED; one with an epoch older than the producer's with ERR_INVALID_PRODUCER_EPOCH.
- * 2. A marker may come again: where no transaction of its epoch is open it changes nothing that readers see.
- * 3. `done` comes when the marker is as safe as an acks=all write, not before.
+ *    CHECK --> QUEUED --stored by the log--> STORED --high watermark passes it--> done
+ *      |          |                             |
+ *      +----------+------- refused, failed -----+-- leadership lost ------------> done with an error
+ *
+ * 1. The marker names the producer's id and epoch: one of an older epoch ends nothing.
+ * 2. A marker may come again. Where its transaction is over already it is written once more, as Kafka does, and
+ *    changes nothing.
+ * 3. `done` without an error means that the end is stored as acks=all promises.
  */
 #ifndef REPLICATION_LEADER_MARKER_H
 #define REPLICATION_LEADER_MARKER_H
 
+#include "control.h"
 #include "partition.h"
 
+/* Lives until `done`. */
 struct leader_marker {
-	struct leader_append append; /* private */
-	uint8_t bytes[128];          /* private: the batch */
+	struct log_append append;           /* private */
+	struct watch watch;                 /* private */
+	uint8_t batch[CONTROL_MARKER_LEN];  /* private */
 	/* in */
 	struct partition *partition;
 	int64_t producer_id;
 	int16_t producer_epoch;
 	bool commit;
 	int32_t coordinator_epoch;
-	int16_t version; /* transaction version that the marker is written in: 0, 1, 2 */
+	int16_t version; /* transaction.version of the end: 0, 1; 2: the coordinator raised the epoch for it */
 	struct reactor *reactor;
-	int64_t now_ms; /* wall clock */
+	int64_t now_ms; /* wall clock, the marker's timestamp */
 	void *ctx;      /* the caller's */
-	/* out */
+	/* out: ERR_INVALID_PRODUCER_EPOCH, ERR_TRANSACTION_COORDINATOR_FENCED, ERR_NOT_LEADER_OR_FOLLOWER,
+	 * ERR_INVALID_RECORD (no producer), or what the log failed with */
 	enum err err;
+	int64_t offset; /* out: the marker's, -1 on error */
 	void (*done)(struct leader_marker *marker);
 };
 
-/* On the reactor that owns the partition; partition_check_leader must have said ERR_NONE in this turn. `done` always
- * runs, perhaps before this returns. The memory stays valid until then. */
+/* partition_check_leader must have said ERR_NONE in this turn. `done` always runs, perhaps before this returns when the
+ * marker is refused. There is no timeout: it ends with the write. */
 void leader_marker_start(struct leader_marker *marker);
 
 #endif

@@ -5,7 +5,11 @@
 
 int64_t leader_last_stable(struct partition *partition)
 {
-	return MIN(partition->high_watermark.offset, producer_state_first_unstable(&partition->log->producers));
+	const struct part_log *log = partition->log;
+	/* What the start of the log has passed keeps nobody waiting. */
+	int64_t unstable = MAX(producer_state_first_unstable(&log->producers), log->log_start);
+
+	return MIN(partition->high_watermark.offset, unstable);
 }
 
 bool leader_read(struct partition *partition, bool only_stable, struct log_read *read)

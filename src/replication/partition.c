@@ -50,6 +50,7 @@ static void partition_advance(struct partition *partition)
 	if (stored->offset <= partition->high_watermark.offset)
 		return;
 	partition->high_watermark = *stored;
+	producer_state_settle(&partition->log->producers, stored->offset);
 	if (FAULT(lose_wakeup) && stored->offset % 7 == 3)
 		return;
 	watch_list_advance(&partition->hw_watches, stored->offset);
@@ -70,6 +71,7 @@ static void partition_log_opened(struct partition *partition)
 {
 	partition->is_open = true;
 	partition->high_watermark = *partition_stored(partition);
+	producer_state_settle(&partition->log->producers, partition->high_watermark.offset);
 	if (partition->state == PARTITION_LEADER)
 		part_log_start_epoch(partition->log, partition->leader_epoch);
 	watch_list_advance(&partition->open_watches, 0);

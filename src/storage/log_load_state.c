@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "batch_scan.h"
-#include "control.h"
 #include "log.h"
 #include "log_load_internal.h"
 #include "mem.h"
@@ -114,19 +113,12 @@ enum err load_aborted(struct log_load *load, struct fs *fs, const struct log_nam
 /* The marker of an aborted transaction that no file tells of: the machine went down before it was written. */
 static void load_replay_marker(struct log_load *load, const struct batch_info *batch)
 {
-	const struct producer_entry *entry;
 	struct aborted_txns *aborted = &load->aborted;
-	struct aborted_txn txn = {.producer_id = batch->producer_id, .last_offset = batch->last_offset,
-				  .last_stable_offset = batch->last_offset + 1};
+	struct aborted_txn txn;
 	size_t at = aborted->list.n;
 
-	if (!batch_is_control(batch) || batch->bytes.len != CONTROL_MARKER_LEN ||
-	    load_be16(batch->bytes.p + BATCH_HEADER_LEN + 7) != CONTROL_ABORT)
+	if (!producer_state_aborts(&load->producers, batch, &txn))
 		return;
-	entry = map_get_u64(&load->producers.by_id, (uint64_t)batch->producer_id);
-	if (!entry || entry->txn_first_offset < 0)
-		return;
-	txn.first_offset = entry->txn_first_offset;
 	while (at > 0 && aborted->list.v[at - 1].last_offset > txn.last_offset)
 		at--;
 	if (at > 0 && aborted->list.v[at - 1].last_offset == txn.last_offset)

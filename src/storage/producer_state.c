@@ -3,16 +3,22 @@
  * Sequences of idempotent producers, see producer_state.h. The rules are Kafka's: a producer that is not
  * known may begin anywhere (its records may have been deleted), a new epoch of a known one begins at 0, and
  * what follows is the sequence after the last; a batch whose epoch, first and last sequence are those of one
- * of the newest five is a repetition. The snapshot keeps the newest batch of each producer only, as Kafka's
+ * of the newest five is a repetition. Only an epoch ends that window, not the end of a transaction, which raises the
+ * epoch in version 2. The snapshot keeps the newest batch of each producer only, as Kafka's
  * does.
  */
 #include "producer_state.h"
 
+#include <stdlib.h>
+
 #include "check.h"
+#include "control.h"
 #include "crc32c.h"
 #include "fault.h"
 #include "mem.h"
 
+/* A vector that grew beyond it goes when it is empty. */
+#define ENDING_KEEP 64
 #define SNAPSHOT_VERSION 1
 #define SNAPSHOT_CRC_AT 2
 #define SNAPSHOT_COUNT_AT 6
@@ -30,16 +36,35 @@ static struct producer_entry *producer_entry_find(const struct producer_state *s
 	return map_get_u64(&state->by_id, (uint64_t)producer_id);
 }
 
+static size_t producer_entry_size(int cap)
+{
+	return sizeof(struct producer_entry) + (size_t)cap * sizeof(struct producer_batch);
+}
+
 static struct producer_entry *producer_entry_add(struct producer_state *state, int64_t producer_id)
 {
-	struct producer_entry *entry = MEM_NEW(struct producer_entry);
+	struct producer_entry *entry = mem_alloc(producer_entry_size(1));
 
-	entry->producer_id = producer_id;
-	entry->epoch = NO_PRODUCER_EPOCH;
-	entry->coordinator_epoch = -1;
-	entry->txn_first_offset = -1;
-	entry->last_timestamp_ms = NO_TIMESTAMP;
+	*entry = (struct producer_entry){
+		.producer_id = producer_id,
+		.epoch = NO_PRODUCER_EPOCH,
+		.coordinator_epoch = -1,
+		.txn_first_offset = -1,
+		.last_timestamp_ms = NO_TIMESTAMP,
+		.batches_cap = 1,
+	};
 	map_put_u64(&state->by_id, (uint64_t)producer_id, entry);
+	return entry;
+}
+
+/* Most producers have no more than one batch in the air: room for five comes with the second one. The entry moves. */
+static struct producer_entry *producer_entry_reserve(struct producer_state *state, struct producer_entry *entry, int n)
+{
+	if (n <= entry->batches_cap)
+		return entry;
+	entry = mem_realloc(entry, producer_entry_size(PRODUCER_BATCHES_MAX));
+	entry->batches_cap = PRODUCER_BATCHES_MAX;
+	map_put_u64(&state->by_id, (uint64_t)entry->producer_id, entry);
 	return entry;
 }
 
@@ -51,6 +76,9 @@ void producer_state_truncate_all(struct producer_state *state)
 		map_remove_u64(&state->by_id, (uint64_t)entry->producer_id);
 		mem_free(entry);
 	}
+	vec_deinit(&state->open);
+	vec_deinit(&state->ending);
+	state->open_first = state->open_holes = 0;
 	state->map_end_offset = 0;
 }
 
@@ -59,6 +87,134 @@ void producer_state_deinit(struct producer_state *state)
 	producer_state_truncate_all(state);
 	map_deinit(&state->by_id);
 }
+
+/* ---- open transactions ---- */
+
+/* Number of the first one, or hole, that began at the offset or behind it. */
+static size_t producer_open_at(const struct producer_state *state, int64_t first_offset)
+{
+	size_t low = state->open_first, high = state->open.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (state->open.v[mid].first_offset < first_offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static void producer_open_tidy(struct producer_state *state)
+{
+	size_t n = 0;
+
+	while (state->open_first < state->open.n && state->open.v[state->open_first].producer_id < 0) {
+		state->open_first++;
+		state->open_holes--;
+	}
+	if (state->open_first + state->open_holes <= state->open.n / 2)
+		return;
+	for (size_t i = state->open_first; i < state->open.n; i++) {
+		if (state->open.v[i].producer_id >= 0)
+			state->open.v[n++] = state->open.v[i];
+	}
+	state->open.n = n;
+	state->open_first = state->open_holes = 0;
+}
+
+static bool producer_open_is(const struct producer_state *state, size_t at, int64_t producer_id, int64_t first_offset)
+{
+	return state->open.v[at].first_offset == first_offset && state->open.v[at].producer_id == producer_id;
+}
+
+static void producer_open_remove(struct producer_state *state, int64_t producer_id, int64_t first_offset)
+{
+	size_t at = producer_open_at(state, first_offset);
+
+	/* One offset has one transaction, unless a file lies. */
+	while (at < state->open.n && !producer_open_is(state, at, producer_id, first_offset))
+		at++;
+	CHECK(at < state->open.n);
+	state->open.v[at].producer_id = ~producer_id;
+	state->open_holes++;
+	producer_open_tidy(state);
+}
+
+/* Mostly at the end; an undo may put one back anywhere. */
+static void producer_open_add(struct producer_state *state, int64_t producer_id, int64_t first_offset)
+{
+	struct producer_txn txn = {first_offset, producer_id};
+	size_t at = producer_open_at(state, first_offset);
+
+	if (at < state->open.n && producer_open_is(state, at, ~producer_id, first_offset)) {
+		state->open.v[at] = txn;
+		state->open_holes--;
+		return;
+	}
+	vec_push(&state->open, txn);
+	memmove(&state->open.v[at + 1], &state->open.v[at], (state->open.n - 1 - at) * sizeof(txn));
+	state->open.v[at] = txn;
+}
+
+static void producer_entry_set_txn(struct producer_state *state, struct producer_entry *entry, int64_t first_offset)
+{
+	if (entry->txn_first_offset == first_offset)
+		return;
+	if (entry->txn_first_offset >= 0)
+		producer_open_remove(state, entry->producer_id, entry->txn_first_offset);
+	entry->txn_first_offset = first_offset;
+	if (first_offset >= 0)
+		producer_open_add(state, entry->producer_id, first_offset);
+}
+
+int64_t producer_state_first_unstable(const struct producer_state *state)
+{
+	int64_t first = INT64_MAX;
+
+	if (state->open_first < state->open.n)
+		first = state->open.v[state->open_first].first_offset;
+	if (FAULT(lso_from_memory))
+		return first;
+	for (size_t i = 0; i < state->ending.n; i++)
+		first = MIN(first, state->ending.v[i].first_offset);
+	return first;
+}
+
+void producer_state_settle(struct producer_state *state, int64_t offset)
+{
+	size_t n = 0;
+
+	while (n < state->ending.n && state->ending.v[n].marker_offset < offset)
+		n++;
+	if (n == 0)
+		return;
+	state->ending.n -= n;
+	memmove(state->ending.v, state->ending.v + n, state->ending.n * sizeof(state->ending.v[0]));
+	if (state->ending.n == 0 && state->ending.cap > ENDING_KEEP)
+		vec_deinit(&state->ending);
+}
+
+int64_t producer_state_oldest_txn_ms(const struct producer_state *state)
+{
+	const struct producer_entry *entry;
+
+	if (state->open_first == state->open.n)
+		return -1;
+	entry = producer_entry_find(state, state->open.v[state->open_first].producer_id);
+	CHECK(entry != NULL);
+	return entry->last_timestamp_ms;
+}
+
+bool producer_state_has_txn(const struct producer_state *state, int64_t producer_id, int16_t epoch)
+{
+	const struct producer_entry *entry = producer_entry_find(state, producer_id);
+
+	return entry && entry->txn_first_offset >= 0 && (entry->epoch == epoch || FAULT(txn_no_epoch));
+}
+
+/* ---- checks ---- */
 
 static const struct producer_batch *producer_entry_newest(const struct producer_entry *entry)
 {
@@ -134,6 +290,25 @@ enum err producer_state_check(const struct producer_state *state, const struct b
 	return ERR_NONE;
 }
 
+enum err producer_state_check_marker(const struct producer_state *state, int64_t producer_id, int16_t epoch,
+				     int32_t coordinator_epoch, int16_t version)
+{
+	const struct producer_entry *entry;
+
+	if (producer_id < 0 || epoch < 0)
+		return ERR_INVALID_RECORD;
+	entry = producer_entry_find(state, producer_id);
+	if (!entry || FAULT(txn_no_epoch))
+		return ERR_NONE;
+	if (epoch < entry->epoch)
+		return ERR_INVALID_PRODUCER_EPOCH;
+	if (version >= 2 && epoch == entry->epoch && entry->txn_first_offset >= 0)
+		return ERR_INVALID_PRODUCER_EPOCH;
+	return coordinator_epoch < entry->coordinator_epoch ? ERR_TRANSACTION_COORDINATOR_FENCED : ERR_NONE;
+}
+
+/* ---- what the log says ---- */
+
 static void producer_entry_set_epoch(struct producer_entry *entry, int16_t epoch)
 {
 	if (entry->epoch == epoch)
@@ -142,22 +317,59 @@ static void producer_entry_set_epoch(struct producer_entry *entry, int16_t epoch
 	entry->batches_n = 0;
 }
 
-/* A marker that ends a transaction: the value of its one record is a version and the coordinator's epoch. */
-static void producer_entry_end_txn(struct producer_entry *entry, const struct batch_info *batch)
+/* The one record of a marker, where its bytes are at hand. */
+static bool producer_marker_read(const struct batch_info *batch, struct control_record *ret)
 {
-	const uint8_t *p = batch->bytes.p;
+	struct record_iter it;
+	struct record record;
 
-	producer_entry_set_epoch(entry, batch->producer_epoch);
-	entry->txn_first_offset = -1;
-	entry->last_timestamp_ms = batch->max_timestamp;
-	/* The record is length, attributes, two deltas of one byte, key of 4, value of 6 bytes, no headers.
-	 * */
-	if (batch->bytes.len == batch->size && batch->size == BATCH_HEADER_LEN + 17 &&
-	    p[BATCH_HEADER_LEN + 4] == 8 && p[BATCH_HEADER_LEN + 9] == 12)
-		entry->coordinator_epoch = (int32_t)load_be32(p + BATCH_HEADER_LEN + 12);
+	if (batch->bytes.len != batch->size || batch_codec(batch) != CODEC_NONE)
+		return false;
+	record_iter_init(&it, batch, (struct bytes){batch->bytes.p + BATCH_HEADER_LEN, batch->size - BATCH_HEADER_LEN});
+	return record_iter_next(&it, &record) && !control_parse(&record, ret) && ret->type <= CONTROL_COMMIT;
 }
 
-static void producer_entry_push(struct producer_entry *entry, const struct batch_info *batch)
+bool producer_state_aborts(const struct producer_state *state, const struct batch_info *batch, struct aborted_txn *ret)
+{
+	const struct producer_entry *entry;
+	struct control_record control;
+	int64_t stable = batch->last_offset + 1;
+
+	if (!batch_is_control(batch) || batch->producer_id < 0)
+		return false;
+	entry = producer_entry_find(state, batch->producer_id);
+	if (!entry || entry->txn_first_offset < 0)
+		return false;
+	if (!producer_marker_read(batch, &control) || control.type != CONTROL_ABORT)
+		return false;
+	/* The oldest of those that stay open. */
+	for (size_t i = state->open_first; i < state->open.n; i++) {
+		if (state->open.v[i].producer_id < 0 || state->open.v[i].producer_id == batch->producer_id)
+			continue;
+		stable = state->open.v[i].first_offset;
+		break;
+	}
+	*ret = (struct aborted_txn){batch->producer_id, entry->txn_first_offset, batch->last_offset, stable};
+	return true;
+}
+
+static void producer_entry_end_txn(struct producer_state *state, struct producer_entry *entry,
+				   const struct batch_info *batch)
+{
+	struct producer_ending ending = {entry->txn_first_offset, batch->last_offset};
+	struct control_record control;
+
+	producer_entry_set_epoch(entry, batch->producer_epoch);
+	if (ending.first_offset >= 0)
+		vec_push(&state->ending, ending);
+	producer_entry_set_txn(state, entry, -1);
+	entry->last_timestamp_ms = batch->max_timestamp;
+	if (producer_marker_read(batch, &control))
+		entry->coordinator_epoch = control.coordinator_epoch;
+}
+
+static struct producer_entry *producer_entry_push(struct producer_state *state, struct producer_entry *entry,
+						  const struct batch_info *batch)
 {
 	int max = FAULT(dup_window_short) ? 1 : PRODUCER_BATCHES_MAX;
 	struct producer_batch added = {.last_offset = batch->last_offset,
@@ -170,7 +382,26 @@ static void producer_entry_push(struct producer_entry *entry, const struct batch
 			sizeof(entry->batches[0]) * (size_t)(entry->batches_n - 1));
 		entry->batches_n--;
 	}
+	entry = producer_entry_reserve(state, entry, entry->batches_n + 1);
 	entry->batches[entry->batches_n++] = added;
+	return entry;
+}
+
+static void producer_undo_take(struct producer_undo *undo, int64_t producer_id, const struct producer_entry *entry)
+{
+	undo->used = true;
+	undo->was_new = !entry;
+	undo->was_ending = false;
+	undo->producer_id = producer_id;
+	if (!entry)
+		return;
+	undo->epoch = entry->epoch;
+	undo->coordinator_epoch = entry->coordinator_epoch;
+	undo->txn_first_offset = entry->txn_first_offset;
+	undo->last_timestamp_ms = entry->last_timestamp_ms;
+	undo->batches_n = entry->batches_n;
+	if (entry->batches_n)
+		memcpy(undo->batches, entry->batches, sizeof(entry->batches[0]) * (size_t)entry->batches_n);
 }
 
 void producer_state_append(struct producer_state *state, const struct batch_info *batch,
@@ -183,27 +414,21 @@ void producer_state_append(struct producer_state *state, const struct batch_info
 	if (batch->producer_id < 0)
 		return;
 	entry = producer_entry_find(state, batch->producer_id);
-	if (undo) {
-		undo->used = true;
-		undo->was_new = !entry;
-		if (entry)
-			undo->before = *entry;
-		else
-			undo->before = (struct producer_entry){.producer_id = batch->producer_id};
-	}
+	if (undo)
+		producer_undo_take(undo, batch->producer_id, entry);
 	if (!entry)
 		entry = producer_entry_add(state, batch->producer_id);
 	if (batch_is_control(batch)) {
-		producer_entry_end_txn(entry, batch);
+		if (undo)
+			undo->was_ending = entry->txn_first_offset >= 0;
+		producer_entry_end_txn(state, entry, batch);
 		return;
 	}
 	producer_entry_set_epoch(entry, batch->producer_epoch);
-	producer_entry_push(entry, batch);
+	entry = producer_entry_push(state, entry, batch);
 	entry->last_timestamp_ms = batch->max_timestamp;
-	if (batch_is_transactional(batch) && entry->txn_first_offset < 0) {
-		entry->txn_first_offset = batch->base_offset;
-		state->has_txns = true;
-	}
+	if (batch_is_transactional(batch) && entry->txn_first_offset < 0)
+		producer_entry_set_txn(state, entry, batch->base_offset);
 }
 
 void producer_state_undo(struct producer_state *state, const struct producer_undo *undo)
@@ -212,32 +437,28 @@ void producer_state_undo(struct producer_state *state, const struct producer_und
 
 	if (!undo->used)
 		return;
-	entry = producer_entry_find(state, undo->before.producer_id);
+	if (undo->was_ending) {
+		CHECK_OP(state->ending.n, >, 0u);
+		state->ending.n--;
+	}
+	entry = producer_entry_find(state, undo->producer_id);
 	/* It may have expired between the append and the failure of its write. */
 	if (!entry)
 		return;
-	if (!undo->was_new) {
-		*entry = undo->before;
-		state->has_txns = state->has_txns || entry->txn_first_offset >= 0;
+	if (undo->was_new) {
+		producer_entry_set_txn(state, entry, -1);
+		map_remove_u64(&state->by_id, (uint64_t)entry->producer_id);
+		mem_free(entry);
 		return;
 	}
-	map_remove_u64(&state->by_id, (uint64_t)entry->producer_id);
-	mem_free(entry);
-}
-
-int64_t producer_state_first_unstable(struct producer_state *state)
-{
-	const struct producer_entry *entry;
-	int64_t first = INT64_MAX;
-
-	if (!state->has_txns)
-		return first;
-	for (uint32_t it = 0; (entry = map_next(&state->by_id, &it)) != NULL;) {
-		if (entry->txn_first_offset >= 0)
-			first = MIN(first, entry->txn_first_offset);
-	}
-	state->has_txns = first != INT64_MAX;
-	return first;
+	entry = producer_entry_reserve(state, entry, undo->batches_n);
+	entry->epoch = undo->epoch;
+	entry->coordinator_epoch = undo->coordinator_epoch;
+	producer_entry_set_txn(state, entry, undo->txn_first_offset);
+	entry->last_timestamp_ms = undo->last_timestamp_ms;
+	entry->batches_n = undo->batches_n;
+	if (undo->batches_n)
+		memcpy(entry->batches, undo->batches, sizeof(undo->batches[0]) * (size_t)undo->batches_n);
 }
 
 void producer_state_expire(struct producer_state *state, int64_t expire_before_ms)
@@ -295,6 +516,8 @@ static bool producer_entry_decode(struct producer_state *state, const uint8_t *p
 		return false;
 	if (newest.last_offset >= 0 && newest.last_offset < newest.offset_delta)
 		return false;
+	if ((int64_t)load_be64(p + 38) < -1)
+		return false;
 	if (producer_entry_find(state, producer_id))
 		return false;
 	entry = producer_entry_add(state, producer_id);
@@ -302,10 +525,18 @@ static bool producer_entry_decode(struct producer_state *state, const uint8_t *p
 	entry->last_timestamp_ms = newest.timestamp_ms;
 	entry->coordinator_epoch = (int32_t)load_be32(p + 34);
 	entry->txn_first_offset = (int64_t)load_be64(p + 38);
-	state->has_txns = state->has_txns || entry->txn_first_offset >= 0;
+	if (entry->txn_first_offset >= 0)
+		vec_push(&state->open, ((struct producer_txn){entry->txn_first_offset, producer_id}));
 	if (newest.last_offset >= 0 && newest.last_seq >= 0)
 		entry->batches[entry->batches_n++] = newest;
 	return true;
+}
+
+static int producer_txn_cmp(const void *a, const void *b)
+{
+	const struct producer_txn *x = a, *y = b;
+
+	return (x->first_offset > y->first_offset) - (x->first_offset < y->first_offset);
 }
 
 enum err producer_state_decode(struct producer_state *state, struct bytes file)
@@ -329,5 +560,7 @@ enum err producer_state_decode(struct producer_state *state, struct bytes file)
 			return ERR_CORRUPT_FILE;
 		}
 	}
+	if (state->open.n)
+		qsort(state->open.v, state->open.n, sizeof(state->open.v[0]), producer_txn_cmp);
 	return ERR_NONE;
 }

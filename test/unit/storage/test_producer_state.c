@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of sequences and epochs, the window of five, undoing in reverse, expiry. */
 #include "mem.h"
+#include "control.h"
 #include "producer_state.h"
 #include "rng.h"
 #include "storage_test.h"
@@ -90,16 +91,147 @@ static void test_wrap(void **state)
 	producer_state_deinit(&s);
 }
 
+static struct batch_info marker_of(uint8_t *bytes, int64_t id, int16_t epoch, int32_t coordinator_epoch, bool commit,
+				   int64_t offset)
+{
+	struct control_marker marker = {.offset = offset, .timestamp = 1000 + offset, .producer_id = id,
+					.producer_epoch = epoch, .coordinator_epoch = coordinator_epoch,
+					.commit = commit};
+	struct batch_info batch;
+
+	control_marker_build(bytes, &marker);
+	assert_int_equal(batch_parse((struct bytes){bytes, CONTROL_MARKER_LEN}, &batch), ERR_NONE);
+	return batch;
+}
+
+static void append_txn(struct producer_state *s, int64_t id, int16_t epoch, int32_t seq, int64_t offset)
+{
+	struct batch_info batch = batch_of(id, epoch, seq, 1, offset);
+
+	batch.attributes = BATCH_TRANSACTIONAL;
+	producer_state_append(s, &batch, NULL);
+}
+
+/* What is undecided begins with the oldest open transaction, and stays so until its marker counts as stored. */
+static void test_transactions(void **state)
+{
+	struct producer_state s;
+	struct aborted_txn aborted;
+	uint8_t bytes[CONTROL_MARKER_LEN];
+	struct batch_info marker;
+
+	producer_state_init(&s, 1);
+	assert_true(producer_state_first_unstable(&s) == INT64_MAX);
+	assert_true(producer_state_oldest_txn_ms(&s) == -1);
+	append_txn(&s, 7, 0, 0, 10);
+	append_txn(&s, 8, 3, 0, 11);
+	append_txn(&s, 7, 0, 1, 12);
+	assert_true(producer_state_first_unstable(&s) == 10);
+	assert_true(producer_state_has_txn(&s, 7, 0));
+	assert_false(producer_state_has_txn(&s, 7, 1));
+	assert_false(producer_state_has_txn(&s, 9, 0));
+	/* An abort of 7: readers learn where it began, and that 11 stays undecided. */
+	marker = marker_of(bytes, 7, 0, 5, false, 13);
+	assert_true(producer_state_aborts(&s, &marker, &aborted));
+	assert_int_equal(aborted.producer_id, 7);
+	assert_int_equal(aborted.first_offset, 10);
+	assert_int_equal(aborted.last_offset, 13);
+	assert_int_equal(aborted.last_stable_offset, 11);
+	producer_state_append(&s, &marker, NULL);
+	assert_false(producer_state_has_txn(&s, 7, 0));
+	assert_false(producer_state_aborts(&s, &marker, &aborted));
+	assert_true(producer_state_first_unstable(&s) == 10);
+	producer_state_settle(&s, 13);
+	assert_true(producer_state_first_unstable(&s) == 10);
+	producer_state_settle(&s, 14);
+	assert_true(producer_state_first_unstable(&s) == 11);
+	/* A commit is in no index. */
+	marker = marker_of(bytes, 8, 3, 5, true, 14);
+	assert_false(producer_state_aborts(&s, &marker, &aborted));
+	producer_state_append(&s, &marker, NULL);
+	assert_true(producer_state_first_unstable(&s) == 11);
+	producer_state_settle(&s, 15);
+	assert_true(producer_state_first_unstable(&s) == INT64_MAX);
+	producer_state_deinit(&s);
+}
+
+/* Who may end a transaction, by version of the protocol: the original's rules. */
+static void test_marker_checks(void **state)
+{
+	struct producer_state s;
+	uint8_t bytes[CONTROL_MARKER_LEN];
+	struct batch_info marker;
+
+	producer_state_init(&s, 1);
+	assert_int_equal(producer_state_check_marker(&s, -1, 0, 0, 0), ERR_INVALID_RECORD);
+	assert_int_equal(producer_state_check_marker(&s, 1, 0, 0, 2), ERR_NONE);
+	append_txn(&s, 1, 4, 0, 0);
+	for (int16_t version = 0; version <= 2; version++) {
+		assert_int_equal(producer_state_check_marker(&s, 1, 3, 0, version), ERR_INVALID_PRODUCER_EPOCH);
+		assert_int_equal(producer_state_check_marker(&s, 1, 4, 0, version),
+				 version == 2 ? ERR_INVALID_PRODUCER_EPOCH : ERR_NONE);
+		assert_int_equal(producer_state_check_marker(&s, 1, 5, 0, version), ERR_NONE);
+	}
+	marker = marker_of(bytes, 1, 5, 9, true, 1);
+	producer_state_append(&s, &marker, NULL);
+	for (int16_t version = 0; version <= 2; version++) {
+		assert_int_equal(producer_state_check_marker(&s, 1, 5, 9, version), ERR_NONE);
+		assert_int_equal(producer_state_check_marker(&s, 1, 5, 10, version), ERR_NONE);
+		assert_int_equal(producer_state_check_marker(&s, 1, 5, 8, version),
+				 ERR_TRANSACTION_COORDINATOR_FENCED);
+		assert_int_equal(producer_state_check_marker(&s, 1, 4, 10, version), ERR_INVALID_PRODUCER_EPOCH);
+	}
+	producer_state_deinit(&s);
+}
+
+/* Many open ones, ended in any order, against a plain search. */
+static void test_many_open(void **state)
+{
+	enum { N = 300 };
+	bool is_open[N] = {false};
+	struct producer_state s;
+	struct rng rng;
+	int64_t first[N] = {0}, offset = 0;
+	uint8_t bytes[CONTROL_MARKER_LEN];
+
+	rng_init(&rng, 5);
+	producer_state_init(&s, 1);
+	for (int i = 0; i < 20000; i++, offset++) {
+		int at = (int)rng_below(&rng, N);
+		int64_t least = INT64_MAX;
+
+		if (is_open[at]) {
+			struct batch_info marker = marker_of(bytes, at, 0, 0, rng_below(&rng, 2) != 0, offset);
+
+			producer_state_append(&s, &marker, NULL);
+			producer_state_settle(&s, offset + 1);
+		} else {
+			append_txn(&s, at, 0, i, offset);
+			first[at] = offset;
+		}
+		is_open[at] = !is_open[at];
+		for (int k = 0; k < N; k++) {
+			if (is_open[k])
+				least = MIN(least, first[k]);
+		}
+		assert_true(producer_state_first_unstable(&s) == least);
+		assert_true(s.open.n <= 2 * N + 2);
+	}
+	producer_state_deinit(&s);
+}
+
 static bool same(const struct producer_state *a, const struct producer_state *b)
 {
 	const struct producer_entry *entry;
 
-	if (a->by_id.n != b->by_id.n)
+	if (a->by_id.n != b->by_id.n || a->ending.n != b->ending.n ||
+	    producer_state_first_unstable(a) != producer_state_first_unstable(b))
 		return false;
 	for (uint32_t i = 0; (entry = map_next(&a->by_id, &i)) != NULL;) {
 		const struct producer_entry *other = map_get_u64(&b->by_id, (uint64_t)entry->producer_id);
 
-		if (!other || entry->epoch != other->epoch || entry->batches_n != other->batches_n ||
+		if (!other || entry->epoch != other->epoch || entry->txn_first_offset != other->txn_first_offset ||
+		    entry->coordinator_epoch != other->coordinator_epoch || entry->batches_n != other->batches_n ||
 		    entry->last_timestamp_ms != other->last_timestamp_ms ||
 		    memcmp(entry->batches, other->batches,
 			   sizeof(entry->batches[0]) * (size_t)entry->batches_n) != 0)
@@ -123,10 +255,16 @@ static void test_undo(void **state)
 		n = (int)rng_below(&rng, 20) + 1;
 		kept = (int)rng_below(&rng, (uint64_t)n);
 		for (int i = 0; i < n; i++) {
+			uint8_t marker[CONTROL_MARKER_LEN];
 			struct batch_info batch = batch_of((int64_t)rng_below(&rng, 4) - 1,
 							   (int16_t)rng_below(&rng, 3),
 							   (int32_t)rng_below(&rng, 100), 3, 3 * i);
 
+			if (batch.producer_id >= 0 && rng_below(&rng, 3) == 0)
+				batch = marker_of(marker, batch.producer_id, batch.producer_epoch, i / 4,
+						  rng_below(&rng, 2) != 0, 3 * i);
+			else if (rng_below(&rng, 2))
+				batch.attributes = BATCH_TRANSACTIONAL;
 			producer_state_append(&s, &batch, &undos[i]);
 			if (i < kept)
 				producer_state_append(&model, &batch, NULL);
@@ -161,6 +299,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_transactions),
+		cmocka_unit_test(test_marker_checks),
+		cmocka_unit_test(test_many_open),
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_expire),
 	};
