@@ -267,7 +267,8 @@ static void compact_count(struct compact *c, const struct batch_info *batch, int
 
 	if (made->size == 0)
 		made->first_timestamp_ms = batch->max_timestamp;
-	if (batch->max_timestamp > made->max_timestamp_ms) {
+	/* The time that an emptied batch still bears is of a record that is gone. */
+	if (batch->records_n != 0 && batch->max_timestamp > made->max_timestamp_ms) {
 		made->max_timestamp_ms = batch->max_timestamp;
 		made->max_timestamp_offset = batch->last_offset;
 	}
