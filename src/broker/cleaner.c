@@ -33,6 +33,7 @@ struct cleaner {
 	int32_t index;
 	struct checkpoint_wait wait;
 	int64_t window_ns, lines_n, left_out_n;
+	struct cleaner_stats stats;
 };
 
 /* One per broker; touched on reactor 0 only, where its shard's cleaner stands for it. */
@@ -125,7 +126,7 @@ static bool cleaner_may(const struct partition *partition)
 }
 
 /* How much a log needs it: 0 not at all, above 1 when it is late. */
-static double cleaner_need(const struct partition *partition, struct log_cleanable *ret)
+static double cleaner_need(const struct partition *partition, struct cleaner_stats *stats, struct log_cleanable *ret)
 {
 	double ratio;
 
@@ -133,16 +134,22 @@ static double cleaner_need(const struct partition *partition, struct log_cleanab
 	if (ret->dirty_bytes == 0)
 		return 0;
 	ratio = (double)ret->dirty_bytes / (double)(ret->dirty_bytes + ret->clean_bytes);
+	stats->dirty_share_max = MAX(stats->dirty_share_max, ratio);
+	stats->overdue_ms_max = MAX(stats->overdue_ms_max, ret->overdue_ms);
 	if (ret->is_overdue)
 		return 1 + ratio;
 	return ratio > partition->config.log.min_dirty_ratio ? ratio : 0;
 }
 
-static struct partition *cleaner_choose(struct shard *shard, double *ret_need, struct log_cleanable *ret)
+static struct partition *cleaner_choose(struct cleaner *cleaner, double *ret_need, struct log_cleanable *ret)
 {
+	struct shard *shard = cleaner->shard;
 	struct partition *best = NULL;
 
 	*ret_need = 0;
+	cleaner->stats.looked_ns = shard->reactor->now_ns;
+	cleaner->stats.dirty_share_max = 0;
+	cleaner->stats.overdue_ms_max = 0;
 	list_for_each(node, next, &shard->opened) {
 		struct partition *partition = list_entry(node, struct partition, link);
 		struct log_cleanable range;
@@ -150,7 +157,7 @@ static struct partition *cleaner_choose(struct shard *shard, double *ret_need, s
 
 		if (!cleaner_may(partition))
 			continue;
-		need = cleaner_need(partition, &range);
+		need = cleaner_need(partition, &cleaner->stats, &range);
 		if (need <= *ret_need)
 			continue;
 		best = partition;
@@ -239,6 +246,29 @@ static void cleaner_say_end(struct cleaner *cleaner)
 			 job->compacted_to);
 }
 
+static void cleaner_count_end(struct cleaner *cleaner)
+{
+	const struct log_compact *job = &cleaner->job;
+	struct cleaner_stats *stats = &cleaner->stats;
+
+	stats->moved_bytes += (uint64_t)(job->bytes_done + job->bytes_out);
+	if (job->err) {
+		stats->failed_n += job->err != ERR_LOG_CLOSED;
+		return;
+	}
+	stats->done_n++;
+	stats->took_ns = cleaner->shard->reactor->now_ns - job->started_ns;
+	stats->kept_share = job->bytes_in ? (double)job->bytes_out / (double)job->bytes_in : 0;
+	stats->map_use = job->map_use;
+}
+
+void cleaner_stats_read(const struct cleaner *cleaner, struct cleaner_stats *ret)
+{
+	*ret = cleaner->stats;
+	if (cleaner->state == CLEANER_RUNNING)
+		ret->moved_bytes += (uint64_t)cleaner->job.bytes_done;
+}
+
 /* ---- doing ---- */
 
 static void cleaner_wait(struct cleaner *cleaner, int64_t delay_ns)
@@ -265,6 +295,7 @@ static void cleaner_done(struct log_compact *job)
 	struct partition *partition = shard_partition(shard, cleaner->topic_id, cleaner->index);
 
 	timer_stop(&shard->reactor->timers, &cleaner->timer);
+	cleaner_count_end(cleaner);
 	cleaner_say_end(cleaner);
 	if (partition && job->err == ERR_CORRUPT_FILE)
 		partition->is_uncleanable = true;
@@ -312,7 +343,7 @@ static void cleaner_granted(struct reactor *reactor, struct msg *msg)
 	double need;
 
 	if (!cleaner->shard->is_stopping)
-		partition = cleaner_choose(cleaner->shard, &need, &range);
+		partition = cleaner_choose(cleaner, &need, &range);
 	if (partition) {
 		cleaner_run(cleaner, partition, &range);
 		return;
@@ -330,7 +361,7 @@ static void cleaner_look(struct timer *timer)
 	if (shard->is_stopping)
 		return;
 	if (!shard->config->log_cleaner_enable || shard->config->log_cleaner_threads == 0 ||
-	    !cleaner_choose(shard, &cleaner->need, &range)) {
+	    !cleaner_choose(cleaner, &cleaner->need, &range)) {
 		cleaner_wait(cleaner, cleaner_backoff_ns(cleaner));
 		return;
 	}

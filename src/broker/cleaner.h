@@ -28,11 +28,25 @@ struct cleaner_progress {
 	int64_t eta_ms; /* -1: not known yet */
 };
 
+/* What a shard's compactions came to; for the metrics page. */
+struct cleaner_stats {
+	int64_t looked_ns;       /* last looked at all logs; 0: never */
+	double dirty_share_max;  /* of the dirtiest log then */
+	int64_t overdue_ms_max;  /* of the one that is late most */
+	uint64_t done_n, failed_n;
+	uint64_t moved_bytes;    /* read and written */
+	/* of the last one */
+	int64_t took_ns;
+	double kept_share;       /* bytes that are left of those there were */
+	double map_use;
+};
+
 struct cleaner *cleaner_new(struct shard *shard);
 void cleaner_free(struct cleaner *cleaner);
 void cleaner_start(struct cleaner *cleaner);
 /* Begins nothing more; what runs ends with its log. */
 void cleaner_stop(struct cleaner *cleaner);
 void cleaner_progress(const struct cleaner *cleaner, struct cleaner_progress *ret);
+void cleaner_stats_read(const struct cleaner *cleaner, struct cleaner_stats *ret);
 
 #endif

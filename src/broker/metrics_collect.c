@@ -13,6 +13,7 @@
 #include "group_offsets.h"
 #include "log.h"
 #include "mem.h"
+#include "placement_dir.h"
 #include "telemetry.h"
 
 struct metrics_query *metrics_query_new(struct shard *shard, int want, struct post_box *answer, void *ctx)
@@ -112,6 +113,11 @@ static void metrics_fill_node(struct shard *shard, struct metrics_node *ret)
 	ret->dirs_n = broker->dirs_n;
 	for (int i = 0; i < broker->dirs_n; i++)
 		snprintf(ret->dirs[i].path, sizeof(ret->dirs[i].path), "%s", broker->dirs[i].path);
+	for (int i = 0; i < broker->dirs_n; i++)
+		ret->dirs[i].is_cordoned = i < broker->data_dirs_n && placement_dir_is_cordoned(shard, i);
+	ret->conns_waited_n = broker->acceptors.limits.waited_n;
+	ret->conns_throttled_n = broker->acceptors.limits.throttled_n;
+	ret->conns_refused_n = broker->acceptors.limits.refused_n;
 }
 
 /* ---- the shard ---- */
@@ -169,6 +175,8 @@ static void metrics_fill_shard(struct metrics_query *query)
 		ret->dirs[i] = shard->storage.dirs[i].state;
 	if (metrics->listeners)
 		memcpy(ret->listeners, metrics->listeners, sizeof(ret->listeners));
+	if (shard->cleaner)
+		cleaner_stats_read(shard->cleaner, &ret->cleaner);
 	query->quotas_n = 0;
 	if (shard->quotas)
 		client_quotas_each(shard, metrics_fill_quota, query);
@@ -184,13 +192,15 @@ static void metrics_fill_shard(struct metrics_query *query)
 
 /* ---- topics and partitions ---- */
 
-static void metrics_fill_log(const struct partition *partition, struct metrics_partition_row *row)
+static void metrics_fill_log(struct partition *partition, struct metrics_partition_row *row)
 {
 	const struct part_log *log = partition->log;
 
 	row->is_ours = true;
 	row->is_leader = partition->state == PARTITION_LEADER;
 	row->is_offline = partition->state == PARTITION_OFFLINE;
+	row->is_uncleanable = partition->is_uncleanable;
+	row->dir = log->dir ? (int16_t)log->dir->index : -1;
 	row->is_open = log->state == PART_LOG_OPEN;
 	row->min_isr = (int16_t)MIN(partition->config.min_insync_replicas, INT16_MAX);
 	if (!row->is_open)
@@ -201,12 +211,13 @@ static void metrics_fill_log(const struct partition *partition, struct metrics_p
 	row->log_start = log->log_start;
 	row->log_end = log->end;
 	row->high_watermark = partition->high_watermark.offset;
+	row->last_stable = leader_last_stable(partition);
 }
 
 static void metrics_fill_partition(struct metrics_query *query, const struct topic_image *topic,
 				   const struct partition_image *image, int32_t index)
 {
-	const struct partition *partition = shard_partition(query->shard, topic->id, index);
+	struct partition *partition = shard_partition(query->shard, topic->id, index);
 	struct metrics_partition_row *row = &query->partitions[query->partitions_n++];
 
 	*row = (struct metrics_partition_row){
@@ -217,6 +228,7 @@ static void metrics_fill_partition(struct metrics_query *query, const struct top
 		.replicas_n = (int16_t)image->replicas_n,
 		.isr_n = (int16_t)image->isr_n,
 		.min_isr = 1,
+		.dir = -1,
 		.leader_is_preferred = image->replicas_n > 0 && image->replicas[0] == image->leader,
 	};
 	if (partition)

@@ -14,6 +14,7 @@
 #define BROKER_METRICS_COLLECT_H
 
 #include "broker.h"
+#include "cleaner.h"
 #include "controller_io.h"
 #include "post.h"
 
@@ -40,6 +41,7 @@ struct metrics_node {
 	int32_t node_id;
 	char address[128]; /* host:port that clients are told */
 	int32_t brokers_n, fenced_n, leaving_n;
+	uint64_t conns_waited_n, conns_throttled_n, conns_refused_n; /* as struct conn_limits */
 	int32_t topics_n;
 	int64_t partitions_n;
 	bool has_image;
@@ -63,7 +65,7 @@ struct metrics_node {
 	int dirs_n;
 	struct {
 		char path[256];
-		enum log_dir_state state;
+		bool is_cordoned;
 	} dirs[BROKER_DIRS_MAX];
 };
 
@@ -82,6 +84,7 @@ struct metrics_shard {
 	struct hist flush_ns;
 	enum log_dir_state dirs[BROKER_DIRS_MAX];
 	struct metrics_listener listeners[METRICS_LISTENERS_N];
+	struct cleaner_stats cleaner;
 };
 
 struct metrics_topic_row {
@@ -101,9 +104,11 @@ struct metrics_partition_row {
 	bool is_leader; /* and leads */
 	bool is_open;   /* its log is: the numbers below are known */
 	bool is_offline;
+	bool is_uncleanable; /* compaction met what cannot be read */
+	int16_t dir;         /* of its log; -1: none here */
 	int32_t segments_n;
 	uint32_t producers_n;
-	int64_t size_bytes, log_start, log_end, high_watermark;
+	int64_t size_bytes, log_start, log_end, high_watermark, last_stable;
 };
 
 /* Use of what a client has a quota for. */

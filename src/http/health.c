@@ -6,7 +6,7 @@
  *   /startupz      503 with progress until the broker serves
  *   /readyz        503 unless clients are served; ?verbose tells each check on a line
  *   /healthz       the same checks as JSON
- *   /v1/safe-to-stop   what would suffer if this node stopped now
+ *   /v1/safe-to-stop   200 unless waiting would make a stop of this node less harmful; what a stop interrupts
  *   aliases        Strimzi's agent, Redpanda's admin interface
  *
  * Liveness asks nothing of the event loops: it looks at how long the last question to them is open, and they are asked
@@ -311,16 +311,22 @@ void health_overview(struct http_request *request)
 	http_reply(request, HTTP_OK, text_json, &page);
 }
 
-/* ---- may this node be stopped? ---- */
+/* ---- may this node be stopped? ----
+ *
+ * What waiting mends is a reason against it: copies that are behind, a start that is not over. What no waiting mends is
+ * only told: with a single node it is never better to stop it later, and a hook that asks until it is safe has to come
+ * to an end.
+ */
 
 struct health_stop {
 	struct page *page;
+	int told_n; /* in the list that is open */
 	int reasons_n;
 };
 
-static void health_reason(struct health_stop *stop, const char *code, const char *format, ...) PRINTF_LIKE(3, 4);
+static void health_told(struct health_stop *stop, const char *code, const char *format, ...) PRINTF_LIKE(3, 4);
 
-static void health_reason(struct health_stop *stop, const char *code, const char *format, ...)
+static void health_told(struct health_stop *stop, const char *code, const char *format, ...)
 {
 	char text[256];
 	va_list args;
@@ -328,36 +334,72 @@ static void health_reason(struct health_stop *stop, const char *code, const char
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	page_format(stop->page, "%s{\"code\":\"%s\",\"text\":\"", stop->reasons_n++ ? "," : "", code);
+	page_format(stop->page, "%s{\"code\":\"%s\",\"text\":\"", stop->told_n++ ? "," : "", code);
 	page_escaped(stop->page, str_of(text));
 	page_text(stop->page, "\"}");
 }
 
-/* Copies in sync that would be left without this node. */
-static void health_stop_partitions(struct health_stop *stop, const struct harvest *harvest)
+/* Partitions of which this node has a copy, by what is left of them without it. */
+struct health_copies {
+	int64_t only_n;      /* it has no other copy */
+	int64_t alone_n;     /* its other copies are behind */
+	int64_t below_min_n; /* others are in sync, too few for min.insync.replicas */
+};
+
+static struct health_copies health_count_copies(const struct harvest *harvest)
 {
-	int64_t alone_n = 0, below_n = 0;
+	struct health_copies copies = {0};
 
 	for (size_t i = 0; i < harvest->partitions.n; i++) {
 		const struct metrics_partition_row *row = &harvest->partitions.v[i];
 
 		if (!row->is_ours)
 			continue;
-		alone_n += row->isr_n <= 1;
-		below_n += row->isr_n > 1 && row->isr_n - 1 < row->min_isr;
+		copies.only_n += row->replicas_n <= 1;
+		copies.alone_n += row->replicas_n > 1 && row->isr_n <= 1;
+		copies.below_min_n += row->isr_n > 1 && row->isr_n - 1 < row->min_isr;
 	}
-	if (alone_n)
-		health_reason(stop, "partitions_unavailable",
-			      "%lld partitions have no other copy in sync: they cannot be read or written meanwhile",
-			      (long long)alone_n);
-	if (below_n)
-		health_reason(stop, "partitions_below_min_isr", "%lld partitions would fall below min.insync.replicas",
-			      (long long)below_n);
+	return copies;
+}
+
+static void health_stop_reasons(struct health_stop *stop, const struct harvest *harvest,
+				const struct health_copies *copies)
+{
+	const struct metrics_node *node = &harvest->sampler->node;
+
+	if (node->phase == BROKER_STARTING)
+		health_told(stop, "starting", "the start is not over: what it has checked would be checked again");
+	if (copies->alone_n)
+		health_told(stop, "partitions_unavailable",
+			    "%lld partitions have other copies, none of them in sync: they would be without a leader",
+			    (long long)copies->alone_n);
+	if (copies->below_min_n)
+		health_told(stop, "partitions_below_min_isr",
+			    "%lld partitions would fall below min.insync.replicas", (long long)copies->below_min_n);
+	stop->reasons_n = stop->told_n;
+}
+
+static void health_stop_interrupts(struct health_stop *stop, const struct harvest *harvest,
+				   const struct health_copies *copies)
+{
+	const struct metrics_node *node = &harvest->sampler->node;
+
+	if (node->has_image && node->brokers_n == 1)
+		health_told(stop, "only_broker",
+			    "this is the only broker of the cluster: clients wait until it is back");
+	if (copies->only_n)
+		health_told(stop, "partitions_with_one_copy",
+			    "%lld partitions have their only copy here: they wait until this node is back",
+			    (long long)copies->only_n);
+	if (node->raft_role >= 0)
+		health_told(stop, "only_voter",
+			    "the metadata quorum has one voter, this node: nothing is created or changed meanwhile");
 }
 
 void health_safe_to_stop(struct http_request *request)
 {
 	const struct harvest *harvest = request->harvest;
+	struct health_copies copies;
 	struct health_stop stop;
 	struct page page;
 
@@ -368,14 +410,14 @@ void health_safe_to_stop(struct http_request *request)
 		http_reply(request, HTTP_SERVUNAVAIL, text_json, &page);
 		return;
 	}
+	copies = health_count_copies(harvest);
 	stop = (struct health_stop){.page = &page};
 	page_text(&page, "{\"reasons\":[");
-	if (harvest->sampler->node.raft_role >= 0)
-		health_reason(&stop, "quorum_lost",
-			      "the metadata quorum has one voter, this node: no topic can be made or changed "
-			      "meanwhile");
-	health_stop_partitions(&stop, harvest);
-	page_format(&page, "],\"safe\":%s,\"node_id\":%d,\"loses_acknowledged_records\":false}\n",
-		    stop.reasons_n ? "false" : "true", harvest->sampler->node.node_id);
-	http_reply(request, HTTP_OK, text_json, &page);
+	health_stop_reasons(&stop, harvest, &copies);
+	page_format(&page, "],\"safe\":%s,\"interrupts\":[", stop.reasons_n ? "false" : "true");
+	stop.told_n = 0;
+	health_stop_interrupts(&stop, harvest, &copies);
+	page_format(&page, "],\"node_id\":%d,\"loses_acknowledged_records\":false}\n",
+		    harvest->sampler->node.node_id);
+	http_reply(request, stop.reasons_n ? HTTP_SERVUNAVAIL : HTTP_OK, text_json, &page);
 }

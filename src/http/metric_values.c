@@ -208,6 +208,46 @@ static double metric_of_shards(const struct metric_source *source, enum metric_i
 	}
 }
 
+/* Over all shards; percentages and times are those of the shard where they are greatest. */
+static double metric_of_compaction(const struct metric_source *source, enum metric_id id)
+{
+	double dirty = 0, kept = 0, map = 0, took_s = 0, late_s = 0, since_ms = NAN;
+
+	for (int i = 0; i < source->sampler->shards_n; i++) {
+		const struct metrics_shard *shard = &source->sampler->shards[i].now;
+		const struct cleaner_stats *stats = &shard->cleaner;
+
+		dirty = MAX(dirty, 100 * stats->dirty_share_max);
+		kept = MAX(kept, 100 * stats->kept_share);
+		map = MAX(map, 100 * stats->map_use);
+		took_s = MAX(took_s, (double)stats->took_ns / NS_PER_S);
+		late_s = MAX(late_s, (double)stats->overdue_ms_max / 1000);
+		since_ms = fmin(since_ms, (double)(shard->now_ns - MAX(stats->looked_ns, shard->began_ns)) / NS_PER_MS);
+	}
+	switch ((int)id) {
+	case METRIC_CLEANER_DIRTY:
+		return floor(dirty);
+	case METRIC_CLEANER_SINCE:
+		return since_ms;
+	case METRIC_CLEANER_KEPT:
+		return floor(kept);
+	case METRIC_CLEANER_MAP:
+		return floor(map);
+	case METRIC_CLEANER_TIME:
+		return took_s;
+	case METRIC_CLEANER_LATE:
+		return floor(late_s);
+	case METRIC_CLEANER_IO:
+		return SHARDS_SUM(source, cleaner.moved_bytes);
+	case METRIC_COMPACTIONS:
+		return SHARDS_SUM(source, cleaner.done_n);
+	case METRIC_COMPACTIONS_FAILED:
+		return SHARDS_SUM(source, cleaner.failed_n);
+	default:
+		return NAN;
+	}
+}
+
 /* NULL: in any state. */
 static double metric_classic_groups(const struct metric_source *source, const char *state)
 {
@@ -241,6 +281,15 @@ static double metric_of_groups(const struct metric_source *source, enum metric_i
 	default:
 		return NAN;
 	}
+}
+
+static int metric_cordoned_dirs(const struct metric_source *source)
+{
+	int n = 0;
+
+	for (int dir = 0; dir < source->sampler->node.dirs_n; dir++)
+		n += source->sampler->node.dirs[dir].is_cordoned;
+	return n;
 }
 
 static int metric_offline_dirs(const struct metric_source *source)
@@ -287,7 +336,7 @@ double metric_value(const struct metric_source *source, enum metric_id id)
 {
 	static double (*const by[])(const struct metric_source *, enum metric_id) = {
 		metric_of_partitions, metric_of_controller, metric_of_image, metric_of_shards, metric_of_process,
-		metric_of_groups,
+		metric_of_groups, metric_of_compaction,
 	};
 	double value = NAN;
 
@@ -296,6 +345,14 @@ double metric_value(const struct metric_source *source, enum metric_id id)
 		return metric_broker_state(source);
 	case METRIC_OFFLINE_DIRS:
 		return metric_offline_dirs(source);
+	case METRIC_CORDONED_DIRS:
+		return metric_cordoned_dirs(source);
+	case METRIC_CONNS_WAITED:
+		return (double)source->sampler->node.conns_waited_n;
+	case METRIC_CONNS_THROTTLED:
+		return (double)source->sampler->node.conns_throttled_n;
+	case METRIC_CONNS_REFUSED:
+		return (double)source->sampler->node.conns_refused_n;
 	case METRIC_UPTIME:
 		return (double)source->sampler->node.up_ns / NS_PER_S;
 	case METRIC_SCRAPE_TIME:
@@ -326,7 +383,7 @@ double metric_value(const struct metric_source *source, enum metric_id id)
 	case METRIC_META_LOAD_ERRORS:
 	case METRIC_META_APPLY_ERRORS:
 	case METRIC_RAFT_OBSERVERS:
-	case METRIC_CORDONED_DIRS:
+	case METRIC_CLEANER_DEAD:
 		return 0;
 	default:
 		break;
@@ -352,8 +409,9 @@ bool metric_partition_is_known(enum metric_id id, const struct metrics_partition
 	case METRIC_P_REPLICAS:
 	case METRIC_P_UNDER_MIN_ISR:
 	case METRIC_P_AT_MIN_ISR:
-	case METRIC_P_LSO_LAG:
 		return row->is_ours;
+	case METRIC_P_LSO_LAG:
+		return row->is_ours && row->is_open;
 	default:
 		return true;
 	}
@@ -379,7 +437,7 @@ double metric_partition_value(enum metric_id id, const struct metrics_partition_
 	case METRIC_P_AT_MIN_ISR:
 		return row->is_leader && row->isr_n == row->min_isr;
 	case METRIC_P_LSO_LAG:
-		return 0; /* no transaction can be open yet */
+		return (double)MAX(row->high_watermark - row->last_stable, INT64_C(0));
 	case METRIC_L_SIZE:
 		return (double)row->size_bytes;
 	case METRIC_L_START:

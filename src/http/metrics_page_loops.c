@@ -91,16 +91,34 @@ void metrics_loops(struct metrics_page *mp)
 		page_sample(mp->page, mp->name, sum);
 }
 
+/* Partitions of a directory, or bytes of theirs, that compaction has given up. */
+static double metrics_dir_stopped(const struct metrics_page *mp, int dir)
+{
+	const struct harvest *harvest = mp->source.harvest;
+	double sum = 0;
+
+	for (size_t i = 0; i < harvest->partitions.n; i++) {
+		const struct metrics_partition_row *row = &harvest->partitions.v[i];
+
+		if (row->is_uncleanable && row->dir == dir)
+			sum += mp->def->id == METRIC_CLEANER_STOPPED ? 1 : (double)row->size_bytes;
+	}
+	return sum;
+}
+
 /* The table of file functions is the process's, and asking for space may be done on any thread. */
 static double metrics_dir_value(const struct metrics_page *mp, int dir, bool is_offline)
 {
-	struct fs *fs = mp->source.harvest->broker->node->reactors[0].io->fs;
+	const struct harvest *harvest = mp->source.harvest;
+	struct fs *fs = harvest->broker->node->reactors[0].io->fs;
 	struct fs_space space;
 
 	if (mp->def->id == METRIC_DIR_OFFLINE)
 		return is_offline;
 	if (mp->def->id == METRIC_DIR_CORDONED)
-		return 0; /* cordoned.log.dirs has no effect yet */
+		return mp->source.sampler->node.dirs[dir].is_cordoned;
+	if (mp->def->id == METRIC_CLEANER_STOPPED || mp->def->id == METRIC_CLEANER_STOPPED_BYTES)
+		return metrics_dir_stopped(mp, dir);
 	if (fs->ops->space(fs, mp->source.sampler->node.dirs[dir].path, &space))
 		return NAN;
 	return (double)(mp->def->id == METRIC_DIR_FREE ? space.usable : space.total);

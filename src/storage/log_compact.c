@@ -76,6 +76,8 @@ void part_log_cleanable(struct part_log *pub, int64_t cleaner_offset, const stru
 	}
 	ret->is_overdue = config->max_compaction_lag_ms < now_ms &&
 			  oldest_ms < now_ms - MAX(config->max_compaction_lag_ms, INT64_C(0));
+	if (ret->is_overdue)
+		ret->overdue_ms = now_ms - MAX(config->max_compaction_lag_ms, INT64_C(0)) - oldest_ms;
 }
 
 /* ---- the end ---- */
@@ -95,6 +97,7 @@ static void compact_run_end(struct log_compact_run *run)
 	job->compacted_to = run->compact.compacted_to;
 	job->records_in = run->compact.filter.records_in;
 	job->records_out = run->compact.filter.records_out;
+	job->map_use = run->compact.map.n_max ? (double)run->compact.map.n / (double)run->compact.map.n_max : 0;
 	timer_stop(&log_reactor(log)->timers, &run->pause);
 	compact_deinit(&run->compact, log_reactor(log)->io->fs);
 	mem_free(run);

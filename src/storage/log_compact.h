@@ -24,6 +24,7 @@ struct log_cleanable {
 	int64_t clean_bytes; /* below first_dirty */
 	int64_t dirty_bytes; /* from there to round_end */
 	bool is_overdue;     /* by max.compaction.lag.ms */
+	int64_t overdue_ms;  /* for so long */
 };
 
 /* cleaner_offset: where the last one ended, -1: never. `high_watermark`: of the partition. */
@@ -45,6 +46,7 @@ struct log_compact {
 	int64_t bytes_in, bytes_out;     /* of the segments that were replaced, and of those that took their place */
 	int64_t records_in, records_out;
 	int64_t segments_in, segments_out;
+	double map_use; /* how full the map of keys became, 1: full */
 	/* at done */
 	enum err err;         /* ERR_LOG_CLOSED: cancelled. ERR_CORRUPT_FILE: a batch cannot be read */
 	struct err_text text; /* of an error: which file, where */

@@ -13,6 +13,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+from lib.batch import Record
 from lib.broker import ROOT, binary, free_port
 from lib.case import Case, moldau_only
 
@@ -31,6 +32,7 @@ except ImportError:
 sys.path.append(os.path.join(ROOT, "gen"))
 import emit_metrics  # noqa: E402  pylint: disable=wrong-import-position
 
+BROKER = 4  # kind of resource
 DIALECTS = ["jmx", "reporter", "confluent", "native", "all"]
 needs_parser = unittest.skipIf(parse_text is None, "prometheus_client is not installed")
 
@@ -223,6 +225,56 @@ class Metrics(Case):
                 if row["names"][index]:
                     self.assertIn(row["names"][index], families, row["id"])
 
+    def with_page(self, overrides):
+        """A process of this test alone, and its port for HTTP."""
+        broker = self.moldau({"http.listener": "0", **overrides}).start()
+        return broker, int(re.search(r"http\.listen host=127\.0\.0\.1 port=(\d+)", broker.log())[1])
+
+    def test_cordoned_directories(self):
+        def cordon(value):
+            answer = self.conn().call("IncrementalAlterConfigs", 1, validate_only=False, resources=[
+                {"type": BROKER, "name": "1", "configs": [
+                    {"name": "cordoned.log.dirs", "op": 1 if value is None else 0, "value": value}]}])
+            self.assertEqual([(r.error, r.message) for r in answer.responses], [(0, None)])
+            self.eventually(lambda: self.assertEqual(
+                (self.value("kafka_log_logmanager_cordonedlogdirectorycount"),
+                 self.value("kafka_log_logmanager_logdirectorycordoned", logDirectory=self.broker.data)),
+                (1, 1) if value else (0, 0)))
+        cordon("*")
+        cordon(None)
+
+    def test_compactions(self):
+        broker, http_port = self.with_page({"log.cleaner.backoff.ms": 20, "log.initial.task.delay.ms": 0,
+                                           "log.flush.offset.checkpoint.interval.ms": 200})
+        c = self.conn(broker)
+        topic = self.name()
+        c.create(topic, 1, {"cleanup.policy": "compact", "internal.segment.bytes": "2000",
+                            "min.cleanable.dirty.ratio": "0.01"})
+        c.wait_leader(topic)
+        for _ in range(60):
+            c.produce(topic, [Record(bytes(100), b"same")])
+
+        def check():
+            text = get(http_port, "/metrics")[2]
+
+            def value(name):
+                return float(re.search(rf"^{name} (\S+)$", text, re.M)[1])
+            self.assertGreater(value("moldau_compactions_total"), 0)
+            self.assertGreater(value("kafka_utils_throttler_cleaner_io_total"), 6000)
+            self.assertGreater(value("kafka_log_logcleaner_max_clean_time_secs"), 0)
+            self.assertEqual(value("moldau_compactions_failed_total"), 0)
+            self.assertLess(value("kafka_log_logcleanermanager_time_since_last_run_ms"), 2000)
+            self.assertIn(f'uncleanable_partitions_count{{logDirectory="{broker.data}"}} 0', text)
+        self.eventually(check)
+
+    def test_connections_that_were_refused(self):
+        broker, http_port = self.with_page({"max.connections.per.ip": 2})
+        for c in [self.conn(broker) for _ in range(2)]:
+            c.call("ApiVersions", 0)
+        self.assertTrue(self.conn(broker).closed())
+        self.eventually(lambda: self.assertRegex(get(http_port, "/metrics")[2],
+                                                 r"(?m)^moldau_connections_refused_total 1$"))
+
     def commit(self, conn, group, topic, offsets):
         def check():
             answer = conn.call("OffsetCommit", 8, group=group, generation=-1, member="", topics=[{
@@ -284,12 +336,17 @@ class Metrics(Case):
         self.assertTrue(overview["is_healthy"])
         self.assertEqual(overview["all_nodes"], [1])
 
-    def test_safe_to_stop_tells_reasons(self):
-        c = self.conn()
-        self.topic(c)
-        answer = json.loads(get(self.http, "/v1/safe-to-stop")[2])
-        self.assertFalse(answer["safe"])
-        self.assertEqual({reason["code"] for reason in answer["reasons"]}, {"quorum_lost", "partitions_unavailable"})
+    def test_the_only_node_may_stop_and_tells_what_waits(self):
+        self.topic(self.conn(), partitions=3)
+
+        def check():
+            status, _, text = get(self.http, "/v1/safe-to-stop")
+            answer = json.loads(text)
+            self.assertEqual((status, answer["safe"], answer["reasons"]), (200, True, []))
+            told = {row["code"]: row["text"] for row in answer["interrupts"]}
+            self.assertEqual(set(told), {"only_broker", "only_voter", "partitions_with_one_copy"})
+            self.assertGreaterEqual(int(told["partitions_with_one_copy"].split()[0]), 3)
+        self.eventually(check)
 
     def expressions(self):
         """All queries that dashboards and rules hold."""
