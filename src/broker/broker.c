@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "checkpointer.h"
+#include "dir_assign.h"
 #include "controller_io.h"
 #include "lifecycle.h"
 #include "log.h"
@@ -28,6 +29,26 @@ static enum err broker_dir_in_use(const struct broker *broker, const char *path,
 			    path, owner);
 }
 
+/* A directory that cannot be used is left out, and all else goes on, as long as it is not the one of the metadata. What
+ * is a mistake of the configuration (another cluster, in use, not ours) is told instead: false. */
+static bool broker_leave_out(struct broker *broker, struct fs *fs, int index, enum err err, const char *what)
+{
+	struct log_dir *dir = &broker->dirs[index];
+	char *path = dir->path;
+
+	if (str_eq(str_of(path), broker->config.eff.metadata_log_dir))
+		return false;
+	log_error("log_dir.offline",
+		  "code=ML1052 dir=%s error=%s text=\"the directory cannot be used: its partitions are offline until "
+		  "the node is started with it in order\" cause=\"%s\"",
+		  path, err_name(err), what);
+	dir->path = NULL;
+	log_dir_close(dir, fs);
+	dir->path = path;
+	dir->is_offline = true;
+	return true;
+}
+
 /* Opens one directory; its cluster id must be that of the others. */
 static enum err broker_open_dir(struct broker *broker, struct fs *fs, struct str path, struct err_text *text)
 {
@@ -47,6 +68,16 @@ static enum err broker_open_dir(struct broker *broker, struct fs *fs, struct str
 				    "asks for. Nothing was changed. If you meant this data, remove cluster.id; for a new "
 				    "cluster choose an empty directory.",
 				    name, STR_ARGS(broker->cluster_id));
+	if (refusal == LOG_DIR_UNREADABLE || refusal == LOG_DIR_NO_SPACE) {
+		*dir = (struct log_dir){.path = mem_strdup_n(name, strlen(name)), .lock = FS_FILE_NONE,
+					.clean_broker_epoch = -1};
+		if (broker_leave_out(broker, fs, broker->dirs_n, err, text->text)) {
+			broker->dirs_n++;
+			return ERR_NONE;
+		}
+		mem_free(dir->path);
+		dir->path = NULL;
+	}
 	if (err)
 		return refusal == LOG_DIR_IN_USE ? broker_dir_in_use(broker, name, text) : err;
 	broker->dirs_n++;
@@ -121,11 +152,11 @@ static enum err broker_format(struct broker *broker, struct fs *fs, struct err_t
 		struct log_dir *dir = &broker->dirs[i];
 		enum err err;
 
-		if (dir->is_formatted)
+		if (dir->is_formatted || dir->is_offline)
 			continue;
 		err = log_dir_format(dir, fs, broker->cluster_id, broker->node_id, uuid_random(&reactor->rng),
 				     reactor->wall_ms);
-		if (err)
+		if (err && !broker_leave_out(broker, fs, i, err, "it cannot be formatted"))
 			return err_text_set(text, err, "ML1013 %s cannot be formatted: %s", dir->path, err_text(err));
 	}
 	if (metadata_store_is_blank(fs, broker->dirs[broker->metadata_dir].path)) {
@@ -150,15 +181,33 @@ static enum err broker_mark_and_read(struct broker *broker, struct fs *fs, struc
 	enum err err = ERR_NONE;
 
 	for (int i = 0; !err && i < broker->dirs_n; i++) {
+		if (broker->dirs[i].is_offline)
+			continue;
 		err = log_dir_mark_running(&broker->dirs[i], fs);
+		if (err && broker_leave_out(broker, fs, i, err, "it cannot be written")) {
+			err = ERR_NONE;
+			continue;
+		}
 		if (err)
 			return err_text_set(text, err, "ML1013 %s cannot be written: %s", broker->dirs[i].path,
 					    err_text(err));
 		err = found_read_dir(&broker->found, fs, broker->dirs[i].path, i, text);
+		if (err && err != ERR_CORRUPT_FILE && broker_leave_out(broker, fs, i, err, text->text))
+			err = ERR_NONE;
 	}
 	metadata = map_get_str(&broker->found.by_name, STR(METADATA_LOG_NAME));
 	broker->metadata_recovery_point = metadata ? metadata->recovery_point : -1;
 	return err;
+}
+
+static enum err broker_check_left(const struct broker *broker, struct err_text *text)
+{
+	for (int i = 0; i < broker->data_dirs_n; i++) {
+		if (!broker->dirs[i].is_offline)
+			return ERR_NONE;
+	}
+	return err_text_set(text, ERR_DIR_OFFLINE, "ML1053 None of the directories of log.dirs can be used: see what was "
+			    "said of each. Nothing was changed.");
 }
 
 /* ---- shards ---- */
@@ -178,9 +227,13 @@ static void broker_init_storage(struct broker *broker, struct shard *shard)
 
 	storage_init(&shard->storage, shard->reactor, &options);
 	shard_watch_dirs(shard);
-	for (int i = 0; i < broker->dirs_n; i++)
-		storage_add_dir(&shard->storage, broker->dirs[i].path, broker->dirs[i].meta.directory_id,
-				broker->dirs[i].stop);
+	for (int i = 0; i < broker->dirs_n; i++) {
+		struct storage_dir *dir = storage_add_dir(&shard->storage, broker->dirs[i].path,
+							  broker->dirs[i].meta.directory_id, broker->dirs[i].stop);
+
+		if (broker->dirs[i].is_offline)
+			dir->state = LOG_DIR_OFFLINE;
+	}
 }
 
 enum err broker_open(struct broker *broker, struct node *node, struct broker_config *take_config,
@@ -211,12 +264,15 @@ enum err broker_open(struct broker *broker, struct node *node, struct broker_con
 		err = broker_format(broker, fs, text);
 	if (!err)
 		err = broker_mark_and_read(broker, fs, text);
+	if (!err)
+		err = broker_check_left(broker, text);
 	if (err)
 		return err;
 	for (int i = 0; i < broker->shards_n; i++)
 		broker_init_storage(broker, &broker->shards[i]);
 	broker->checkpointer = checkpointer_new(broker);
 	broker->lifecycle = lifecycle_new(broker);
+	broker->assigns = dir_assign_new(broker);
 	return controller_io_open(broker, text);
 }
 
@@ -268,6 +324,7 @@ void broker_close(struct broker *broker)
 	if (broker->phase == BROKER_FAILED)
 		return;
 	controller_io_close(broker);
+	dir_assign_free(broker->assigns);
 	lifecycle_free(broker->lifecycle);
 	checkpointer_free(broker->checkpointer);
 	stray_free(broker);

@@ -27,6 +27,7 @@ struct lifecycle;
 struct checkpointer;
 struct cleaner_desk;
 struct stray_removal;
+struct dir_assign;
 
 enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STOPPED, BROKER_FAILED };
 
@@ -55,6 +56,7 @@ struct broker {
 	struct lifecycle *lifecycle;
 	struct checkpointer *checkpointer;
 	struct cleaner_desk *cleaner_desk; /* reactor 0's */
+	struct dir_assign *assigns; /* where partitions lie, on its way to the controller */
 	struct stray_removal *removal; /* of what deletions left, from the start on */
 	int64_t broker_epoch; /* of the running registration, -1 before */
 	int64_t started_ns;

@@ -45,6 +45,7 @@ struct checkpoint_job {
 	struct checkpointer *owner;
 	int dir;
 	bool mark_checked;
+	bool is_offline; /* nothing is written there */
 	struct offset_checkpoint files[FILES_N];
 };
 
@@ -279,7 +280,7 @@ static void checkpoint_job_run(struct io_op *op, struct fs *fs)
 	struct checkpoint_job *job = container_of(op, struct checkpoint_job, op);
 	const char *path = job->owner->broker->dirs[job->dir].path;
 
-	op->err = ERR_NONE;
+	op->err = job->is_offline ? ERR_DIR_OFFLINE : ERR_NONE;
 	for (int f = 0; !op->err && f < FILES_N; f++)
 		op->err = log_dir_write_offsets(fs, path, checkpoint_files[f], &job->files[f]);
 	if (!op->err && job->mark_checked)
@@ -294,11 +295,12 @@ static void checkpoint_job_done(struct io_op *op)
 	c->is_saved[job->dir] = !op->err;
 	if (!op->err && job->mark_checked)
 		c->is_marked[job->dir] = true;
-	if (op->err) {
+	if (op->err && c->broker->shards[0].storage.dirs[job->dir].state != LOG_DIR_OFFLINE) {
 		log_warn("checkpoint.failed",
 			 "code=ML1061 dir=%s error=%s text=\"recovery points could not be written; a "
 			 "start after a crash reads more\"",
 			 c->broker->dirs[job->dir].path, err_name(op->err));
+		storage_dir_failed(&c->broker->shards[0].storage.dirs[job->dir], op->err);
 	}
 	if (--c->out == 0)
 		checkpointer_confirm(c);
@@ -334,7 +336,7 @@ static void checkpointer_write(struct checkpointer *c)
 
 	if (checkpointer_knows_nothing(c)) {
 		for (int d = 0; d < broker->dirs_n; d++)
-			c->is_saved[d] = broker->dirs[d].stop == LOG_DIR_CLEAN;
+			c->is_saved[d] = broker->dirs[d].stop == LOG_DIR_CLEAN && !broker->dirs[d].is_offline;
 		checkpointer_end(c);
 		return;
 	}
@@ -352,6 +354,7 @@ static void checkpointer_write(struct checkpointer *c)
 		}
 		job->owner = c;
 		job->dir = d;
+		job->is_offline = broker->shards[0].storage.dirs[d].state == LOG_DIR_OFFLINE;
 		job->mark_checked = checkpoint_is_newly_checked(c, d);
 		job->op.kind = IO_WORK;
 		job->op.work.run = checkpoint_job_run;

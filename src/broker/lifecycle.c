@@ -3,6 +3,7 @@
 #include "lifecycle.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "broker.h"
 #include "checkpointer.h"
@@ -69,6 +70,8 @@ struct lifecycle {
 	struct broker_heartbeat_response beaten;
 	struct timer beat;
 	struct timer leave;
+	struct timer untold; /* runs while the controller does not know of a directory that failed */
+	int32_t offline_sent_n; /* failed directories in the heartbeat under way */
 	struct timer close_poll;
 	struct shard_stop *stops;
 	int stops_out;
@@ -110,6 +113,7 @@ void lifecycle_free(struct lifecycle *life)
 		return;
 	timer_stop(&life->reactor->timers, &life->beat);
 	timer_stop(&life->reactor->timers, &life->leave);
+	timer_stop(&life->reactor->timers, &life->untold);
 	timer_stop(&life->reactor->timers, &life->close_poll);
 	arena_reset(&life->arena);
 	mem_free(life->stops);
@@ -137,6 +141,18 @@ static void life_beat_fired(struct timer *timer)
 static void life_serve(struct lifecycle *life);
 static void life_drain(struct lifecycle *life);
 
+/* The controller knows of the directories that failed before the heartbeat. */
+static void life_told_offline(struct lifecycle *life)
+{
+	const struct broker *broker = life->broker;
+	int32_t n = 0;
+
+	for (int i = 0; i < broker->data_dirs_n; i++)
+		n += !broker->dirs[i].is_offline && broker->shards[0].storage.dirs[i].state == LOG_DIR_OFFLINE;
+	if (n == life->offline_sent_n)
+		timer_stop(&life->reactor->timers, &life->untold);
+}
+
 static void life_beaten(struct controller_op *op)
 {
 	struct lifecycle *life = op->ctx;
@@ -145,6 +161,8 @@ static void life_beaten(struct controller_op *op)
 	life->op_out = false;
 	if (err && err != ERR_SHUTTING_DOWN)
 		log_warn("broker.heartbeat", "error=%s", err_name(err));
+	if (!err)
+		life_told_offline(life);
 	if (life_is(life, LIFE_FENCED) && !err && !life->beaten.is_fenced)
 		life_serve(life);
 	if (life_is(life, LIFE_LEAVING) && (err || life->beaten.should_shut_down)) {
@@ -191,22 +209,72 @@ static void life_fill_cordoned(struct lifecycle *life)
 	int32_t n = 0;
 
 	for (int i = 0; i < broker->data_dirs_n; i++) {
-		if (placement_dir_is_cordoned(&broker->shards[0], i))
+		if (!broker->dirs[i].is_offline && placement_dir_is_cordoned(&broker->shards[0], i))
 			ids[n++] = broker->dirs[i].meta.directory_id;
 	}
 	life->heartbeat.cordoned_log_dirs = ids;
 	life->heartbeat.cordoned_log_dirs_n = n;
 }
 
-void lifecycle_settings_changed(struct broker *broker)
+/* Those that failed since the start; what was out of order at the start is not registered at all. */
+static void life_fill_offline(struct lifecycle *life)
 {
-	struct lifecycle *life = broker->lifecycle;
+	struct broker *broker = life->broker;
+	struct uuid *ids = ARENA_NEW_N(&life->arena, struct uuid, broker->data_dirs_n);
+	int32_t n = 0;
 
+	for (int i = 0; i < broker->data_dirs_n; i++) {
+		if (!broker->dirs[i].is_offline && broker->shards[0].storage.dirs[i].state == LOG_DIR_OFFLINE)
+			ids[n++] = broker->dirs[i].meta.directory_id;
+	}
+	life->heartbeat.offline_log_dirs = ids;
+	life->heartbeat.offline_log_dirs_n = n;
+}
+
+static void life_beat_soon(struct lifecycle *life)
+{
 	if (!life_is(life, LIFE_SERVING))
 		return;
 	life->beat_again = life->op_out;
 	if (!life->op_out)
 		reactor_timer(life->reactor, &life->beat, 0, life_beat_fired);
+}
+
+void lifecycle_settings_changed(struct broker *broker)
+{
+	life_beat_soon(broker->lifecycle);
+}
+
+static void life_untold(struct timer *timer)
+{
+	struct lifecycle *life = container_of(timer, struct lifecycle, untold);
+
+	broker_fail(life->broker, ERR_REQUEST_TIMED_OUT,
+		    "ML1054 A directory failed and the controller could not be told within log.dir.failure.timeout.ms");
+}
+
+void lifecycle_dir_failed(struct broker *broker, int dir)
+{
+	struct lifecycle *life = broker->lifecycle;
+	const struct storage_dir *dirs = broker->shards[0].storage.dirs;
+	char text[FS_PATH_MAX + 160];
+	int left_n = 0;
+
+	for (int i = 0; i < broker->data_dirs_n; i++)
+		left_n += dirs[i].state != LOG_DIR_OFFLINE;
+	if (dir == broker->metadata_dir || left_n == 0) {
+		snprintf(text, sizeof(text), "ML1053 %s failed, and it %s: the node stops. Put the disk in order and "
+			 "start again", broker->dirs[dir].path,
+			 dir == broker->metadata_dir ? "holds the cluster's metadata" : "was the last of log.dirs");
+		broker_fail(broker, ERR_DIR_OFFLINE, text);
+		return;
+	}
+	if (life->stop_asked)
+		return;
+	if (!timer_is_on(&life->untold))
+		reactor_timer(life->reactor, &life->untold, broker->config.log_dir_failure_timeout_ms * NS_PER_MS,
+			      life_untold);
+	life_beat_soon(life);
 }
 
 static void life_beat(struct lifecycle *life)
@@ -224,6 +292,8 @@ static void life_beat(struct lifecycle *life)
 	life->heartbeat.want_fence = false;
 	life->heartbeat.want_shut_down = life_is(life, LIFE_LEAVING);
 	life_fill_cordoned(life);
+	life_fill_offline(life);
+	life->offline_sent_n = life->heartbeat.offline_log_dirs_n;
 	life_submit(life, &life->heartbeat, &life->beaten, life_heartbeat_decide, life_beaten);
 }
 
@@ -304,15 +374,16 @@ static void life_register(struct lifecycle *life)
 	request->cluster_id = broker->cluster_id;
 	request->incarnation_id = broker->incarnation;
 	request->rack = broker->config.broker_rack;
-	request->previous_broker_epoch = broker->dirs[0].clean_broker_epoch;
+	request->previous_broker_epoch = broker->dirs[broker->metadata_dir].clean_broker_epoch;
 	life_fill_listeners(life, request);
 	life_fill_features(life, request);
 	request->log_dirs = ARENA_NEW_N(&life->arena, struct uuid, broker->dirs_n);
 	for (int i = 0; i < broker->dirs_n; i++) {
-		if (i < broker->data_dirs_n)
+		if (i < broker->data_dirs_n && broker->shards[0].storage.dirs[i].state != LOG_DIR_OFFLINE)
 			request->log_dirs[request->log_dirs_n++] = broker->dirs[i].meta.directory_id;
 		/* Clean only if every directory says so of the same epoch. */
-		if (broker->dirs[i].clean_broker_epoch != request->previous_broker_epoch)
+		if (!broker->dirs[i].is_offline &&
+		    broker->dirs[i].clean_broker_epoch != request->previous_broker_epoch)
 			request->previous_broker_epoch = -1;
 	}
 	life_submit(life, request, &life->registered, life_register_decide, life_registered);
@@ -494,6 +565,7 @@ static void life_drain(struct lifecycle *life)
 	if (life_is(life, LIFE_DRAINING))
 		return;
 	timer_stop(&life->reactor->timers, &life->leave);
+	timer_stop(&life->reactor->timers, &life->untold);
 	timer_stop(&life->reactor->timers, &life->beat);
 	life_move(life, LIFE_DRAINING);
 	life_send_stops(life, shard_drain_arrives);

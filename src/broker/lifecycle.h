@@ -23,6 +23,9 @@ void lifecycle_controller_leads(struct broker *broker);
 void lifecycle_stop(struct broker *broker);
 /* Settings that the cluster is told of may have changed. */
 void lifecycle_settings_changed(struct broker *broker);
+/* A directory became OFFLINE in shard 0's storage: the controller is told; without the directory of the metadata, or
+ * with none left, the node stops. */
+void lifecycle_dir_failed(struct broker *broker, int dir);
 /* The node cannot go on: phase FAILED with this text, then the reactors end. Any part on reactor 0 may call it. */
 void broker_fail(struct broker *broker, enum err err, const char *what);
 

@@ -3,20 +3,53 @@
 #include "placement_dir.h"
 
 #include "broker.h"
+#include "dir_assign.h"
 
-static struct storage_dir *placement_dir_named(struct shard *shard, const struct topic_image *topic, int32_t partition)
+static bool placement_dir_is_reserved(struct uuid id)
+{
+	return id.hi == 0 && id.lo < 100;
+}
+
+/* The id of a directory that the image gives this node's replica. */
+static struct uuid placement_dir_id(const struct shard *shard, const struct topic_image *topic, int32_t partition)
 {
 	const struct partition_image *image = topic_partition(topic, partition);
 
 	for (int32_t i = 0; i < image->replicas_n && i < image->directories_n; i++) {
-		if (image->replicas[i] != shard->broker->node_id)
-			continue;
-		for (int d = 0; d < shard->storage.dirs_n; d++) {
-			if (uuid_eq(shard->storage.dirs[d].id, image->directories[i]))
-				return &shard->storage.dirs[d];
-		}
+		if (image->replicas[i] == shard->broker->node_id)
+			return image->directories[i];
+	}
+	return UUID_DIR_UNASSIGNED;
+}
+
+static struct storage_dir *placement_dir_named(struct shard *shard, struct uuid id)
+{
+	for (int d = 0; d < shard->storage.dirs_n && !placement_dir_is_reserved(id); d++) {
+		if (uuid_eq(shard->storage.dirs[d].id, id))
+			return &shard->storage.dirs[d];
 	}
 	return NULL;
+}
+
+/* One that was out of order at the start; NULL: all were in order. */
+static struct storage_dir *placement_dir_missing(struct shard *shard)
+{
+	for (int d = 0; d < shard->broker->data_dirs_n; d++) {
+		if (shard->broker->dirs[d].is_offline)
+			return &shard->storage.dirs[d];
+	}
+	return NULL;
+}
+
+/* Made in this life of the broker, not read from what was: then nothing of it can lie in a directory that is missing. */
+static bool placement_dir_is_new(const struct shard *shard, const struct image *image, const struct topic_image *topic,
+				 int32_t partition)
+{
+	const struct partition_image *it = topic_partition(topic, partition);
+	const struct broker_image *broker = image_broker(image, shard->broker->node_id);
+
+	return broker && uuid_eq(broker->incarnation, shard->broker->incarnation) && it->leader_epoch == 0 &&
+	       it->partition_epoch == 0;
 }
 
 bool placement_dir_is_cordoned(const struct shard *shard, int dir)
@@ -46,22 +79,40 @@ static struct storage_dir *placement_dir_least(struct shard *shard, bool may_be_
 	return best;
 }
 
-struct storage_dir *placement_dir_choose(struct shard *shard, const struct topic_image *topic, int32_t partition)
+/* Where what is not in any directory has to go. */
+static struct storage_dir *placement_dir_for_unfound(struct shard *shard, const struct image *image,
+						     const struct topic_image *topic, int32_t partition,
+						     struct uuid id)
+{
+	struct storage_dir *missing = placement_dir_missing(shard);
+	struct storage_dir *dir = placement_dir_named(shard, id);
+
+	if (dir)
+		return dir;
+	/* A directory that was taken out of log.dirs, or is missing: an empty log elsewhere would be a loss that nobody
+	 * sees. */
+	if (!placement_dir_is_reserved(id) || uuid_eq(id, UUID_DIR_LOST))
+		return missing;
+	if (missing && !placement_dir_is_new(shard, image, topic, partition))
+		return missing;
+	dir = placement_dir_least(shard, false);
+	/* The controller places nothing on a broker that is cordoned whole, but may have done so before it knew. */
+	return dir ? dir : placement_dir_least(shard, true);
+}
+
+struct storage_dir *placement_dir_choose(struct shard *shard, const struct image *image,
+					 const struct topic_image *topic, int32_t partition)
 {
 	const struct found_partition *found = found_get(&shard->broker->found, topic->name, partition, topic->id);
-	struct storage_dir *dir;
+	struct uuid id = placement_dir_id(shard, topic, partition), actual;
+	struct storage_dir *dir = found ? &shard->storage.dirs[found->dir]
+					: placement_dir_for_unfound(shard, image, topic, partition, id);
 
-	if (found)
-		dir = &shard->storage.dirs[found->dir];
-	else
-		dir = placement_dir_named(shard, topic, partition);
 	if (!dir)
-		dir = placement_dir_least(shard, false);
-	/* The controller places nothing on a broker that is cordoned whole, but may have done so before it knew. */
-	if (!dir)
-		dir = placement_dir_least(shard, true);
-	if (!dir)
-		dir = &shard->storage.dirs[0];
+		return NULL;
+	actual = shard->broker->dirs[dir->index].is_offline ? UUID_DIR_LOST : dir->id;
+	if (!uuid_eq(actual, id) && (placement_dir_is_reserved(id) || !uuid_eq(actual, UUID_DIR_LOST)))
+		dir_assign_want(shard, topic->id, partition, actual);
 	shard->dir_partitions_n[dir->index]++;
 	return dir;
 }

@@ -8,11 +8,13 @@
 
 #include "broker.h"
 #include "coordinator_io.h"
+#include "dir_assign.h"
 #include "checkpointer.h"
 #include "cleaner.h"
 #include "client_quota.h"
 #include "fetch_session.h"
 #include "housekeeper.h"
+#include "lifecycle.h"
 #include "log.h"
 #include "placement_dir.h"
 #include "producer_ids.h"
@@ -138,13 +140,16 @@ void shard_open_in_background(struct shard *shard)
 	cleaner_start(shard->cleaner);
 }
 
-static void shard_partition_add(struct shard *shard, const struct topic_image *topic, int32_t index,
-				const struct partition_config *config)
+static void shard_partition_add(struct shard *shard, const struct image *image, const struct topic_image *topic,
+				int32_t index, const struct partition_config *config)
 {
 	struct shard_topic *own = map_get_uuid(&shard->topics, topic->id);
+	struct storage_dir *dir = placement_dir_choose(shard, image, topic, index);
 	struct partition *partition;
 
-	partition = partition_new(&shard->storage, placement_dir_choose(shard, topic, index), topic, index, config);
+	if (!dir)
+		return;
+	partition = partition_new(&shard->storage, dir, topic, index, config);
 	partition->ctx = shard;
 	partition->log_changed = shard_partition_log_changed;
 	placement_dir_checkpoints(shard, partition);
@@ -248,9 +253,10 @@ static void shard_topic_changed(struct shard_apply *apply, const struct topic_im
 			if (!has_config)
 				topic_settings_build(&shard->live.topic_base, apply->image, image->name, &config);
 			has_config = true;
-			shard_partition_add(shard, image, i, &config);
+			shard_partition_add(shard, apply->image, image, i, &config);
 		}
-		shard_partition_follow(shard, topic->partitions[i], partition);
+		if (topic->partitions[i])
+			shard_partition_follow(shard, topic->partitions[i], partition);
 	}
 }
 
@@ -275,6 +281,7 @@ void shard_apply_image(struct shard *shard, struct image *image)
 	client_quotas_follow(shard, image);
 	telemetry_follow(shard->telemetry, image);
 	shard->image = image;
+	dir_assign_flush(shard);
 	coordinator_io_follow(shard);
 	shard_open_more(shard);
 }
@@ -292,7 +299,12 @@ static void dir_news_arrives(struct reactor *reactor, struct msg *msg)
 {
 	struct dir_news *news = container_of(msg, struct dir_news, msg);
 
-	storage_dir_set_state(&reactor->shard->storage.dirs[news->dir], news->state);
+	struct storage_dir *dir = &reactor->shard->storage.dirs[news->dir];
+	enum log_dir_state before = dir->state;
+
+	storage_dir_set_state(dir, news->state);
+	if (reactor->shard->index == 0 && dir->state == LOG_DIR_OFFLINE && before != LOG_DIR_OFFLINE)
+		lifecycle_dir_failed(reactor->shard->broker, news->dir);
 	mem_free(news);
 }
 
@@ -324,6 +336,8 @@ static void shard_dir_changed(struct storage *storage, struct storage_dir *dir, 
 	struct shard *shard = storage->ctx;
 
 	shard_dir_log(dir, err);
+	if (shard->index == 0 && dir->state == LOG_DIR_OFFLINE)
+		lifecycle_dir_failed(shard->broker, dir->index);
 	/* Each shard finds out by itself that there is space again: such news could be older than "full" on its way
 	 * back. */
 	if (dir->state == LOG_DIR_ONLINE)

@@ -336,6 +336,8 @@ enum err controller_heartbeat(struct controller *controller, const struct broker
 		heartbeat_of_unfenced(&beat);
 	}
 	heartbeat_cordon(&beat);
+	controller_directories_offline(controller, beat.broker, request->offline_log_dirs,
+				       request->offline_log_dirs_n, records, arena);
 	return ERR_NONE;
 }
 

@@ -203,7 +203,8 @@ static void controller_change_topic(struct controller *controller, const struct 
 		struct partition_change one = *change;
 		bool touched;
 
-		if (!partition)
+		if (!partition || (change->directory &&
+				   !uuid_eq(partition_directory(partition, change->leaving), *change->directory)))
 			continue;
 		touched = change->arriving != BROKER_NONE ? partition->leader == LEADER_NONE
 			  : change->unclean != BROKER_NONE ? partition_has(partition, change->unclean)
@@ -216,6 +217,24 @@ static void controller_change_topic(struct controller *controller, const struct 
 		if (touched && partition_change_decide(&one, partition, topic->id, i, arena, &record))
 			controller_add(records, arena, METADATA_PARTITION_CHANGE_RECORD, version, &record);
 	}
+}
+
+void controller_fail_directory(struct controller *controller, int32_t broker, struct uuid directory,
+			       struct controller_records *records, struct arena *arena)
+{
+	struct partition_change change = {
+		.image = controller->latest,
+		.leaving = broker,
+		.arriving = BROKER_NONE,
+		.unclean = BROKER_NONE,
+		.is_elr_enabled = controller_has_elr(controller),
+		.directory = &directory,
+	};
+	const struct topic_image *topic;
+
+	for (struct str after = STR_NULL; (topic = image_topic_next(controller->latest, after)) != NULL;
+	     after = topic->name)
+		controller_change_topic(controller, topic, &change, records, arena);
 }
 
 void controller_change_partitions(struct controller *controller, int32_t leaving, int32_t arriving, int32_t unclean,

@@ -115,6 +115,8 @@ struct broker_registration_request;
 struct broker_registration_response;
 struct broker_heartbeat_request;
 struct broker_heartbeat_response;
+struct assign_replicas_to_dirs_request;
+struct assign_replicas_to_dirs_response;
 struct allocate_producer_ids_request;
 struct allocate_producer_ids_response;
 
@@ -162,6 +164,11 @@ enum err controller_register_broker(struct controller *controller, const struct 
 enum err controller_heartbeat(struct controller *controller, const struct broker_heartbeat_request *request,
 			      struct broker_heartbeat_response *response, struct controller_records *records,
 			      struct arena *arena) MUST_USE;
+/* Where the replicas of a broker lie. One in a directory that failed leaves its in-sync set at once. */
+enum err controller_assign_directories(struct controller *controller,
+				       const struct assign_replicas_to_dirs_request *request,
+				       struct assign_replicas_to_dirs_response *response,
+				       struct controller_records *records, struct arena *arena) MUST_USE;
 enum err controller_allocate_producer_ids(struct controller *controller,
 					  const struct allocate_producer_ids_request *request,
 					  struct allocate_producer_ids_response *response,

@@ -40,6 +40,13 @@ struct str controller_text(struct arena *arena, const struct err_text *text);
  * it touches. */
 void controller_change_partitions(struct controller *controller, int32_t leaving, int32_t arriving, int32_t unclean,
 				  struct controller_records *records, struct arena *arena);
+/* A directory of a broker failed: what lies in it leaves the in-sync sets and is led by others, or nobody. */
+void controller_fail_directory(struct controller *controller, int32_t broker, struct uuid directory,
+			       struct controller_records *records, struct arena *arena);
+/* Those of the directories in a heartbeat that were in order until now leave the broker's registration. */
+void controller_directories_offline(struct controller *controller, const struct broker_image *broker,
+				    const struct uuid *offline, int32_t offline_n, struct controller_records *records,
+				    struct arena *arena);
 /* Partitions that the operation makes or deletes, before its records are added. ERR_THROTTLING_QUOTA_EXCEEDED when its
  * client has to wait. */
 enum err controller_charge(struct controller *controller, int32_t partitions_n) MUST_USE;

@@ -44,9 +44,34 @@ bool broker_is_active(const struct image *image, int32_t id)
 	return broker && !broker->fenced && !broker->in_controlled_shutdown;
 }
 
+struct uuid partition_directory(const struct partition_image *partition, int32_t broker)
+{
+	for (int32_t i = 0; i < partition->replicas_n && i < partition->directories_n; i++) {
+		if (partition->replicas[i] == broker)
+			return partition->directories[i];
+	}
+	return UUID_DIR_UNASSIGNED;
+}
+
+bool broker_has_directory(const struct broker_image *broker, struct uuid directory)
+{
+	if (broker->log_dirs_n == 0 || uuid_eq(directory, UUID_DIR_UNASSIGNED) ||
+	    uuid_eq(directory, UUID_DIR_MIGRATING))
+		return true;
+	for (int32_t i = 0; i < broker->log_dirs_n; i++) {
+		if (uuid_eq(broker->log_dirs[i], directory))
+			return true;
+	}
+	return false;
+}
+
 static bool election_is_acceptable(const struct election *e, int32_t id)
 {
+	const struct broker_image *broker = image_broker(e->change->image, id);
+
 	if (id == e->change->leaving || id == e->change->unclean)
+		return false;
+	if (broker && !broker_has_directory(broker, partition_directory(e->partition, id)))
 		return false;
 	return id == e->change->arriving || broker_is_active(e->change->image, id);
 }

@@ -17,6 +17,7 @@ struct partition_change {
 	int32_t leaving;  /* broker that leaves the in-sync set, or BROKER_NONE */
 	int32_t arriving; /* broker that counts as alive already, or BROKER_NONE */
 	int32_t unclean;  /* broker that leaves and may have lost data, or BROKER_NONE */
+	const struct uuid *directory; /* only what `leaving` has in this directory is touched; NULL: everything */
 	bool is_elr_enabled;
 	bool prefers_first;     /* the first replica shall lead, if it may */
 	bool may_elect_unclean; /* unclean.leader.election.enable of the topic */
@@ -32,5 +33,9 @@ bool partition_change_decide(const struct partition_change *change, const struct
 
 /* The broker may lead: registered, not fenced, not leaving. */
 bool broker_is_active(const struct image *image, int32_t id);
+/* Where a broker's replica lies; UUID_DIR_UNASSIGNED when nobody said. */
+struct uuid partition_directory(const struct partition_image *partition, int32_t broker);
+/* The directory works, or may well: one that nobody named yet does. */
+bool broker_has_directory(const struct broker_image *broker, struct uuid directory);
 
 #endif

@@ -25,6 +25,7 @@ struct log_dir {
 	fs_file lock;
 	struct meta_properties meta; /* strings live in arena */
 	bool is_formatted;           /* meta.properties was there or has been written */
+	bool is_offline;             /* the caller's: could not be used at this start, and is not touched */
 	enum log_dir_stop stop;
 	int64_t clean_broker_epoch;  /* from the clean mark, -1 none */
 	struct arena arena;

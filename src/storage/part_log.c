@@ -194,6 +194,7 @@ struct open_job {
 	struct io_op op;
 	struct log_impl *log;
 	struct log_load load;
+	bool is_offline; /* its directory: nothing is touched */
 	bool is_cut; /* part_log_truncate: the log was open before */
 };
 
@@ -201,7 +202,7 @@ static void open_job_run(struct io_op *op, struct fs *fs)
 {
 	struct open_job *job = container_of(op, struct open_job, op);
 
-	op->err = log_load_run(&job->load, fs);
+	op->err = job->is_offline ? ERR_DIR_OFFLINE : log_load_run(&job->load, fs);
 }
 
 /* Takes over what was found. */
@@ -278,7 +279,7 @@ static void open_job_done(struct io_op *op)
 
 	log->is_busy = false;
 	if (err && log->pub.state != PART_LOG_FAILED) {
-		log_error("log.open_failed", "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path,
+		log_event(err == ERR_DIR_OFFLINE ? LOG_DEBUG : LOG_ERROR, "log.open_failed", "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path,
 			  err_name(err),
 			  job->load.text.text);
 	} else if (log->pub.state != PART_LOG_FAILED) {
@@ -292,6 +293,8 @@ static void open_job_done(struct io_op *op)
 	log_load_deinit(&job->load, log_reactor(log)->io->fs);
 	if (log->pub.state != PART_LOG_FAILED && err) {
 		log_fail(log, err);
+		if (err == ERR_IO)
+			storage_dir_failed(log->pub.dir, err);
 	} else if (log->pub.state == PART_LOG_OPENING) {
 		/* In synced mode nothing is shown that a power cut could take away again. */
 		if (log->pub.storage->options.durability == STORAGE_SYNCED &&
@@ -314,6 +317,7 @@ void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_sta
 	log_move(log, PART_LOG_OPENING);
 	pub->recovery_written = MAX(recovery_point, INT64_C(0));
 	job->log = log;
+	job->is_offline = pub->dir->state == LOG_DIR_OFFLINE;
 	job->load = (struct log_load){
 		.dir_path = pub->dir->path,
 		.name = pub->name,

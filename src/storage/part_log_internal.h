@@ -186,7 +186,6 @@ void log_trim(struct log_impl *log);
 void log_truncate_start(struct log_impl *log);
 
 /* storage_internal.h's, seen from a log: */
-void storage_dir_failed(struct storage_dir *dir, enum err err);
 void storage_log_dirty(struct log_impl *log, int64_t bytes);
 void storage_log_clean(struct log_impl *log);
 void storage_commit_later(struct storage_dir *dir);

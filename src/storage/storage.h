@@ -85,6 +85,8 @@ bool storage_is_idle(const struct storage *storage);
 /* Before any log. */
 struct storage_dir *storage_add_dir(struct storage *storage, const char *path, struct uuid id,
 				    enum log_dir_stop stop);
+/* The caller met an error in the directory: it becomes FULL (ERR_DISK_FULL) or OFFLINE, and dir_changed tells. */
+void storage_dir_failed(struct storage_dir *dir, enum err err);
 /* Another reactor saw the change: no callback. */
 void storage_dir_set_state(struct storage_dir *dir, enum log_dir_state state);
 

@@ -2,6 +2,7 @@
 /* Brokers coming and going: registration, heartbeats, leaders. The sequences of records are those that Kafka 4.3.1
  * writes on one node. */
 #include "controller_world.h"
+#include "msg/assign_replicas_to_dirs.h"
 
 static const struct partition_image *partition(const struct world *w, const char *topic, int32_t index)
 {
@@ -132,6 +133,124 @@ static void test_heartbeat(void **state)
 			  world_record(&w, 0, METADATA_BROKER_REGISTRATION_CHANGE_RECORD, 0))->fenced, -1);
 	assert_int_equal(world_heartbeat(&w, 1, false).error_code, 0);
 	assert_int_equal(w.records.values.n, 0);
+	world_deinit(&w);
+}
+
+/* Several directories: where replicas lie is told, a failed one takes its partitions with it, and only them. */
+static void register_dirs(struct world *w, uint64_t life, const struct uuid *dirs, int32_t dirs_n)
+{
+	struct broker_registration_request in;
+	struct broker_registration_response out;
+
+	msg_init(&broker_registration_request_type, &in);
+	in.broker_id = 1;
+	in.incarnation_id = incarnation(life);
+	in.log_dirs = (struct uuid *)dirs;
+	in.log_dirs_n = dirs_n;
+	in.features = MSG_NEW(&w->arena, broker_registration_request_features);
+	in.features_n = 1;
+	in.features[0].name = STR("metadata.version");
+	in.features[0].min_supported_version = 7;
+	in.features[0].max_supported_version = 30;
+	w->controller.now_ms += 1000000;
+	world_begin(w);
+	assert_int_equal(controller_register_broker(&w->controller, &in, &out, &w->records, &w->arena, w->end),
+			 ERR_NONE);
+	world_done(w);
+	assert_int_equal(out.error_code, 0);
+	assert_false(world_heartbeat(w, 1, false).is_fenced);
+}
+
+static int16_t assign(struct world *w, const char *topic, int32_t index, struct uuid dir, size_t records_n)
+{
+	struct assign_replicas_to_dirs_request_directories_topics_partitions part;
+	struct assign_replicas_to_dirs_request_directories_topics one;
+	struct assign_replicas_to_dirs_request_directories in_dir;
+	struct assign_replicas_to_dirs_request in;
+	struct assign_replicas_to_dirs_response out;
+
+	msg_init(&assign_replicas_to_dirs_request_directories_topics_partitions_type, &part);
+	msg_init(&assign_replicas_to_dirs_request_directories_topics_type, &one);
+	msg_init(&assign_replicas_to_dirs_request_directories_type, &in_dir);
+	msg_init(&assign_replicas_to_dirs_request_type, &in);
+	part.partition_index = index;
+	one.topic_id = topic ? image_topic(w->controller.latest, str_of(topic))->id : (struct uuid){77, 77};
+	one.partitions = &part;
+	one.partitions_n = 1;
+	in_dir.id = dir;
+	in_dir.topics = &one;
+	in_dir.topics_n = 1;
+	in.broker_id = 1;
+	in.broker_epoch = broker(w, 1)->epoch;
+	in.directories = &in_dir;
+	in.directories_n = 1;
+	world_begin(w);
+	assert_int_equal(controller_assign_directories(&w->controller, &in, &out, &w->records, &w->arena), ERR_NONE);
+	assert_int_equal(w->records.values.n, records_n);
+	world_done(w);
+	assert_int_equal(out.error_code, 0);
+	return out.directories[0].topics[0].partitions[0].error_code;
+}
+
+static void heartbeat_offline(struct world *w, const struct uuid *dirs, int32_t dirs_n, size_t records_n)
+{
+	struct broker_heartbeat_request in;
+	struct broker_heartbeat_response out;
+
+	msg_init(&broker_heartbeat_request_type, &in);
+	in.broker_id = 1;
+	in.broker_epoch = broker(w, 1)->epoch;
+	in.current_metadata_offset = w->end;
+	in.offline_log_dirs = (struct uuid *)dirs;
+	in.offline_log_dirs_n = dirs_n;
+	world_begin(w);
+	assert_int_equal(controller_heartbeat(&w->controller, &in, &out, &w->records, &w->arena), ERR_NONE);
+	assert_int_equal(w->records.values.n, records_n);
+	world_done(w);
+	assert_int_equal(out.error_code, 0);
+}
+
+static void test_directory_fails(void **state)
+{
+	static const struct uuid dirs[] = {{100, 1}, {100, 2}, {100, 3}};
+	const struct broker_registration_change_record *record;
+	struct world w;
+
+	world_init(&w, 30);
+	register_dirs(&w, 1, dirs, 3);
+	assert_int_equal(world_create(&w, "t", 3, 1).error_code, 0);
+	assert_true(uuid_eq(partition(&w, "t", 0)->directories[0], UUID_DIR_UNASSIGNED));
+	for (int32_t i = 0; i < 3; i++)
+		assert_int_equal(assign(&w, "t", i, dirs[i % 2], 1), 0);
+	assert_int_equal(assign(&w, "t", 0, dirs[0], 0), 0); /* told twice */
+	assert_int_equal(assign(&w, "t", 3, dirs[0], 0), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+	assert_int_equal(assign(&w, NULL, 0, dirs[0], 0), ERR_UNKNOWN_TOPIC_ID);
+	assert_true(uuid_eq(partition(&w, "t", 1)->directories[0], dirs[1]));
+	assert_int_equal(partition(&w, "t", 1)->leader, 1);
+
+	heartbeat_offline(&w, &dirs[1], 1, 2);
+	record = world_record(&w, 1, METADATA_BROKER_REGISTRATION_CHANGE_RECORD, 2);
+	assert_int_equal(record->log_dirs_n, 2);
+	assert_int_equal(partition(&w, "t", 0)->leader, 1);
+	assert_int_equal(partition(&w, "t", 1)->leader, LEADER_NONE);
+	assert_int_equal(partition(&w, "t", 2)->leader, 1);
+	heartbeat_offline(&w, &dirs[1], 1, 0);
+	/* one whose place was not known when its directory failed */
+	assert_int_equal(world_create(&w, "late", 1, 1).error_code, 0);
+	assert_int_equal(assign(&w, "late", 0, dirs[1], 1), 0);
+	assert_int_equal(partition(&w, "late", 0)->leader, LEADER_NONE);
+
+	register_dirs(&w, 2, dirs, 1); /* still away at the next start */
+	assert_int_equal(partition(&w, "t", 0)->leader, 1);
+	assert_int_equal(partition(&w, "t", 1)->leader, LEADER_NONE);
+	register_dirs(&w, 3, dirs, 3);
+	assert_int_equal(partition(&w, "t", 1)->leader, 1);
+	assert_int_equal(partition(&w, "late", 0)->leader, 1);
+	/* not found anywhere, and found again */
+	assert_int_equal(assign(&w, "late", 0, UUID_DIR_LOST, 1), 0);
+	assert_int_equal(partition(&w, "late", 0)->leader, LEADER_NONE);
+	assert_int_equal(assign(&w, "late", 0, dirs[2], 1), 0);
+	assert_int_equal(partition(&w, "late", 0)->leader, 1);
 	world_deinit(&w);
 }
 
@@ -365,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_register),
 		cmocka_unit_test(test_register_refused),
 		cmocka_unit_test(test_heartbeat),
+		cmocka_unit_test(test_directory_fails),
 		cmocka_unit_test(test_cordoned),
 		cmocka_unit_test(test_stop_and_return),
 		cmocka_unit_test(test_killed_and_back),
