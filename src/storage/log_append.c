@@ -58,6 +58,7 @@ enum err part_log_append(struct part_log *pub, struct log_append *append, int32_
 				epoch_cache_assign(&pub->epochs, leader_epoch, info->base_offset);
 	if (append->has_new_epoch)
 		log->epochs_changed = true;
+	append->aborts = producer_state_aborts(&pub->producers, info, &append->aborted);
 	producer_state_append(&pub->producers, info, &append->undo);
 	pub->end = info->last_offset + 1;
 	pub->producers.map_end_offset = pub->end;
@@ -160,6 +161,10 @@ static void log_written(struct log_impl *log, struct list *done)
 		if (active->size == 0)
 			active->first_timestamp_ms = info->max_timestamp;
 		log_tail_add(log, info, active->size);
+		if (append->aborts) {
+			vec_push(&pub->aborted.list, append->aborted);
+			log->txns_n++;
+		}
 		active->size += (int64_t)append->len;
 		active->next_offset = info->last_offset + 1;
 		active->mtime_ms = log_reactor(log)->wall_ms;

@@ -59,7 +59,7 @@ static void close_job_done(struct io_op *op)
 	struct log_impl *log = job->log;
 
 	log->is_busy = false;
-	mem_free(job->index.bytes);
+	index_write_free(&job->index);
 	mem_free((void *)(uintptr_t)job->snapshot.p);
 	mem_free((void *)(uintptr_t)job->epochs.p);
 	vec_deinit(&job->bases);

@@ -83,49 +83,109 @@ static int aborted_cmp(const void *a, const void *b)
 	return (x->last_offset > y->last_offset) - (x->last_offset < y->last_offset);
 }
 
-enum err load_aborted(struct log_load *load, struct fs *fs, const struct log_names *names)
+static bool aborted_is_sane(const struct aborted_txn *txn, int64_t base)
 {
-	size_t n = 0;
+	return txn->producer_id >= 0 && txn->first_offset >= 0 && txn->first_offset <= txn->last_offset &&
+	       txn->last_offset >= base;
+}
 
-	for (size_t i = 0; i < names->txn_indexes.n; i++) {
-		enum err err;
+/* One segment's index. Where it is no good everything is found again in the log. */
+static enum err load_aborted_file(struct log_load *load, struct fs *fs, int64_t base)
+{
+	size_t n = load->aborted.list.n;
+	enum err err = txn_index_read(fs, load->path, base, &load->aborted);
 
-		if (!load_is_segment_base(load, names->txn_indexes.v[i]))
-			continue;
-		err = txn_index_read(fs, load->path, names->txn_indexes.v[i], &load->aborted);
-		if (err == ERR_CORRUPT_FILE)
-			log_warn("log.txn_index_damaged", "code=ML1074 log=%s segment=%" PRId64, load->name,
-				 names->txn_indexes.v[i]);
-		else if (err)
-			return err;
+	for (size_t i = n; !err && i < load->aborted.list.n; i++) {
+		if (!aborted_is_sane(&load->aborted.list.v[i], base))
+			err = ERR_CORRUPT_FILE;
 	}
-	/* What a shorter end cut off is no transaction any more. */
-	for (size_t i = 0; i < load->aborted.list.n; i++) {
-		if (load->aborted.list.v[i].last_offset < load->end)
-			load->aborted.list.v[n++] = load->aborted.list.v[i];
-	}
-	load->aborted.list.n = n;
-	if (n)
-		qsort(load->aborted.list.v, n, sizeof(struct aborted_txn), aborted_cmp);
+	if (err != ERR_CORRUPT_FILE)
+		return err;
+	log_warn("log.txn_index_damaged", "code=ML1074 log=%s segment=%" PRId64, load->name, base);
+	load->is_txn_index_bad = true;
 	return ERR_NONE;
 }
 
-/* The marker of an aborted transaction that no file tells of: the machine went down before it was written. */
-static void load_replay_marker(struct log_load *load, const struct batch_info *batch)
+enum err load_aborted(struct log_load *load, struct fs *fs, const struct log_names *names)
+{
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; !err && i < names->txn_indexes.n; i++) {
+		if (load_is_segment_base(load, names->txn_indexes.v[i]))
+			err = load_aborted_file(load, fs, names->txn_indexes.v[i]);
+	}
+	if (!err && load->aborted.list.n)
+		qsort(load->aborted.list.v, load->aborted.list.n, sizeof(struct aborted_txn), aborted_cmp);
+	return err;
+}
+
+/* The files are complete below the snapshot (see log_tail.c). What is above, a crash may have torn, and a shorter end
+ * cut off: the replay finds it again. */
+static void load_aborted_keep(struct log_load *load, int64_t snapshot_offset)
 {
 	struct aborted_txns *aborted = &load->aborted;
+
+	while (aborted->list.n && aborted->list.v[aborted->list.n - 1].last_offset >= snapshot_offset)
+		aborted->list.n--;
+}
+
+/* How many of a list, ascending, follow `at` below `to`. */
+static size_t aborted_below(const struct aborted_txns *txns, size_t at, int64_t to)
+{
+	size_t n = 0;
+
+	while (at + n < txns->list.n && txns->list.v[at + n].last_offset < to)
+		n++;
+	return n;
+}
+
+static enum err load_write_aborted_file(struct log_load *load, struct fs *fs, int64_t base, size_t at, size_t n)
+{
+	uint8_t *bytes = mem_alloc(n * TXN_ENTRY_LEN);
+	char path[FS_PATH_MAX];
+	enum err err = ERR_TOO_LARGE;
+
+	for (size_t i = 0; i < n; i++)
+		txn_entry_encode(&load->aborted.list.v[at + i], bytes + i * TXN_ENTRY_LEN);
+	if (segment_path(path, load->path, base, ".txnindex"))
+		err = fs_write_atomic(fs, path, (struct bytes){bytes, n * TXN_ENTRY_LEN});
+	mem_free(bytes);
+	return err;
+}
+
+/* Brings the files up to what is known now: `before` is what they said. */
+static enum err load_write_aborted(struct log_load *load, struct fs *fs, const struct aborted_txns *before)
+{
+	const struct aborted_txns *now = &load->aborted;
+	size_t at = 0, old_at = 0;
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; !err && i < load->segments.list.n; i++) {
+		int64_t next = i + 1 < load->segments.list.n ? load->segments.list.v[i + 1].base : INT64_MAX;
+		size_t n = aborted_below(now, at, next), old_n = aborted_below(before, old_at, next);
+		bool is_same = n == old_n && !load->is_txn_index_bad;
+
+		if (is_same && n)
+			is_same = memcmp(&now->list.v[at], &before->list.v[old_at], n * sizeof(now->list.v[0])) == 0;
+		if (!is_same)
+			err = load_write_aborted_file(load, fs, load->segments.list.v[i].base, at, n);
+		at += n;
+		old_at += old_n;
+	}
+	return err;
+}
+
+/* A marker above the snapshot that aborts a transaction. Offsets rise, unless the log lies. */
+static void load_replay_marker(struct log_load *load, const struct batch_info *batch)
+{
 	struct aborted_txn txn;
-	size_t at = aborted->list.n;
+	size_t n = load->aborted.list.n;
 
 	if (!producer_state_aborts(&load->producers, batch, &txn))
 		return;
-	while (at > 0 && aborted->list.v[at - 1].last_offset > txn.last_offset)
-		at--;
-	if (at > 0 && aborted->list.v[at - 1].last_offset == txn.last_offset)
+	if (n && load->aborted.list.v[n - 1].last_offset >= txn.last_offset)
 		return;
-	vec_push(&aborted->list, txn);
-	memmove(&aborted->list.v[at + 1], &aborted->list.v[at], (aborted->list.n - 1 - at) * sizeof(txn));
-	aborted->list.v[at] = txn;
+	vec_push(&load->aborted.list, txn);
 }
 
 /* Replays the headers of one segment from map_end_offset on. */
@@ -164,7 +224,7 @@ static enum err load_replay_segment(struct log_load *load, struct fs *fs, const 
 
 /* Producers and epochs: from the newest good snapshot that is not beyond the end, then the headers behind it.
  * Snapshots that no start needs any more, and bad ones, are removed. */
-enum err load_producers(struct log_load *load, struct fs *fs, const struct log_names *names)
+static enum err load_snapshot(struct log_load *load, struct fs *fs, const struct log_names *names)
 {
 	enum err err = ERR_NONE;
 
@@ -201,12 +261,24 @@ enum err load_producers(struct log_load *load, struct fs *fs, const struct log_n
 		load->epochs.entries.n = 0;
 		load->has_epochs = false;
 	}
-	if (!load->has_epochs && load->snapshot_offset >= 0) {
+	if ((!load->has_epochs || load->is_txn_index_bad) && load->snapshot_offset >= 0) {
 		producer_state_truncate_all(&load->producers);
 		load->snapshot_offset = -1;
 	}
 	load->producers.map_end_offset = MAX(load->snapshot_offset, load->log_start);
-	err = ERR_NONE;
+	return ERR_NONE;
+}
+
+enum err load_producers(struct log_load *load, struct fs *fs, const struct log_names *names)
+{
+	struct aborted_txns before = {0};
+	enum err err = load_snapshot(load, fs, names);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < load->aborted.list.n; i++)
+		vec_push(&before.list, load->aborted.list.v[i]);
+	load_aborted_keep(load, load->producers.map_end_offset);
 	for (size_t i = 0; !err && i < load->segments.list.n; i++) {
 		const struct segment *segment = &load->segments.list.v[i];
 
@@ -214,5 +286,8 @@ enum err load_producers(struct log_load *load, struct fs *fs, const struct log_n
 			err = load_replay_segment(load, fs, segment);
 	}
 	load->producers.map_end_offset = load->end;
+	if (!err)
+		err = load_write_aborted(load, fs, &before);
+	vec_deinit(&before.list);
 	return err;
 }

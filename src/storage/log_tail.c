@@ -3,10 +3,11 @@
  * The end of a log that is being written to: index entries that wait to be written in groups, the places of
  * the newest batches, and rolling to a new segment.
  *
- * Rolling: index entries of the old segment, its last time index entry -> epochs -> producer snapshot ->
- * files of the new segment -> directory synced. A crash in between leaves a log that ends with the old
- * segment. A snapshot says that nothing below it has to be replayed, so what a replay would find, epochs, is
- * written before it.
+ * Rolling: index entries of the old segment, its last time index entry, its aborted transactions -> epochs ->
+ * producer snapshot -> files of the new segment -> directory synced. A crash in between leaves a log that ends
+ * with the old segment. A snapshot says that nothing below it has to be replayed, so what a replay would find,
+ * epochs and aborted transactions, is written before it; the latter, without which a reader is shown what never
+ * was, durably.
  */
 #include "part_log_internal.h"
 
@@ -92,13 +93,36 @@ static void log_tail_add_last_time(struct log_impl *log)
 	log->last_index_timestamp_ms = time.timestamp_ms;
 }
 
-void index_write_take(struct log_impl *log, bool last_time, struct index_write *ret)
+static void index_write_take_txns(struct log_impl *log, struct index_write *ret)
+{
+	const struct aborted_txns *aborted = &log->pub.aborted;
+	size_t first;
+
+	CHECK_OP(aborted->list.n, >=, log->txns_n);
+	ret->txn_first = log->txns_written;
+	ret->txn_n = log->txns_n - log->txns_written;
+	if (ret->txn_n == 0)
+		return;
+	first = aborted->list.n - ret->txn_n;
+	ret->txns = mem_alloc((size_t)ret->txn_n * TXN_ENTRY_LEN);
+	for (uint32_t i = 0; i < ret->txn_n; i++)
+		txn_entry_encode(&aborted->list.v[first + i], ret->txns + (size_t)i * TXN_ENTRY_LEN);
+}
+
+void index_write_free(struct index_write *write)
+{
+	mem_free(write->bytes);
+	mem_free(write->txns);
+	write->bytes = write->txns = NULL;
+}
+
+void index_write_take(struct log_impl *log, bool whole, struct index_write *ret)
 {
 	struct segment *active = log_active(log);
 	struct log_tail *tail;
 	uint8_t *p;
 
-	if (last_time)
+	if (whole)
 		log_tail_add_last_time(log);
 	tail = log->tail;
 	*ret = (struct index_write){.base = active->base,
@@ -106,6 +130,8 @@ void index_write_take(struct log_impl *log, bool last_time, struct index_write *
 				    .time_n = tail ? (uint32_t)tail->times.n : 0};
 	ret->first = active->index_n - ret->n;
 	ret->time_first = active->time_index_n - ret->time_n;
+	if (whole)
+		index_write_take_txns(log, ret);
 	if (ret->n + ret->time_n == 0)
 		return;
 	ret->bytes = p = mem_alloc((size_t)ret->n * INDEX_ENTRY_LEN + (size_t)ret->time_n * TIME_ENTRY_LEN);
@@ -132,6 +158,26 @@ static enum err index_write_one(struct fs *fs, const char *path, int64_t base, c
 	return err;
 }
 
+static enum err index_write_txns(const struct index_write *write, struct fs *fs, const char *path)
+{
+	fs_file file;
+	enum err err;
+
+	if (write->txn_n == 0)
+		return ERR_NONE;
+	err = segment_open_file(fs, path, write->base, ".txnindex", FS_WRITE | FS_CREATE, &file);
+	if (err)
+		return err;
+	err = fs_pwrite_all(fs, file, write->txns, (size_t)write->txn_n * TXN_ENTRY_LEN,
+			    (int64_t)write->txn_first * TXN_ENTRY_LEN);
+	if (!err)
+		err = fs_sync(fs, file);
+	fs_close(fs, file);
+	if (!err && write->txn_first == 0)
+		err = fs->ops->sync_dir(fs, path);
+	return err;
+}
+
 /* The time index first: what it knows of the batches before an index entry is never missing. */
 enum err index_write_run(const struct index_write *write, struct fs *fs, const char *path)
 {
@@ -144,7 +190,7 @@ enum err index_write_run(const struct index_write *write, struct fs *fs, const c
 	if (!err)
 		err = index_write_one(fs, path, write->base, ".index", write->bytes, len,
 				      (int64_t)write->first * INDEX_ENTRY_LEN);
-	return err;
+	return err ? err : index_write_txns(write, fs, path);
 }
 
 void index_write_done(struct log_impl *log, const struct index_write *write)
@@ -153,7 +199,10 @@ void index_write_done(struct log_impl *log, const struct index_write *write)
 	struct segment *active = log_active(log);
 	uint32_t first, time_first, n, time_n;
 
-	if (!tail || active->base != write->base)
+	if (active->base != write->base)
+		return;
+	log->txns_written = MAX(log->txns_written, write->txn_first + write->txn_n);
+	if (!tail)
 		return;
 	/* Another writer may have been there in between: entries are known by their numbers. */
 	first = active->index_n - (uint32_t)tail->index.n;
@@ -201,7 +250,7 @@ static void index_job_done(struct io_op *op)
 		if (!op->err && !log->is_zombie)
 			log_drive(log);
 	}
-	mem_free(job->write.bytes);
+	index_write_free(&job->write);
 	log_unref(log);
 	mem_free(job);
 }
@@ -313,6 +362,7 @@ static void log_rolled(struct log_impl *log, struct roll_job *job)
 	job->file = FS_FILE_NONE;
 	vec_push(&log->segments.list, segment);
 	log->bytes_since_index = 0;
+	log->txns_n = log->txns_written = 0;
 	log->last_index_timestamp_ms = -1;
 	if (job->snapshot.p)
 		log->snapshot_offset = job->base;
@@ -349,7 +399,7 @@ static void roll_job_done(struct io_op *op)
 			log_take_back(log, op->err);
 	}
 	fs_close(log_reactor(log)->io->fs, job->file);
-	mem_free(job->index.bytes);
+	index_write_free(&job->index);
 	mem_free((void *)(uintptr_t)job->snapshot.p);
 	mem_free((void *)(uintptr_t)job->epochs.p);
 	if (!log->is_zombie)

@@ -106,6 +106,21 @@ static void trim_job_done(struct io_op *op)
 	mem_free(job);
 }
 
+/* Whose marker went with a segment, nobody reads any more. */
+static void log_trim_aborted(struct log_impl *log)
+{
+	struct aborted_txns *aborted = &log->pub.aborted;
+	int64_t base = log->segments.list.v[0].base;
+	size_t n = 0;
+
+	while (n < aborted->list.n && aborted->list.v[n].last_offset < base)
+		n++;
+	if (n == 0)
+		return;
+	aborted->list.n -= n;
+	memmove(aborted->list.v, aborted->list.v + n, aborted->list.n * sizeof(aborted->list.v[0]));
+}
+
 void log_trim(struct log_impl *log)
 {
 	struct part_log *pub = &log->pub;
@@ -128,6 +143,7 @@ void log_trim(struct log_impl *log)
 	memmove(&log->segments.list.v[0], &log->segments.list.v[drop],
 		(log->segments.list.n - drop) * sizeof(log->segments.list.v[0]));
 	log->segments.list.n -= drop;
+	log_trim_aborted(log);
 	log->dirty_base = MAX(log->dirty_base, log->segments.list.v[0].base);
 	log->generation++;
 	log_tail_forget_places(log);

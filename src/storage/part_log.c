@@ -240,6 +240,11 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 		}
 	}
 	log->bytes_since_index = load->bytes_since_index;
+	log->txns_n = 0;
+	while (log->txns_n < pub->aborted.list.n &&
+	       pub->aborted.list.v[pub->aborted.list.n - 1 - log->txns_n].last_offset >= active->base)
+		log->txns_n++;
+	log->txns_written = log->txns_n;
 	log->last_index_timestamp_ms = load->last_time_ms;
 	log->active_created_ms = log_reactor(log)->wall_ms;
 	log->snapshot_offset = load->snapshot_offset;

@@ -109,6 +109,8 @@ struct log_append {
 	struct batch_info info; /* in: of this batch; base_offset is filled at submit */
 	int64_t max_timestamp_offset; /* in: offset delta of the record with the batch's max timestamp */
 	struct producer_undo undo; /* private */
+	bool aborts;               /* private: `aborted` ends with it */
+	struct aborted_txn aborted; /* private */
 	bool has_new_epoch;        /* private */
 	enum err err;              /* out, at done */
 	void (*done)(struct log_append *append);

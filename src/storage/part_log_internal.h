@@ -67,6 +67,7 @@ struct log_impl {
 	struct log_tail *tail; /* NULL while nothing is written */
 	int64_t bytes_since_index;
 	int64_t last_index_timestamp_ms; /* of the last time index entry of the active segment, -1 */
+	uint32_t txns_n, txns_written; /* aborted transactions of the active segment; in its file */
 	int64_t active_created_ms;
 	int64_t active_jitter_ms;
 	struct log_page *page; /* NULL */
@@ -162,10 +163,14 @@ struct index_write {
 	int64_t base;
 	uint32_t first, time_first; /* entry numbers */
 	uint32_t n, time_n;
+	uint32_t txn_first, txn_n;
 	uint8_t *bytes; /* n offset entries, then time_n time entries */
+	uint8_t *txns;  /* txn_n entries of aborted transactions */
 };
-/* last_time: with an entry for the greatest timestamp of all, which a segment ends with. */
-void index_write_take(struct log_impl *log, bool last_time, struct index_write *ret);
+/* whole: also what only a snapshot needs or a segment ends with, the aborted transactions and an entry for the greatest
+ * timestamp of all. */
+void index_write_take(struct log_impl *log, bool whole, struct index_write *ret);
+void index_write_free(struct index_write *write);
 enum err index_write_run(const struct index_write *write, struct fs *fs, const char *path) MUST_USE;
 /* The entries are in the files: forgets them. */
 void index_write_done(struct log_impl *log, const struct index_write *write);

@@ -457,7 +457,7 @@ static void checkpoint_item_done(struct checkpoint_item *item, enum err err)
 			log_tail_free(log);
 		log_synced(log);
 	}
-	mem_free(item->index.bytes);
+	index_write_free(&item->index);
 	mem_free((void *)(uintptr_t)item->snapshot.p);
 	mem_free((void *)(uintptr_t)item->epochs.p);
 	vec_deinit(&item->bases);
