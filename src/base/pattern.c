@@ -9,6 +9,8 @@
 #include "check.h"
 #include "mem.h"
 
+#define RE2_REPEAT_MAX 1000
+
 struct pattern {
 	pcre2_general_context *general;
 	pcre2_code *code;
@@ -26,9 +28,9 @@ static void pattern_mem_free(void *p, void *ctx UNUSED)
 	mem_free(p);
 }
 
-static enum err pattern_refuse(struct err_text *text, const char *what, size_t at)
+static enum err pattern_refuse(struct err_text *text, const char *what)
 {
-	return err_text_set(text, ERR_INVALID_REGULAR_EXPRESSION, "%s at %zu", what, at);
+	return err_text_set(text, ERR_INVALID_REGULAR_EXPRESSION, "%s", what);
 }
 
 /* A name, flags, or nothing may follow "(?" in RE2. */
@@ -71,6 +73,19 @@ static size_t re2_repeat_len(const char *p, const char *end)
 	return at < end && *at == '}' && at > p + 1 && p[1] != ',' ? (size_t)(at - p) + 1 : 0;
 }
 
+/* Does a repeat "{2,3}" ask for more than RE2 unfolds? */
+static bool re2_repeat_is_too_long(const char *p, size_t len)
+{
+	int n = 0;
+
+	for (size_t i = 1; *p == '{' && i + 1 < len; i++) {
+		n = p[i] == ',' ? 0 : n * 10 + (p[i] - '0');
+		if (n > RE2_REPEAT_MAX)
+			return true;
+	}
+	return false;
+}
+
 /* Where a character class that begins at p ends: behind its bracket, or at the end. */
 static const char *re2_skip_class(const char *p, const char *end)
 {
@@ -100,22 +115,24 @@ static enum err re2_check(struct str source, struct err_text *text)
 	size_t repeats_n = 0; /* directly behind each other */
 
 	while (p < end) {
-		size_t at = (size_t)(p - source.p), repeat_len = re2_repeat_len(p, end);
+		size_t repeat_len = re2_repeat_len(p, end);
 
 		if (repeat_len) {
 			/* One "?" may follow: it makes the repeat take the least. */
 			repeats_n++;
 			if (repeats_n > 2 || (repeats_n == 2 && *p != '?'))
-				return pattern_refuse(text, "invalid nested repetition operator", at);
+				return pattern_refuse(text, "invalid nested repetition operator");
+			if (re2_repeat_is_too_long(p, repeat_len))
+				return pattern_refuse(text, "invalid repeat count");
 			p += repeat_len;
 			continue;
 		}
 		repeats_n = 0;
 		if (*p == '\\') {
 			if (end - p < 2)
-				return pattern_refuse(text, "trailing backslash", at);
+				return pattern_refuse(text, "trailing backslash at end of expression");
 			if (!re2_escape_is_known(p[1]))
-				return pattern_refuse(text, "invalid escape sequence", at);
+				return pattern_refuse(text, "invalid escape sequence");
 			p += 2;
 			if (p[-1] != 'Q')
 				continue;
@@ -124,9 +141,9 @@ static enum err re2_check(struct str source, struct err_text *text)
 			p += p < end ? 2 : 0;
 		} else if (*p == '(') {
 			if (end - p > 1 && p[1] == '*')
-				return pattern_refuse(text, "missing argument to repetition operator", at + 1);
+				return pattern_refuse(text, "missing argument to repetition operator");
 			if (end - p > 1 && p[1] == '?' && !re2_group_is_known(p + 2, end))
-				return pattern_refuse(text, "invalid or unsupported group syntax", at);
+				return pattern_refuse(text, "invalid or unsupported Perl syntax");
 			p += end - p > 1 && p[1] == '?' ? 2 : 1;
 		} else if (*p == '[') {
 			p = re2_skip_class(p, end);
@@ -137,10 +154,35 @@ static enum err re2_check(struct str source, struct err_text *text)
 	return ERR_NONE;
 }
 
+/* In RE2's words, which are what administrators look up. */
+static enum err pattern_refuse_compile(struct err_text *text, int code)
+{
+	PCRE2_UCHAR reason[120];
+
+	switch (code) {
+	case PCRE2_ERROR_MISSING_SQUARE_BRACKET:
+		return pattern_refuse(text, "missing closing ]");
+	case PCRE2_ERROR_MISSING_CLOSING_PARENTHESIS:
+		return pattern_refuse(text, "missing closing )");
+	case PCRE2_ERROR_UNMATCHED_CLOSING_PARENTHESIS:
+		return pattern_refuse(text, "regexp/syntax: internal error");
+	case PCRE2_ERROR_QUANTIFIER_INVALID:
+		return pattern_refuse(text, "missing argument to repetition operator");
+	case PCRE2_ERROR_QUANTIFIER_TOO_BIG:
+	case PCRE2_ERROR_QUANTIFIER_OUT_OF_ORDER:
+		return pattern_refuse(text, "invalid repeat count");
+	case PCRE2_ERROR_CLASS_RANGE_ORDER:
+	case PCRE2_ERROR_UNKNOWN_POSIX_CLASS:
+		return pattern_refuse(text, "invalid character class range");
+	default:
+		pcre2_get_error_message(code, reason, sizeof(reason));
+		return pattern_refuse(text, (const char *)reason);
+	}
+}
+
 static enum err pattern_compile(struct pattern *pattern, struct str source, struct err_text *text)
 {
 	pcre2_compile_context *compile = pcre2_compile_context_create(pattern->general);
-	PCRE2_UCHAR reason[120];
 	PCRE2_SIZE at;
 	int code;
 
@@ -154,8 +196,7 @@ static enum err pattern_compile(struct pattern *pattern, struct str source, stru
 	pcre2_compile_context_free(compile);
 	if (pattern->code)
 		return ERR_NONE;
-	pcre2_get_error_message(code, reason, sizeof(reason));
-	return pattern_refuse(text, (const char *)reason, at);
+	return pattern_refuse_compile(text, code);
 }
 
 enum err pattern_new(struct str source, enum pattern_syntax syntax, struct pattern **ret, struct err_text *text)

@@ -5,6 +5,7 @@
  */
 #include "group_classic.h"
 
+#include "group_consumer.h"
 #include "log.h"
 #include "mem.h"
 
@@ -259,10 +260,16 @@ enum err classic_leave(struct coord_op *op, void *machine, struct coord_records 
 	leave->out.members = MSG_NEW_N(op->arena, leave_group_response_members, in->members_n);
 	leave->out.members_n = in->members_n;
 	for (int32_t i = 0; i < in->members_n; i++) {
-		enum err err = classic ? classic_leave_one(classic, &in->members[i]) : ERR_UNKNOWN_MEMBER_ID;
-
 		leave->out.members[i].member_id = in->members[i].member_id;
 		leave->out.members[i].group_instance_id = in->members[i].group_instance_id;
+	}
+	if (group && group->kind == &group_kind_consumer) {
+		consumer_leave(group, in, &leave->out, records);
+		return ERR_NONE;
+	}
+	for (int32_t i = 0; i < in->members_n; i++) {
+		enum err err = classic ? classic_leave_one(classic, &in->members[i]) : ERR_UNKNOWN_MEMBER_ID;
+
 		leave->out.members[i].error_code = err_wire(err);
 		has_left |= !err;
 	}

@@ -21,6 +21,17 @@ struct change_members {
 	int32_t n;
 };
 
+static bool change_is_gone(const struct consumer_change *change, const struct consumer_member *member)
+{
+	if (member == change->gone)
+		return true;
+	for (int32_t i = 0; i < change->also_gone_n; i++) {
+		if (change->also_gone[i] == member)
+			return true;
+	}
+	return false;
+}
+
 static struct change_members change_members(const struct consumer_change *change, struct arena *arena)
 {
 	int32_t members_n = change->consumer ? (int32_t)change->consumer->members.n : 0;
@@ -31,7 +42,7 @@ static struct change_members change_members(const struct consumer_change *change
 	for (uint32_t it = 0; change->consumer && (member = map_next(&change->consumer->members, &it)) != NULL;) {
 		bool is_changed = change->member_id.p && str_eq(member->id, change->member_id);
 
-		if (member == change->gone || (!member->meta && !is_changed))
+		if (change_is_gone(change, member) || (!member->meta && !is_changed))
 			continue;
 		is_known |= is_changed;
 		ret.v[ret.n++] = (struct change_member){
@@ -140,7 +151,7 @@ bool consumer_change_uses_regex(const struct consumer_change *change, struct str
 	if (change->member_id.p && str_eq(change->meta->subscribed_topic_regex, source))
 		return true;
 	for (uint32_t it = 0; change->consumer && (member = map_next(&change->consumer->members, &it)) != NULL;) {
-		if (member != change->gone && member->meta &&
+		if (!change_is_gone(change, member) && member->meta &&
 		    !(change->member_id.p && str_eq(member->id, change->member_id)) &&
 		    str_eq(member->meta->value.subscribed_topic_regex, source))
 			return true;
@@ -148,15 +159,23 @@ bool consumer_change_uses_regex(const struct consumer_change *change, struct str
 	return false;
 }
 
-void consumer_change_leave(const struct consumer_change *change, struct coord_records *records)
+static void change_leave_one(const struct consumer_change *change, const struct consumer_member *gone,
+			     struct coord_records *records)
 {
-	const struct consumer_member *gone = change->gone;
 	struct str regex = gone->meta ? gone->meta->value.subscribed_topic_regex : STR_NULL;
-	int64_t hash = change->consumer->metadata_hash;
 
 	consumer_write_member_end(records, change->group_id, gone->id);
 	if (regex.len && !consumer_change_uses_regex(change, regex))
 		consumer_write_regex(records, change->group_id, regex, NULL);
+}
+
+void consumer_change_leave(const struct consumer_change *change, struct coord_records *records)
+{
+	int64_t hash = change->consumer->metadata_hash;
+
+	change_leave_one(change, change->gone, records);
+	for (int32_t i = 0; i < change->also_gone_n; i++)
+		change_leave_one(change, change->also_gone[i], records);
 	if (change->store->image)
 		hash = consumer_change_hash(change, change->store->image, records->arena);
 	consumer_write_epoch(records, change->group_id, change->consumer->epoch + 1, hash);
@@ -260,7 +279,7 @@ struct str consumer_change_assignor(const struct consumer_change *change)
 	for (uint32_t it = 0; change->consumer && (member = map_next(&change->consumer->members, &it)) != NULL;) {
 		bool is_changed = change->member_id.p && str_eq(member->id, change->member_id);
 
-		if (member == change->gone || is_changed || !member->meta)
+		if (change_is_gone(change, member) || is_changed || !member->meta)
 			continue;
 		uniform_n += str_eq_c(member->meta->value.server_assignor, "uniform");
 		range_n += str_eq_c(member->meta->value.server_assignor, "range");

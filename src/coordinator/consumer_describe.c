@@ -52,6 +52,10 @@ void consumer_describe(struct group_store *store, struct str group_id, struct ar
 	struct consumer_member *member;
 
 	ret->group_id = group_id;
+	if (group_id.len == 0) {
+		ret->error_code = err_wire(ERR_INVALID_GROUP_ID);
+		return;
+	}
 	if (!group || group->kind != &group_kind_consumer) {
 		ret->error_code = err_wire(ERR_GROUP_ID_NOT_FOUND);
 		ret->error_message = arena_printf(arena, group ? "Group %.*s is not a consumer group." :

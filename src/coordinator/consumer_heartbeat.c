@@ -47,7 +47,8 @@ static enum err beat_find_group(struct beat *beat, bool make)
 	struct group *group = group_find(beat->store, id);
 
 	if (!group && !make)
-		return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND, "Group %.*s not found.", STR_ARGS(id));
+		return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND, beat->request->member_epoch >= 0 ? "Consumer group %.*s not found." : "Group %.*s not found.",
+				    STR_ARGS(id));
 	if (group && group->kind != &group_kind_consumer) {
 		if (!make || !group->kind->is_empty(group))
 			return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND, "Group %.*s is not a consumer group.",
@@ -456,8 +457,6 @@ static enum err beat_leave(struct beat *beat, struct consumer_group_heartbeat_re
 	struct consumer_member *member;
 	enum err err = beat_find_group(beat, false);
 
-	response->member_id = beat->member_id;
-	response->member_epoch = beat->request->member_epoch;
 	if (err)
 		return err;
 	member = beat->request->instance_id.p ?
@@ -466,14 +465,17 @@ static enum err beat_leave(struct beat *beat, struct consumer_group_heartbeat_re
 	if (!member || !member->meta)
 		return err_text_set(beat->text, ERR_UNKNOWN_MEMBER_ID,
 				    beat->request->instance_id.p ? "Instance id %.*s is unknown." :
-								   "Member %.*s is not a member of the group.",
+								   "Member %.*s is not a member of group %.*s.",
 				    STR_ARGS(beat->request->instance_id.p ? beat->request->instance_id :
-									    beat->member_id));
+									    beat->member_id),
+				    STR_ARGS(beat->request->group_id));
 	if (!str_eq(member->id, beat->member_id))
 		return err_text_set(beat->text, ERR_FENCED_INSTANCE_ID,
 				    "Static member %.*s with instance id %.*s was fenced by member %.*s.",
 				    STR_ARGS(beat->member_id), STR_ARGS(beat->request->instance_id),
 				    STR_ARGS(member->id));
+	response->member_id = beat->member_id;
+	response->member_epoch = beat->request->member_epoch;
 	if (beat->request->member_epoch == CONSUMER_EPOCH_LEAVE_STATIC) {
 		/* Its partitions wait for the instance to come back, until the session ends. */
 		struct member_current away = member->current;
@@ -548,7 +550,8 @@ enum err consumer_heartbeat_decide(struct consumer_heartbeat *heartbeat, struct 
 	struct err_text text = {""};
 	struct beat beat = {.store = heartbeat->store, .request = heartbeat->request, .records = records,
 			    .arena = records->arena, .text = &text};
-	enum err err = consumer_request_check(&heartbeat->store->settings, heartbeat->request, &text);
+	enum err err = consumer_request_check(&heartbeat->store->settings, heartbeat->request,
+					      heartbeat->version, &text);
 
 	CHECK(heartbeat->store->image != NULL);
 	if (!err) {

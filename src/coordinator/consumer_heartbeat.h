@@ -15,13 +15,14 @@ struct consumer_heartbeat {
 	struct group_store *store;
 	const struct consumer_group_heartbeat_request *request;
 	struct str client_id, client_host;
+	int16_t version; /* of the request */
 	/* out, memory of records->arena; a default object */
 	struct consumer_group_heartbeat_response *response;
 };
 
 /* consumer_request.c: the request by itself. */
 enum err consumer_request_check(const struct group_settings *settings,
-				const struct consumer_group_heartbeat_request *request,
+				const struct consumer_group_heartbeat_request *request, int16_t version,
 				struct err_text *text) MUST_USE;
 /* Joins, stays or leaves. On an error the response has its code and, where Kafka has one, its message. */
 enum err consumer_heartbeat_decide(struct consumer_heartbeat *heartbeat, struct coord_records *records) MUST_USE;

@@ -30,8 +30,12 @@ static enum err request_check_join(const struct consumer_group_heartbeat_request
 	return ERR_NONE;
 }
 
-static enum err request_check_epoch(const struct consumer_group_heartbeat_request *request, struct err_text *text)
+static enum err request_check_epoch(const struct consumer_group_heartbeat_request *request, int16_t version,
+				    struct err_text *text)
 {
+	/* Up to version 0 the coordinator named who joins. */
+	if (request->member_epoch == CONSUMER_EPOCH_JOIN && version >= 1 && is_blank(request->member_id))
+		return request_refuse(text, "MemberId can't be empty.");
 	if (request->member_epoch == CONSUMER_EPOCH_JOIN)
 		return request_check_join(request, text);
 	if (request->member_epoch < CONSUMER_EPOCH_LEAVE_STATIC)
@@ -63,7 +67,8 @@ static enum err request_check_assignor(const struct group_settings *settings, st
 }
 
 enum err consumer_request_check(const struct group_settings *settings,
-				const struct consumer_group_heartbeat_request *request, struct err_text *text)
+				const struct consumer_group_heartbeat_request *request, int16_t version,
+				struct err_text *text)
 {
 	enum err err;
 
@@ -75,6 +80,6 @@ enum err consumer_request_check(const struct group_settings *settings,
 		return request_refuse(text, "RackId can't be empty.");
 	if (request->subscribed_topic_names_n > CONSUMER_TOPICS_MAX)
 		return request_refuse(text, "SubscribedTopicNames has too many entries.");
-	err = request_check_epoch(request, text);
+	err = request_check_epoch(request, version, text);
 	return err ? err : request_check_assignor(settings, request->server_assignor, text);
 }

@@ -84,6 +84,9 @@ struct group_kind {
 	/* May these offsets be committed? Kafka's errors. A valid commit counts as a sign of life. */
 	enum err (*check_commit)(struct group *group, struct str member_id, struct str instance_id,
 				 int32_t generation_or_epoch, int16_t version, bool is_transactional);
+	/* And of this partition? NULL: what was said of all holds. */
+	enum err (*check_commit_partition)(const struct group *group, struct str member_id, int32_t epoch,
+					   struct uuid topic_id, int32_t partition);
 	/* May offsets be read? member_id null and epoch -1: who asks does not say. */
 	enum err (*check_fetch)(struct group *group, struct str member_id, int32_t member_epoch);
 	enum err (*check_delete)(const struct group *group);

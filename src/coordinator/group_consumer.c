@@ -383,12 +383,40 @@ static enum err consumer_check_member(const struct group *group, struct str memb
 static enum err consumer_check_commit(struct group *group, struct str member_id, struct str instance_id UNUSED,
 				      int32_t epoch, int16_t version, bool is_transactional)
 {
+	enum err err;
+
 	/* Tools and simple consumers commit for a group that nobody is in. */
 	if (epoch < 0 && group->consumer->members_n == 0)
 		return ERR_NONE;
 	if (!is_transactional && version < 9 && consumer_member_find(group->consumer, member_id))
 		return ERR_UNSUPPORTED_VERSION;
-	return consumer_check_member(group, member_id, epoch);
+	err = consumer_check_member(group, member_id, epoch);
+	/* On its way the member's epoch rose: what it was given before is still its own (KIP-1251). */
+	if (err == ERR_STALE_MEMBER_EPOCH && epoch < consumer_member_find(group->consumer, member_id)->current.epoch)
+		return ERR_NONE;
+	return err;
+}
+
+static int part_epoch(struct part_set set, struct uuid topic_id, int32_t partition)
+{
+	for (int32_t i = 0; i < set.n; i++) {
+		if (set.v[i].partition == partition && uuid_eq(set.v[i].topic_id, topic_id))
+			return MAX(set.v[i].epoch, 0);
+	}
+	return INT32_MAX;
+}
+
+static enum err consumer_check_commit_partition(const struct group *group, struct str member_id, int32_t epoch,
+						struct uuid topic_id, int32_t partition)
+{
+	const struct consumer_member *member = consumer_member_find(group->consumer, member_id);
+
+	if (!member || epoch >= member->current.epoch || epoch < 0)
+		return ERR_NONE;
+	if (epoch >= part_epoch(member->current.assigned, topic_id, partition) ||
+	    epoch >= part_epoch(member->current.revoking, topic_id, partition))
+		return ERR_NONE;
+	return ERR_STALE_MEMBER_EPOCH;
 }
 
 static enum err consumer_check_fetch(struct group *group, struct str member_id, int32_t epoch)
@@ -510,6 +538,7 @@ const struct group_kind group_kind_consumer = {
 	.protocol_type = consumer_protocol_type,
 	.is_empty = consumer_is_empty,
 	.check_commit = consumer_check_commit,
+	.check_commit_partition = consumer_check_commit_partition,
 	.check_fetch = consumer_check_fetch,
 	.check_delete = consumer_check_delete,
 	.check_offset_delete = consumer_check_offset_delete,

@@ -128,6 +128,14 @@ void consumer_assign_later(struct group *group, int64_t delay_ms);
 void consumer_member_heard(struct consumer_member *member);
 struct bytes consumer_meta_encode(const struct consumer_group_member_metadata_value *value, struct arena *arena);
 
+/* ---- consumer_leave.c ---- */
+
+struct leave_group_request;
+struct leave_group_response;
+/* Removes members, and fills in the errors of out->members, which stand as those of `in`. */
+void consumer_leave(struct group *group, const struct leave_group_request *in, struct leave_group_response *out,
+		    struct coord_records *records);
+
 /* ---- consumer_assign.c: from subscriptions to a target ---- */
 
 struct consumer_regex_change {
@@ -141,6 +149,8 @@ struct consumer_change {
 	struct str group_id;
 	struct group_consumer *consumer;     /* NULL: a group that does not exist yet */
 	const struct consumer_member *gone;  /* leaves, or is replaced; NULL: nobody */
+	const struct consumer_member *const *also_gone; /* others that leave with it */
+	int32_t also_gone_n;
 	struct str member_id;		     /* who joins or changes; null: nobody */
 	const struct consumer_group_member_metadata_value *meta; /* what it asks for */
 	struct consumer_regex_change *regexes; /* expressions that stand for something new */

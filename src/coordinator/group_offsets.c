@@ -225,12 +225,31 @@ static void offset_commit_one(struct group_store *store, const struct offset_com
 	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_OFFSET_COMMIT, version, &key, &value);
 }
 
+/* What the group says of single partitions counts for the whole request, as in Kafka. */
+static enum err offsets_check_partitions(const struct group *group, const struct offset_commit_request *in)
+{
+	enum err err = ERR_NONE;
+
+	if (!group || !group->kind->check_commit_partition)
+		return ERR_NONE;
+	for (int32_t i = 0; !err && i < in->topics_n; i++) {
+		for (int32_t j = 0; !err && j < in->topics[i].partitions_n; j++)
+			err = group->kind->check_commit_partition(group, in->member_id,
+								  in->generation_id_or_member_epoch,
+								  in->topics[i].topic_id,
+								  in->topics[i].partitions[j].partition_index);
+	}
+	return err;
+}
+
 enum err offsets_commit(struct group_store *store, const struct offset_commit_request *in, int16_t version,
 			struct offset_commit_response *out, struct coord_records *records)
 {
 	struct arena *arena = records->arena;
 	enum err err = offsets_check_commit(store, in, version);
 
+	if (!err)
+		err = offsets_check_partitions(group_find(store, in->group_id), in);
 	if (err)
 		return err;
 	out->topics = MSG_NEW_N(arena, offset_commit_response_topics, in->topics_n);

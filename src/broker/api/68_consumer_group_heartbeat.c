@@ -24,6 +24,7 @@ static enum err group_heartbeat_decide(struct coord_op *op, void *machine, struc
 					    .request = heartbeat->request->body,
 					    .client_id = heartbeat->client_id,
 					    .client_host = heartbeat->client_host,
+					    .version = heartbeat->request->version,
 					    .response = &heartbeat->out};
 
 	return consumer_heartbeat_decide(&decide, records);

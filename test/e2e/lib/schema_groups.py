@@ -194,4 +194,66 @@ response
     partitions []
       index int32
       error int16
+
+api ConsumerGroupHeartbeat 68 flex=0
+request
+  group string
+  member string
+  epoch int32
+  instance string null=0+ def=null
+  rack string null=0+ def=null
+  rebalance_ms int32 def=-1
+  topics string[] null=0+ def=null
+  regex string 1+ null=1+ def=null
+  assignor string null=0+ def=null
+  owned [] null=0+ def=null
+    topic_id uuid
+    partitions int32[]
+response
+  throttle_ms int32
+  error int16
+  message string null=0+
+  member string null=0+
+  epoch int32
+  interval_ms int32
+  assignment {} null=0+
+    topics []
+      topic_id uuid
+      partitions int32[]
+
+api ConsumerGroupDescribe 69 flex=0
+request
+  groups string[]
+  include_ops bool
+response
+  throttle_ms int32
+  groups []
+    error int16
+    message string null=0+
+    group string
+    state string
+    epoch int32
+    assignment_epoch int32
+    assignor string
+    members []
+      member string
+      instance string null=0+
+      rack string null=0+
+      epoch int32
+      client_id string
+      client_host string
+      topics string[]
+      regex string null=0+
+      assignment {}
+        topics []
+          topic_id uuid
+          name string
+          partitions int32[]
+      target {}
+        topics []
+          topic_id uuid
+          name string
+          partitions int32[]
+      type int8 1+
+    ops int32
 """
