@@ -111,6 +111,7 @@ def steps():
              env={"SIM_BUILT": "1"}),
         Step("e2e-1", ["test/e2e/run", "-r", "1"], 400, ["release"], count_last_line),
         Step("e2e-2", ["test/e2e/run", "-r", "2"], 400, ["release"], count_last_line),
+        Step("soak", ["dev/soak", "1"], 240, ["release"], count_last_line, quick=["dev/soak", "0", "15"]),
         Step("compat", ["dev/compat", "--quick"], 300, ["release"], count_last_line, quick=[]),
         Step("tools", ["test/compat/tools/run"], 240, ["release"], count_last_line, quick=[]),
     ]
