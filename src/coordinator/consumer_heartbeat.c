@@ -47,7 +47,9 @@ static enum err beat_find_group(struct beat *beat, bool make)
 	struct group *group = group_find(beat->store, id);
 
 	if (!group && !make)
-		return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND, beat->request->member_epoch >= 0 ? "Consumer group %.*s not found." : "Group %.*s not found.",
+		return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND,
+				    beat->request->member_epoch >= 0 ? "Consumer group %.*s not found." :
+								       "Group %.*s not found.",
 				    STR_ARGS(id));
 	if (group && group->kind != &group_kind_consumer) {
 		if (!make || !group->kind->is_empty(group))

@@ -22,7 +22,8 @@ static enum err leave_find(const struct group_consumer *consumer, const struct l
 	return ERR_NONE;
 }
 
-static bool leave_is_known(const struct consumer_member *const *leavers, int32_t n, const struct consumer_member *member)
+static bool leave_is_known(const struct consumer_member *const *leavers, int32_t n,
+			   const struct consumer_member *member)
 {
 	for (int32_t i = 0; i < n; i++) {
 		if (leavers[i] == member)
