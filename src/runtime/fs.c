@@ -64,14 +64,14 @@ enum err fs_sync_parent(struct fs *fs, const char *path)
 	return err == ERR_ACCESS ? ERR_NONE : err;
 }
 
-enum err fs_write_atomic(struct fs *fs, const char *path, struct bytes content)
+enum err fs_write_renamed(struct fs *fs, const char *path, struct bytes content)
 {
-	char tmp[FS_PATH_MAX], parent[FS_PATH_MAX];
+	char tmp[FS_PATH_MAX];
 	fs_file file;
 	enum err err;
 	int len = snprintf(tmp, sizeof(tmp), "%s.tmp", path);
 
-	if (len < 0 || (size_t)len >= sizeof(tmp) || !fs_parent(path, parent))
+	if (len < 0 || (size_t)len >= sizeof(tmp))
 		return ERR_TOO_LARGE;
 	err = fs_open(fs, tmp, FS_WRITE | FS_CREATE | FS_TRUNCATE, &file);
 	if (err)
@@ -82,12 +82,21 @@ enum err fs_write_atomic(struct fs *fs, const char *path, struct bytes content)
 	fs_close(fs, file);
 	if (!err)
 		err = fs->ops->rename(fs, tmp, path);
-	if (!err)
-		return fs->ops->sync_dir(fs, parent);
 	/* The name may be reused later; what is left does no harm when even this fails. */
-	if (fs->ops->unlink(fs, tmp))
+	if (err && fs->ops->unlink(fs, tmp))
 		return err;
 	return err;
+}
+
+enum err fs_write_atomic(struct fs *fs, const char *path, struct bytes content)
+{
+	char parent[FS_PATH_MAX];
+	enum err err;
+
+	if (!fs_parent(path, parent))
+		return ERR_TOO_LARGE;
+	err = fs_write_renamed(fs, path, content);
+	return err ? err : fs->ops->sync_dir(fs, parent);
 }
 
 enum err fs_pwrite_all(struct fs *fs, fs_file file, const void *p, size_t len, int64_t pos)

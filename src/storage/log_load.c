@@ -453,6 +453,21 @@ static enum err load_contents(struct log_load *load, struct fs *fs, const struct
 	return err;
 }
 
+/* The same for a directory that was made just now. */
+static enum err load_fresh(struct log_load *load, struct fs *fs)
+{
+	enum err err = load_create_segment(load, fs, 0);
+
+	if (!err)
+		err = fs->ops->sync_dir(fs, load->dir_path);
+	if (!err)
+		err = segment_open_file(fs, load->path, 0, ".log", FS_WRITE, &load->active);
+	load->log_start = load->recovery_point = load->end = 0;
+	load->last_time_ms = load->snapshot_offset = -1;
+	load->is_changed = false;
+	return err;
+}
+
 enum err log_load_run(struct log_load *load, struct fs *fs)
 {
 	struct log_names names = {0};
@@ -460,6 +475,8 @@ enum err log_load_run(struct log_load *load, struct fs *fs)
 
 	load->active = FS_FILE_NONE;
 	err = load_prepare_dir(load, fs);
+	if (!err && load->is_fresh)
+		return load_fresh(load, fs);
 	if (!err)
 		err = load_list(load, fs, &names);
 	if (!err)

@@ -17,7 +17,9 @@
  * 1. Nothing below the recovery point is ever cut, unless truncate_to says so.
  * 2. Behind the first bad batch nothing is kept: later segments go first, then the tail, so that a crash in
  *    between finds the same bad batch again.
- * 3. Afterwards every index entry points at a batch and names its last offset.
+ * 3. A directory that is made here is empty: nothing is looked for in it. Its names become durable at the end, then
+ *    it itself; records come only after that.
+ * 4. Afterwards every index entry points at a batch and names its last offset.
  */
 #ifndef STORAGE_LOG_LOAD_H
 #define STORAGE_LOG_LOAD_H
@@ -60,6 +62,7 @@ struct log_load {
 	bool has_epochs;  /* the file was there and good */
 	bool epochs_changed; /* headers had more than the file, which is not written yet */
 	bool is_changed; /* something had to be mended */
+	bool is_fresh;   /* the directory was made by this load */
 	struct err_text text;
 };
 

@@ -91,7 +91,9 @@ static enum err load_create_dir(struct log_load *load, struct fs *fs)
 	if (err && err != ERR_EXISTS)
 		return err;
 	load->is_changed = true;
-	return fs->ops->sync_dir(fs, load->dir_path);
+	load->is_fresh = !err && load->log_start <= 0 && load->truncate_to == INT64_MAX;
+	/* That of a fresh one comes at the end. */
+	return load->is_fresh ? ERR_NONE : fs->ops->sync_dir(fs, load->dir_path);
 }
 
 static enum err load_write_metadata(struct log_load *load, struct fs *fs)
@@ -104,7 +106,10 @@ static enum err load_write_metadata(struct log_load *load, struct fs *fs)
 		return ERR_NONE;
 	if (!load_path(load, METADATA_FILE, path))
 		return ERR_TOO_LARGE;
-	err = fs_write_atomic(fs, path, partition_metadata_encode(load->topic_id, &arena));
+	if (load->is_fresh)
+		err = fs_write_renamed(fs, path, partition_metadata_encode(load->topic_id, &arena));
+	else
+		err = fs_write_atomic(fs, path, partition_metadata_encode(load->topic_id, &arena));
 	arena_reset(&arena);
 	return err;
 }
@@ -153,10 +158,10 @@ enum err load_prepare_dir(struct log_load *load, struct fs *fs)
 		return ERR_NONE;
 	log_warn("log.stray", "log=%s dir=%s reason=topic_id", load->name, load->dir_path);
 	err = log_dir_rename_away(fs, load->dir_path, str_of(load->name), "-stray", load->unique);
-	if (!err)
-		err = load_create_dir(load, fs);
 	/* What the checkpoints said was about the other one. */
 	load->recovery_point = load->log_start = -1;
+	if (!err)
+		err = load_create_dir(load, fs);
 	return err ? err : load_write_metadata(load, fs);
 }
 
