@@ -108,6 +108,15 @@ static void *arena_take(struct arena *arena, size_t size)
 	return p;
 }
 
+bool arena_has_room(const struct arena *arena, size_t len, size_t pieces_n)
+{
+	size_t limit = arena_limit(arena), rounding, need;
+
+	if (__builtin_mul_overflow(pieces_n, ARENA_ALIGN, &rounding) || __builtin_add_overflow(len, rounding, &need))
+		return false;
+	return arena->used <= limit && need <= limit - arena->used;
+}
+
 void *arena_alloc_raw(struct arena *arena, size_t size)
 {
 	void *p = arena_take(arena, size);

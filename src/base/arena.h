@@ -31,6 +31,8 @@ void *arena_alloc(struct arena *arena, size_t size) MUST_USE;
 void *arena_alloc_raw(struct arena *arena, size_t size) MUST_USE;
 /* NULL past the limit or when n * size overflows: for sizes that came from outside. Zeroed. */
 void *arena_try_alloc_n(struct arena *arena, size_t n, size_t size) MUST_USE;
+/* Would `len` bytes, in up to `pieces_n` allocations, still fit? */
+bool arena_has_room(const struct arena *arena, size_t len, size_t pieces_n);
 #define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
 #define ARENA_NEW_N(arena, type, n) ((type *)arena_alloc((arena), (size_t)(n) * sizeof(type)))
 /* Copies; the str copy is NUL-terminated behind its length. Null stays null. */

@@ -45,6 +45,7 @@ static void coordinator_group_init(void *machine, struct coord_shard *shard, str
 	struct group_settings settings = group_settings_of(owner->config);
 
 	group_store_init(machine, shard, &settings, owner->reactor->node->hash_seed);
+	((struct group_store *)machine)->memory = &owner->coordinators->group_memory;
 }
 
 static void coordinator_group_deinit(void *machine)

@@ -19,6 +19,9 @@ const struct coordinator_kind *const coordinator_kinds[COORDINATOR_KINDS_N] = {
 };
 
 #define TICK_BUDGET 500
+#define CALL_ARENA_LIMIT ((size_t)512 << 20)
+#define ANSWERS_MAX MIB(128) /* of one request that asks for many; each reactor may go over it by one answer */
+#define GROUP_MEMORY_MAX MIB(1024) /* of a node */
 #define LOAD_WAIT_NS NS_PER_S /* how long requests wait for a shard that is loading */
 
 struct coordinator_io *coordinator_io_new(struct shard *shard)
@@ -28,6 +31,7 @@ struct coordinator_io *coordinator_io_new(struct shard *shard)
 	io->shard = shard;
 	map_init(&io->partitions, MAP_U64, shard->reactor->node->hash_seed);
 	list_init(&io->going);
+	io->group_memory.bytes_max = GROUP_MEMORY_MAX / shard->broker->shards_n;
 	return io;
 }
 
@@ -71,6 +75,9 @@ void coord_partition_enter(struct coord_partition *part)
 {
 	const struct reactor *reactor = part->io->shard->reactor;
 
+	const struct partition *partition = shard_partition(part->io->shard, part->topic_id, part->index);
+
+	part->shard.write_max = partition ? (size_t)MAX(partition->config.max_message_bytes, 1) : 0;
 	coord_shard_time(&part->shard, reactor->now_ns / NS_PER_MS, reactor->wall_ms);
 	if (part->kind->enter)
 		part->kind->enter(part->machine, part->io->shard);
@@ -251,7 +258,11 @@ static void coordinator_call_home(struct coordinator_call *call)
 
 static void coordinator_call_decided(struct coord_op *op)
 {
-	coordinator_call_home(op->ctx);
+	struct coordinator_call *call = op->ctx;
+
+	if (call->room)
+		__atomic_fetch_add(&call->room->used, (int64_t)call->arena.used, __ATOMIC_RELAXED);
+	coordinator_call_home(call);
 }
 
 static void coordinator_call_refuse(struct coordinator_call *call, enum err err)
@@ -265,6 +276,17 @@ static void coordinator_wait_over(struct timer *timer)
 	coord_partition_wake(container_of(timer, struct coord_partition, wait_timer), ERR_COORDINATOR_LOAD_IN_PROGRESS);
 }
 
+/* The arena may take what the answers before have left. False: nothing. */
+static bool coordinator_call_limit(struct coordinator_call *call)
+{
+	int64_t used = __atomic_load_n(&call->room->used, __ATOMIC_RELAXED);
+
+	if (used >= ANSWERS_MAX)
+		return false;
+	call->arena.limit = (size_t)(ANSWERS_MAX - used);
+	return true;
+}
+
 static void coordinator_call_run(struct coord_partition *part, struct coordinator_call *call)
 {
 	struct reactor *reactor = part->io->shard->reactor;
@@ -274,6 +296,10 @@ static void coordinator_call_run(struct coord_partition *part, struct coordinato
 			timer_start(&reactor->timers, &part->wait_timer, part->load_started_ns + LOAD_WAIT_NS,
 				    coordinator_wait_over);
 		list_push_back(&part->waiting, &call->link);
+		return;
+	}
+	if (call->room && !coordinator_call_limit(call)) {
+		coordinator_call_refuse(call, ERR_INVALID_REQUEST);
 		return;
 	}
 	coord_partition_enter(part);
@@ -320,7 +346,7 @@ void coordinator_call_start(struct coordinator_call *call)
 	const struct topic_image *topic = image_topic(home->image, str_of(coordinator_kinds[call->kind]->topic));
 
 	call->link = (struct list){0};
-	call->arena.limit = REQUEST_ARENA_LIMIT;
+	call->arena.limit = CALL_ARENA_LIMIT;
 	call->op->arena = &call->arena;
 	call->op->origin = COORD_ORIGIN_NONE;
 	call->op->done = coordinator_call_decided;

@@ -36,6 +36,12 @@ void coordinator_io_stop(struct shard *shard);
 /* Nothing of it is under way any more. */
 bool coordinator_io_is_idle(const struct shard *shard);
 
+/* What the answers to all calls of one request take: when they have taken too much, the rest is refused with
+ * INVALID_REQUEST. Reactors share it. */
+struct coordinator_room {
+	int64_t used; /* bytes; atomic */
+};
+
 /* One request for one key. Embed it; it lives in the request's arena. */
 struct coordinator_call {
 	struct msg msg;         /* private */
@@ -49,6 +55,7 @@ struct coordinator_call {
 	enum coordinator_kind_id kind; /* zero: a group's */
 	struct str group_id;           /* the key: decides where it is coordinated */
 	struct coord_op *op;    /* decide is set */
+	struct coordinator_room *room; /* NULL: it asks for no more than one answer of a few bytes */
 	/* At home. op->err: none, or what kept the operation from being decided. Frees nothing. */
 	void (*done)(struct coordinator_call *call);
 	/* For what the operation makes; coordinator_call_free when the answer has been encoded. */

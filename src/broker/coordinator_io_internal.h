@@ -34,6 +34,7 @@ struct coordinator_io {
 	struct shard *shard;
 	struct map partitions; /* kind and index -> struct coord_partition */
 	struct list going;     /* taken out of partitions; they go when nothing is under way */
+	struct group_memory group_memory;
 	bool is_stopping;
 };
 

@@ -10,8 +10,11 @@
 #include "log.h"
 #include "mem.h"
 
-/* Of one member, all protocols together: what a group's record could hold. */
-#define MEMBER_METADATA_MAX ((size_t)4 << 20)
+/* Of one member, all protocols together: what a group's record could hold. Of a group: what its leader's answer may
+ * hold. */
+#define MEMBER_METADATA_MAX MIB(4)
+#define CLASSIC_METADATA_MAX MIB(64)
+#define MEMBER_ID_SUFFIX_LEN 37 /* what is put behind a client's id */
 
 /* ---- joining ---- */
 
@@ -126,6 +129,7 @@ static void classic_pending_add(struct group_classic *classic, struct str id, in
 
 	pending->group = classic->group;
 	classic_str_set(&pending->id, id);
+	group_store_count(classic->group->store, (int64_t)(sizeof(*pending) + id.len));
 	map_put_str(&classic->pending, pending->id, pending);
 	coord_timer_start(classic->group->store->shard, &pending->timer, session_timeout_ms, classic_pending_expired);
 }
@@ -325,21 +329,33 @@ static bool classic_join_known(struct group_classic *classic, struct classic_joi
 	return false;
 }
 
+/* What a member keeps of a request. */
+static size_t classic_join_len(const struct classic_join *join)
+{
+	const struct join_group_request *in = join->in;
+	size_t len = sizeof(struct classic_member) + in->member_id.len + in->group_instance_id.len +
+		     join->client_id.len + join->client_host.len;
+
+	for (int32_t i = 0; i < in->protocols_n; i++)
+		len += sizeof(struct classic_protocol) + in->protocols[i].name.len + in->protocols[i].metadata.len;
+	return len;
+}
+
 static enum err classic_join_check(const struct group_store *store, const struct classic_join *join)
 {
 	const struct join_group_request *in = join->in;
-	size_t metadata_len = 0;
+	struct str prefix = in->group_instance_id.p ? in->group_instance_id : join->client_id;
+	size_t metadata_len = classic_join_len(join);
 
 	if (in->group_id.len == 0)
 		return ERR_INVALID_GROUP_ID;
 	if (in->session_timeout_ms < store->settings.min_session_timeout_ms ||
 	    in->session_timeout_ms > store->settings.max_session_timeout_ms)
 		return ERR_INVALID_SESSION_TIMEOUT;
-	for (int32_t i = 0; i < in->protocols_n; i++)
-		metadata_len += in->protocols[i].name.len + in->protocols[i].metadata.len;
-	if (metadata_len > MEMBER_METADATA_MAX)
+	if (in->protocols_n > MEMBER_PROTOCOLS_MAX || metadata_len > MEMBER_METADATA_MAX ||
+	    prefix.len + MEMBER_ID_SUFFIX_LEN > INT16_MAX)
 		return ERR_INVALID_REQUEST;
-	if (store->metadata_bytes + (int64_t)metadata_len > GROUP_METADATA_MAX)
+	if (!group_store_has_room(store, (int64_t)metadata_len))
 		return ERR_GROUP_MAX_SIZE_REACHED;
 	return ERR_NONE;
 }
@@ -360,6 +376,8 @@ enum err classic_join(struct coord_op *op, void *machine, struct coord_records *
 		err = ERR_GROUP_MAX_SIZE_REACHED;
 	if (!err && group && group->kind != &group_kind_classic)
 		err = ERR_INCONSISTENT_GROUP_PROTOCOL;
+	if (!err && group && group->classic->metadata_len + classic_join_len(join) > CLASSIC_METADATA_MAX)
+		err = ERR_GROUP_MAX_SIZE_REACHED;
 	if (err) {
 		classic_join_error(join, join->in->member_id, err);
 		return ERR_NONE;

@@ -40,7 +40,8 @@ static void classic_member_free_protocols(struct classic_member *member)
 		mem_free((uint8_t *)member->protocols[i].metadata.p);
 	}
 	mem_free(member->protocols);
-	member->group->store->metadata_bytes -= (int64_t)member->protocols_len;
+	group_store_count(member->group->store, -(int64_t)member->protocols_len);
+	member->group->classic->metadata_len -= member->protocols_len;
 	member->protocols = NULL;
 	member->protocols_n = 0;
 	member->protocols_len = 0;
@@ -73,18 +74,20 @@ void classic_member_set_protocols(struct classic_member *member, const struct jo
 				  int32_t n)
 {
 	struct classic_protocol *copy = mem_calloc((size_t)n, sizeof(*copy));
-	size_t len = 0;
+	size_t len = sizeof(*member) + member->id.len + member->instance_id.len + member->client_id.len +
+		     member->client_host.len;
 
 	for (int32_t i = 0; i < n; i++) {
 		classic_str_set(&copy[i].name, protocols[i].name);
 		copy[i].metadata = bytes_copy(protocols[i].metadata);
-		len += protocols[i].name.len + protocols[i].metadata.len;
+		len += sizeof(*copy) + protocols[i].name.len + protocols[i].metadata.len;
 	}
 	classic_member_free_protocols(member);
 	member->protocols = copy;
 	member->protocols_n = n;
 	member->protocols_len = len;
-	member->group->store->metadata_bytes += (int64_t)len;
+	group_store_count(member->group->store, (int64_t)len);
+	member->group->classic->metadata_len += len;
 }
 
 void classic_member_set_assignment(struct classic_member *member, struct bytes assignment)
@@ -168,18 +171,16 @@ static bool classic_all_have(const struct group_classic *classic, struct str pro
 	return true;
 }
 
-#define PROTOCOL_CANDIDATES_MAX 64
-
 struct str classic_protocol_choose(const struct group_classic *classic)
 {
-	struct str candidates[PROTOCOL_CANDIDATES_MAX];
-	int32_t votes[PROTOCOL_CANDIDATES_MAX] = {0};
+	struct str candidates[MEMBER_PROTOCOLS_MAX];
+	int32_t votes[MEMBER_PROTOCOLS_MAX] = {0};
 	const struct classic_member *member;
 	uint32_t it = 0;
 	int n = 0, best = 0;
 
 	member = map_next(&classic->members, &it);
-	for (int32_t i = 0; member && i < member->protocols_n && n < PROTOCOL_CANDIDATES_MAX; i++) {
+	for (int32_t i = 0; member && i < member->protocols_n && n < MEMBER_PROTOCOLS_MAX; i++) {
 		if (classic_all_have(classic, member->protocols[i].name))
 			candidates[n++] = member->protocols[i].name;
 	}
@@ -217,6 +218,7 @@ void classic_pending_remove(struct group_classic *classic, struct str id)
 	if (!pending)
 		return;
 	coord_timer_stop(classic->group->store->shard, &pending->timer);
+	group_store_count(classic->group->store, -(int64_t)(sizeof(*pending) + pending->id.len));
 	mem_free((char *)pending->id.p);
 	mem_free(pending);
 }

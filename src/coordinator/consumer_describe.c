@@ -2,9 +2,12 @@
 /* ConsumerGroupDescribe: a group of the new protocol with its members, as it is now. */
 #include "consumer_heartbeat.h"
 
-static void describe_assignment(const struct group_store *store, struct part_set set, struct arena *arena,
+/* False: the arena has no room. */
+static bool describe_assignment(const struct group_store *store, struct part_set set, struct arena *arena,
 				struct consumer_group_describe_response_assignment *ret)
 {
+	if (!arena_has_room(arena, (size_t)set.n * sizeof(*ret->topic_partitions), 1))
+		return false;
 	ret->topic_partitions = MSG_NEW_N(arena, consumer_group_describe_response_topic_partitions, set.n);
 	for (int32_t i = 0; i < set.n; i += part_set_topic_n(set, i)) {
 		const struct topic_image *topic = image_topic_by_id(store->image, set.v[i].topic_id);
@@ -13,6 +16,8 @@ static void describe_assignment(const struct group_store *store, struct part_set
 		/* A topic that is gone has no name to tell. */
 		if (!topic)
 			continue;
+		if (!arena_has_room(arena, topic->name.len + 1 + (size_t)part_set_topic_n(set, i) * sizeof(int32_t), 2))
+			return false;
 		out = &ret->topic_partitions[ret->topic_partitions_n++];
 		out->topic_id = topic->id;
 		out->topic_name = arena_str(arena, topic->name);
@@ -21,13 +26,28 @@ static void describe_assignment(const struct group_store *store, struct part_set
 		for (int32_t p = 0; p < out->partitions_n; p++)
 			out->partitions[p] = set.v[i + p].partition;
 	}
+	return true;
 }
 
-static void describe_member(const struct group_store *store, const struct consumer_member *member,
+static bool describe_member_has_room(const struct consumer_member *member, const struct arena *arena)
+{
+	const struct consumer_group_member_metadata_value *meta = &member->meta->value;
+	size_t names_n = (size_t)meta->subscribed_topic_names_n;
+	size_t len = member->id.len + meta->instance_id.len + meta->rack_id.len + meta->client_id.len +
+		     meta->client_host.len + meta->subscribed_topic_regex.len + 6 + names_n * sizeof(struct str);
+
+	for (size_t i = 0; i < names_n; i++)
+		len += meta->subscribed_topic_names[i].len + 1;
+	return arena_has_room(arena, len, 7 + names_n);
+}
+
+static bool describe_member(const struct group_store *store, const struct consumer_member *member,
 			    struct arena *arena, struct consumer_group_describe_response_groups_members *ret)
 {
 	const struct consumer_group_member_metadata_value *meta = &member->meta->value;
 
+	if (!describe_member_has_room(member, arena))
+		return false;
 	ret->member_id = arena_str(arena, member->id);
 	ret->instance_id = arena_str(arena, meta->instance_id);
 	ret->rack_id = arena_str(arena, meta->rack_id);
@@ -39,9 +59,17 @@ static void describe_member(const struct group_store *store, const struct consum
 	for (int32_t i = 0; i < meta->subscribed_topic_names_n; i++)
 		ret->subscribed_topic_names[i] = arena_str(arena, meta->subscribed_topic_names[i]);
 	ret->subscribed_topic_regex = arena_str(arena, meta->subscribed_topic_regex);
-	describe_assignment(store, member->current.assigned, arena, &ret->assignment);
-	describe_assignment(store, member->target, arena, &ret->target_assignment);
 	ret->member_type = meta->classic_member_metadata ? 0 : 1;
+	return describe_assignment(store, member->current.assigned, arena, &ret->assignment) &&
+	       describe_assignment(store, member->target, arena, &ret->target_assignment);
+}
+
+static void describe_refuse(struct str group_id, struct consumer_group_describe_response_groups *ret)
+{
+	msg_init(&consumer_group_describe_response_groups_type, ret);
+	ret->group_id = group_id;
+	ret->error_code = err_wire(ERR_INVALID_REQUEST);
+	ret->error_message = STR("The answer to the request would be too large.");
 }
 
 void consumer_describe(struct group_store *store, struct str group_id, struct arena *arena,
@@ -63,6 +91,10 @@ void consumer_describe(struct group_store *store, struct str group_id, struct ar
 						  STR_ARGS(group_id));
 		return;
 	}
+	if (!arena_has_room(arena, group->consumer->members_n * sizeof(*ret->members), 1)) {
+		describe_refuse(group_id, ret);
+		return;
+	}
 	change.consumer = group->consumer;
 	ret->group_state = str_of(group_consumer_state(group));
 	ret->group_epoch = group->consumer->epoch;
@@ -70,7 +102,9 @@ void consumer_describe(struct group_store *store, struct str group_id, struct ar
 	ret->assignor_name = consumer_change_assignor(&change);
 	ret->members = MSG_NEW_N(arena, consumer_group_describe_response_groups_members, group->consumer->members_n);
 	for (uint32_t it = 0; (member = map_next(&group->consumer->members, &it)) != NULL;) {
-		if (member->meta)
-			describe_member(store, member, arena, &ret->members[ret->members_n++]);
+		if (member->meta && !describe_member(store, member, arena, &ret->members[ret->members_n++])) {
+			describe_refuse(group_id, ret);
+			return;
+		}
 	}
 }

@@ -59,6 +59,10 @@ static enum err beat_find_group(struct beat *beat, bool make)
 		group->kind->tombstones(group, beat->records);
 		return ERR_NONE;
 	}
+	if (make && !group_store_has_room(beat->store, 0) &&
+	    (!group || !consumer_member_find(group->consumer, beat->request->member_id)))
+		return err_text_set(beat->text, ERR_GROUP_MAX_SIZE_REACHED,
+				    "Groups have taken all the memory that they may have.");
 	if (!group)
 		return ERR_NONE;
 	beat->group = group;

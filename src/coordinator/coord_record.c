@@ -67,8 +67,11 @@ struct bytes coord_value_encode(enum msg_family family, int16_t type, int16_t ve
 void coord_records_encode(struct coord_records *records, enum msg_family family, int16_t type, int16_t version,
 			  const void *key, const void *value)
 {
-	struct bytes k = coord_key_encode(family, type, key, records->arena);
+	struct bytes k;
 
+	if (!coord_records_have_room(records))
+		return;
+	k = coord_key_encode(family, type, key, records->arena);
 	coord_records_add(records, k,
 			  value ? coord_value_encode(family, type, version, value, records->arena) : BYTES_NULL);
 }

@@ -13,6 +13,12 @@ void coord_records_add(struct coord_records *records, struct bytes key, struct b
 	records->bytes += key.len + value.len;
 }
 
+bool coord_records_have_room(struct coord_records *records)
+{
+	records->is_too_large |= records->bytes >= COORD_RECORDS_MAX;
+	return !records->is_too_large;
+}
+
 void coord_shard_init(struct coord_shard *shard, const struct coord_machine_ops *ops, void *machine,
 		      const struct coord_log_ops *log, void *ctx, struct rng *rng)
 {
@@ -156,15 +162,24 @@ static void coord_op_undo(struct coord_shard *shard, struct coord_op *op)
 }
 
 /* Hands records to the log. The operation then stands in `open`; false: refused, and it has been finished. */
+static bool coord_shard_takes(const struct coord_shard *shard, const struct coord_records *records)
+{
+	return !records->is_too_large && (shard->write_max == 0 || records->bytes <= shard->write_max);
+}
+
 static bool coord_op_log(struct coord_shard *shard, struct coord_op *op, const struct coord_records *records,
 			 bool is_replayed)
 {
 	enum err err;
 
-	if (is_replayed)
-		coord_op_replay(shard, op, records);
 	op->has_records = true;
 	op->seq = shard->seq_queued + 1;
+	if (!coord_shard_takes(shard, records)) {
+		coord_op_finish(shard, op, ERR_MESSAGE_TOO_LARGE);
+		return false;
+	}
+	if (is_replayed)
+		coord_op_replay(shard, op, records);
 	err = shard->log->write(shard, op->seq, op->origin, records);
 	if (err) {
 		coord_op_undo(shard, op);
@@ -191,6 +206,9 @@ void coord_shard_submit(struct coord_shard *shard, struct coord_op *op)
 		return;
 	}
 	err = op->decide(op, shard->machine, &records);
+	/* Before anything is replayed: what the keys held would have to be kept. */
+	if (!err && !coord_shard_takes(shard, &records))
+		err = ERR_MESSAGE_TOO_LARGE;
 	if (err == ERR_WOULD_BLOCK) { /* op may be gone: it was ended already, or will be */
 		CHECK(records.v.n == 0);
 	} else if (!err && records.v.n > 0) {
@@ -236,7 +254,7 @@ void coord_shard_write(struct coord_shard *shard, const struct coord_records *re
 		       coord_settled_fn *settled, void *ctx)
 {
 	struct coord_own_write *own = MEM_NEW(struct coord_own_write);
-	struct coord_records copy = {.arena = &own->arena};
+	struct coord_records copy = {.arena = &own->arena, .is_too_large = records->is_too_large};
 
 	CHECK(shard->state == COORD_ACTIVE);
 	CHECK(records->v.n > 0);

@@ -45,8 +45,14 @@ struct coord_records {
 	VEC(struct coord_record) v;
 	size_t bytes;   /* of all keys and values */
 	struct arena *arena;
+	bool is_too_large; /* more came than COORD_RECORDS_MAX; the rest was dropped */
 };
 
+/* More than any batch holds: an operation that goes beyond fails with ERR_MESSAGE_TOO_LARGE. */
+#define COORD_RECORDS_MAX MIB(16)
+
+/* False: this is more than one operation may write, and it will be refused; nothing more is worth making. */
+bool coord_records_have_room(struct coord_records *records);
 void coord_records_add(struct coord_records *records, struct bytes key, struct bytes value);
 
 /* Who wrote a record: a transaction, or (producer_id -1) the coordinator itself. */
@@ -100,6 +106,7 @@ struct coord_shard {
 	struct list open;    /* struct coord_op, in order */
 	struct heap timers;  /* struct coord_timer by deadline */
 	int64_t records_n;   /* replayed while loading */
+	size_t write_max;    /* bytes of keys and values that the log takes at once; 0: COORD_RECORDS_MAX */
 	struct err_text failure;
 };
 

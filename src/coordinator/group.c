@@ -10,6 +10,8 @@
 #include "msg/describe_groups.h"
 
 #define SCRATCH_LIMIT ((size_t)128 << 20)
+/* With what is of its kind, and its place in maps. */
+#define GROUP_BYTES(group) ((int64_t)(sizeof(struct group) + sizeof(struct group_classic) + (group)->id.len + 64))
 
 /* By record type. Without a row: known to the schema, not to this build; skipped, and left in the log. */
 static const struct group_record_ops *const group_records[] = {
@@ -40,12 +42,24 @@ void group_store_deinit(struct group_store *store)
 		return;
 	for (uint32_t it = 0; (group = map_next(&store->groups, &it)) != NULL;)
 		group_free(group);
-	CHECK_OP(store->metadata_bytes, ==, 0);
+	CHECK_OP(store->kept_bytes, ==, 0);
 	CHECK_OP(store->offsets_n, ==, 0);
 	offsets_deinit(store);
 	map_deinit(&store->groups);
 	arena_reset(&store->scratch);
 	*store = (struct group_store){0};
+}
+
+void group_store_count(struct group_store *store, int64_t bytes)
+{
+	store->kept_bytes += bytes;
+	if (store->memory)
+		store->memory->bytes += bytes;
+}
+
+bool group_store_has_room(const struct group_store *store, int64_t bytes)
+{
+	return !store->memory || store->memory->bytes + bytes <= store->memory->bytes_max;
 }
 
 struct group *group_find(const struct group_store *store, struct str id)
@@ -60,6 +74,7 @@ struct group *group_new(struct group_store *store, struct str id)
 	CHECK(group_find(store, id) == NULL);
 	group->id = (struct str){mem_strdup_n(id.p, id.len), id.len};
 	group->store = store;
+	group_store_count(store, GROUP_BYTES(group));
 	map_init(&group->offsets, MAP_STR, store->seed);
 	map_put_str(&store->groups, group->id, group);
 	return group;
@@ -68,6 +83,7 @@ struct group *group_new(struct group_store *store, struct str id)
 void group_free(struct group *group)
 {
 	map_remove_str(&group->store->groups, group->id);
+	group_store_count(group->store, -GROUP_BYTES(group));
 	if (group->kind)
 		group->kind->free(group);
 	offsets_free(group);
@@ -207,7 +223,11 @@ void group_describe(struct group_store *store, struct str id, int16_t version, s
 
 	ret->group_id = id;
 	if (group && group->kind == &group_kind_classic) {
-		classic_describe(group, arena, ret);
+		if (classic_describe(group, arena, ret))
+			return;
+		msg_init(&describe_groups_response_groups_type, ret);
+		ret->group_id = id;
+		ret->error_code = err_wire(ERR_INVALID_REQUEST);
 		return;
 	}
 	ret->group_state = STR("Dead");

@@ -49,8 +49,12 @@ struct group_settings {
 /* Hard limits beside the settings, so that nothing grows for ever. */
 #define GROUP_MEMBERS_MAX 100000        /* per group, whatever group.max.size says */
 #define GROUPS_MAX 1000000              /* per shard */
-#define GROUP_METADATA_MAX MIB(512)     /* per shard: what all classic members handed in */
 #define GROUP_NEW_MEMBER_TIMEOUT_MS 300000
+
+/* What all stores of a reactor may take together. Beyond it nothing new is taken; what is there goes on. */
+struct group_memory {
+	int64_t bytes, bytes_max;
+};
 
 struct group_store {
 	struct coord_shard *shard; /* time, timers, randomness, writes */
@@ -59,7 +63,8 @@ struct group_store {
 	/* The newest image, for the length of a call; set by the glue before each. NULL in tests that need none. */
 	const struct image *image;
 	int64_t offsets_n;
-	int64_t metadata_bytes; /* of the protocols of classic members */
+	int64_t kept_bytes; /* about what groups, members and offsets take */
+	struct group_memory *memory; /* shared with others; NULL: no limit */
 	struct coord_timer expiry; /* the next look for expired offsets, or the next part of one */
 	uint32_t expiry_next;      /* where in `groups` it goes on */
 	struct coord_timer purge;  /* the next part of deleting a topic's offsets */
@@ -107,6 +112,10 @@ struct group_kind {
 
 extern const struct group_kind group_kind_classic;
 extern const struct group_kind group_kind_consumer;
+
+/* Something came (or, negative, went). */
+void group_store_count(struct group_store *store, int64_t bytes);
+bool group_store_has_room(const struct group_store *store, int64_t bytes);
 
 struct group {
 	struct str id; /* owned */

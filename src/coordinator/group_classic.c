@@ -349,12 +349,22 @@ const struct group_kind group_kind_classic = {
 	.free = classic_free,
 };
 
-void classic_describe(const struct group *group, struct arena *arena, struct describe_groups_response_groups *ret)
+static bool classic_describe_has_room(const struct classic_member *member, size_t metadata_len,
+				      const struct arena *arena)
+{
+	return arena_has_room(arena, member->id.len + member->instance_id.len + member->client_id.len +
+				      member->client_host.len + member->assignment.len + metadata_len + 4, 6);
+}
+
+bool classic_describe(const struct group *group, struct arena *arena, struct describe_groups_response_groups *ret)
 {
 	const struct group_classic *classic = group->classic;
 	bool is_stable = classic_is(classic, CLASSIC_STABLE);
 	const struct classic_member *member;
 
+	if (!arena_has_room(arena, classic->members.n * sizeof(*ret->members) + classic->protocol_type.len +
+				    classic->protocol.len + 2, 3))
+		return false;
 	ret->group_state = str_of(sm_name(&classic->state));
 	ret->protocol_type = arena_str(arena, classic_protocol_type(group));
 	ret->protocol_data = is_stable && classic->protocol.p ? arena_str(arena, classic->protocol) : STR("");
@@ -363,6 +373,8 @@ void classic_describe(const struct group *group, struct arena *arena, struct des
 		struct describe_groups_response_groups_members *out = &ret->members[ret->members_n++];
 		const struct classic_protocol *protocol = classic_member_protocol(member, classic->protocol);
 
+		if (!classic_describe_has_room(member, protocol ? protocol->metadata.len : 0, arena))
+			return false;
 		out->member_id = arena_str(arena, member->id);
 		out->group_instance_id = arena_str(arena, member->instance_id);
 		out->client_id = arena_str(arena, member->client_id);
@@ -372,6 +384,7 @@ void classic_describe(const struct group *group, struct arena *arena, struct des
 		if (is_stable && protocol)
 			out->member_metadata = arena_bytes(arena, protocol->metadata);
 	}
+	return true;
 }
 
 void classic_check_invariants(const struct group *group)

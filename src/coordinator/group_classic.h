@@ -28,6 +28,9 @@
 
 #define PROTOCOL_TYPE_CONSUMER STR("consumer")
 
+/* Protocols that one member may offer. */
+#define MEMBER_PROTOCOLS_MAX 64
+
 enum classic_state { CLASSIC_EMPTY, CLASSIC_PREPARING, CLASSIC_COMPLETING, CLASSIC_STABLE, CLASSIC_DEAD };
 
 struct classic_protocol {
@@ -43,7 +46,7 @@ struct classic_member {
 	int32_t rebalance_timeout_ms, session_timeout_ms;
 	struct classic_protocol *protocols; /* in order of preference */
 	int32_t protocols_n;
-	size_t protocols_len; /* bytes of all of them */
+	size_t protocols_len; /* bytes of all of them, and of the member */
 	struct bytes assignment;
 	struct classic_join *join; /* parked, or NULL */
 	struct classic_sync *sync; /* parked, or NULL */
@@ -68,6 +71,7 @@ struct group_classic {
 	int32_t generation;
 	struct map members; /* id -> struct classic_member, in the order they came */
 	struct map statics; /* instance id -> struct classic_member */
+	size_t metadata_len; /* bytes that all members keep, also those who are not in `members` yet */
 	struct map pending; /* id -> struct classic_pending */
 	int32_t awaiting_join_n;
 	int32_t owing_sync_n;
@@ -118,7 +122,8 @@ extern const struct group_record_ops classic_record_ops; /* type 2 */
 /* Makes a group without a kind an empty classic one. */
 void classic_attach(struct group *group);
 /* A group of DescribeGroups. */
-void classic_describe(const struct group *group, struct arena *arena, struct describe_groups_response_groups *ret);
+/* False: the arena cannot hold it, and `ret` is in part filled. */
+bool classic_describe(const struct group *group, struct arena *arena, struct describe_groups_response_groups *ret);
 void classic_check_invariants(const struct group *group);
 
 /* ---- inside the classic group's files ---- */

@@ -8,6 +8,8 @@
 
 #include "group_classic.h"
 
+#define MEMBER_BYTES(member) ((int64_t)(sizeof(struct consumer_member) + (member)->id.len))
+
 /* Type of a group in ConfigRecord. */
 #define RESOURCE_GROUP 32
 
@@ -82,6 +84,7 @@ struct consumer_member *consumer_member_make(struct group *group, struct str id)
 	member = MEM_NEW(struct consumer_member);
 	member->id = (struct str){mem_strdup_n(id.p, id.len), id.len};
 	member->group = group;
+	group_store_count(group->store, MEMBER_BYTES(member));
 	map_put_str(&group->consumer->members, member->id, member);
 	return member;
 }
@@ -209,6 +212,11 @@ static void meta_free(struct consumer_meta *meta)
 	mem_free(meta);
 }
 
+static int64_t meta_bytes(const struct consumer_meta *meta)
+{
+	return meta ? (int64_t)(sizeof(*meta) + meta->arena.used) : 0;
+}
+
 void consumer_member_set_meta(struct consumer_member *member, struct consumer_meta *take_meta)
 {
 	struct group_consumer *consumer = member->group->consumer;
@@ -219,6 +227,7 @@ void consumer_member_set_meta(struct consumer_member *member, struct consumer_me
 		map_remove_str(&consumer->instances, old->value.instance_id);
 	consumer->members_n += (take_meta != NULL) - (old != NULL);
 	member->meta = take_meta;
+	group_store_count(member->group->store, meta_bytes(take_meta) - meta_bytes(old));
 	meta_free(old);
 	if (take_meta && take_meta->value.instance_id.p)
 		map_put_str(&consumer->instances, take_meta->value.instance_id, member);
@@ -312,6 +321,7 @@ static void member_free(struct consumer_member *member)
 	consumer_member_set_current(member, NULL);
 	consumer_member_set_target(member, NULL);
 	consumer_member_set_meta(member, NULL);
+	group_store_count(member->group->store, -MEMBER_BYTES(member));
 	mem_free((void *)(uintptr_t)member->id.p);
 	mem_free(member);
 }

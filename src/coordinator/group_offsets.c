@@ -39,6 +39,22 @@ const struct committed_offset *offsets_find(const struct group *group, struct st
 	return found ? &topic->entries[at] : NULL;
 }
 
+static int64_t offset_topic_bytes(const struct offset_topic *topic)
+{
+	return (int64_t)(sizeof(*topic) + topic->name.len);
+}
+
+static int64_t offset_bytes(const struct committed_offset *entry)
+{
+	return (int64_t)sizeof(*entry) + entry->metadata_len;
+}
+
+static void offset_entry_free(struct group_store *store, const struct committed_offset *entry)
+{
+	group_store_count(store, -offset_bytes(entry));
+	mem_free(entry->metadata);
+}
+
 static struct offset_topic *offset_topic_get(struct group *group, struct str name)
 {
 	struct offset_topic *topic = map_get_str(&group->offsets, name);
@@ -48,13 +64,15 @@ static struct offset_topic *offset_topic_get(struct group *group, struct str nam
 	topic = MEM_NEW(struct offset_topic);
 	topic->name = (struct str){mem_strdup_n(name.p, name.len), name.len};
 	map_put_str(&group->offsets, topic->name, topic);
+	group_store_count(group->store, offset_topic_bytes(topic));
 	return topic;
 }
 
-static void offset_topic_free(struct offset_topic *topic)
+static void offset_topic_free(struct group_store *store, struct offset_topic *topic)
 {
 	for (int32_t i = 0; i < topic->entries_n; i++)
-		mem_free(topic->entries[i].metadata);
+		offset_entry_free(store, &topic->entries[i]);
+	group_store_count(store, -offset_topic_bytes(topic));
 	mem_free(topic->entries);
 	mem_free((char *)topic->name.p);
 	mem_free(topic);
@@ -65,7 +83,7 @@ void offsets_free(struct group *group)
 	struct offset_topic *topic;
 
 	for (uint32_t it = 0; (topic = map_next(&group->offsets, &it)) != NULL;)
-		offset_topic_free(topic);
+		offset_topic_free(group->store, topic);
 	map_deinit(&group->offsets);
 	group->store->offsets_n -= group->offsets_n;
 	group->offsets_n = 0;
@@ -78,7 +96,7 @@ static void offsets_put(struct group *group, struct str name, const struct commi
 	int32_t at = offset_topic_at(topic, entry->partition, &found);
 
 	if (found) {
-		mem_free(topic->entries[at].metadata);
+		offset_entry_free(group->store, &topic->entries[at]);
 	} else {
 		if (topic->entries_n == topic->entries_cap) {
 			topic->entries_cap = topic->entries_cap ? topic->entries_cap * 3 / 2 + 1 : 1;
@@ -92,6 +110,7 @@ static void offsets_put(struct group *group, struct str name, const struct commi
 		group->store->offsets_n++;
 	}
 	topic->entries[at] = *entry;
+	group_store_count(group->store, offset_bytes(entry));
 }
 
 static void offsets_remove(struct group *group, struct str name, int32_t partition)
@@ -102,7 +121,7 @@ static void offsets_remove(struct group *group, struct str name, int32_t partiti
 
 	if (!found)
 		return;
-	mem_free(topic->entries[at].metadata);
+	offset_entry_free(group->store, &topic->entries[at]);
 	topic->entries_n--;
 	memmove(&topic->entries[at], &topic->entries[at + 1],
 		(size_t)(topic->entries_n - at) * sizeof(*topic->entries));
@@ -110,7 +129,7 @@ static void offsets_remove(struct group *group, struct str name, int32_t partiti
 	group->store->offsets_n--;
 	if (topic->entries_n == 0) {
 		map_remove_str(&group->offsets, name);
-		offset_topic_free(topic);
+		offset_topic_free(group->store, topic);
 	}
 }
 
@@ -196,11 +215,30 @@ static enum err offsets_check_commit(struct group_store *store, const struct off
 	if (!group) {
 		/* Without a member the group comes to be by its offsets. */
 		if (in->generation_id_or_member_epoch < 0)
-			return store->groups.n < GROUPS_MAX ? ERR_NONE : ERR_GROUP_MAX_SIZE_REACHED;
+			return store->groups.n < GROUPS_MAX && group_store_has_room(store, 0)
+				       ? ERR_NONE
+				       : ERR_GROUP_MAX_SIZE_REACHED;
 		return version >= 9 ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
 	}
 	return group->kind->check_commit(group, in->member_id, in->group_instance_id,
 					 in->generation_id_or_member_epoch, version, false);
+}
+
+/* An offset that takes the place of another is taken even when memory is short. */
+static bool offset_commit_has_room(const struct group_store *store, const struct offset_commit_request *in,
+				   const struct offset_commit_request_topics *topic,
+				   const struct offset_commit_request_topics_partitions *partition,
+				   const struct coord_records *records)
+{
+	const struct group *group;
+	const struct committed_offset *entry;
+
+	if (store->offsets_n + (int64_t)records->v.n < OFFSETS_MAX &&
+	    group_store_has_room(store, (int64_t)records->bytes))
+		return true;
+	group = group_find(store, in->group_id);
+	entry = group ? offsets_find(group, topic->name, partition->partition_index) : NULL;
+	return entry && (int64_t)partition->committed_metadata.len <= entry->metadata_len;
 }
 
 static void offset_commit_one(struct group_store *store, const struct offset_commit_request *in,
@@ -268,7 +306,7 @@ enum err offsets_commit(struct group_store *store, const struct offset_commit_re
 			answer->partitions[j].partition_index = partition->partition_index;
 			if ((int64_t)partition->committed_metadata.len > store->settings.offset_metadata_max_bytes)
 				answer->partitions[j].error_code = ERR_OFFSET_METADATA_TOO_LARGE;
-			else if (store->offsets_n + (int64_t)records->v.n >= OFFSETS_MAX)
+			else if (!offset_commit_has_room(store, in, topic, partition, records))
 				answer->partitions[j].error_code = ERR_INVALID_COMMIT_OFFSET_SIZE;
 			else
 				offset_commit_one(store, in, topic, partition, records);
@@ -279,24 +317,39 @@ enum err offsets_commit(struct group_store *store, const struct offset_commit_re
 
 /* ---- fetch ---- */
 
-static void offset_fetch_fill(struct offset_fetch_response_groups_topics_partitions *out, int32_t partition,
+/* False: the arena has no room for it. */
+static bool offset_fetch_fill(struct offset_fetch_response_groups_topics_partitions *out, int32_t partition,
 			      const struct committed_offset *entry, struct arena *arena)
 {
+	if (entry && !arena_has_room(arena, (size_t)entry->metadata_len + 1, 1))
+		return false;
 	out->partition_index = partition;
 	out->committed_offset = entry ? entry->offset : -1;
 	out->committed_leader_epoch = entry ? entry->leader_epoch : -1;
 	out->metadata = entry ? arena_str(arena, offset_metadata(entry)) : STR("");
+	return true;
 }
 
-static void offsets_fetch_asked(const struct group *group, const struct offset_fetch_request_groups *in,
+static bool offset_fetch_has_room(const struct arena *arena, struct str name, int32_t partitions_n)
+{
+	const size_t each = sizeof(struct offset_fetch_response_groups_topics_partitions);
+
+	return arena_has_room(arena, name.len + 1 + (size_t)partitions_n * each, 2);
+}
+
+static bool offsets_fetch_asked(const struct group *group, const struct offset_fetch_request_groups *in,
 				struct arena *arena, struct offset_fetch_response_groups *ret)
 {
+	if (!arena_has_room(arena, (size_t)in->topics_n * sizeof(*ret->topics), 1))
+		return false;
 	ret->topics = MSG_NEW_N(arena, offset_fetch_response_groups_topics, in->topics_n);
 	ret->topics_n = in->topics_n;
 	for (int32_t i = 0; i < in->topics_n; i++) {
 		const struct offset_fetch_request_groups_topics *topic = &in->topics[i];
 		struct offset_fetch_response_groups_topics *out = &ret->topics[i];
 
+		if (!offset_fetch_has_room(arena, STR_NULL, topic->partition_indexes_n))
+			return false;
 		out->name = topic->name;
 		out->topic_id = topic->topic_id;
 		out->partitions = MSG_NEW_N(arena, offset_fetch_response_groups_topics_partitions,
@@ -311,28 +364,39 @@ static void offsets_fetch_asked(const struct group *group, const struct offset_f
 			if (entry && !uuid_is_zero(entry->topic_id) && !uuid_is_zero(topic->topic_id) &&
 			    !uuid_eq(entry->topic_id, topic->topic_id))
 				entry = NULL;
-			offset_fetch_fill(&out->partitions[j], partition, entry, arena);
+			if (!offset_fetch_fill(&out->partitions[j], partition, entry, arena))
+				return false;
 		}
 	}
+	return true;
 }
 
-static void offsets_fetch_all(const struct group *group, struct arena *arena,
+static bool offsets_fetch_all(const struct group *group, struct arena *arena,
 			      struct offset_fetch_response_groups *ret)
 {
 	const struct offset_topic *topic;
 
 	if (!group)
-		return;
+		return true;
+	if (!arena_has_room(arena, group->offsets.n * sizeof(*ret->topics), 1))
+		return false;
 	ret->topics = MSG_NEW_N(arena, offset_fetch_response_groups_topics, group->offsets.n);
 	for (uint32_t it = 0; (topic = map_next(&group->offsets, &it)) != NULL;) {
 		struct offset_fetch_response_groups_topics *out = &ret->topics[ret->topics_n++];
 
+		if (!offset_fetch_has_room(arena, topic->name, topic->entries_n))
+			return false;
 		out->name = arena_str(arena, topic->name);
 		out->partitions = MSG_NEW_N(arena, offset_fetch_response_groups_topics_partitions, topic->entries_n);
 		out->partitions_n = topic->entries_n;
-		for (int32_t i = 0; i < topic->entries_n; i++)
-			offset_fetch_fill(&out->partitions[i], topic->entries[i].partition, &topic->entries[i], arena);
+		for (int32_t i = 0; i < topic->entries_n; i++) {
+			const struct committed_offset *entry = &topic->entries[i];
+
+			if (!offset_fetch_fill(&out->partitions[i], entry->partition, entry, arena))
+				return false;
+		}
 	}
+	return true;
 }
 
 void offsets_fetch(struct group_store *store, const struct offset_fetch_request_groups *in, bool require_stable,
@@ -347,10 +411,10 @@ void offsets_fetch(struct group_store *store, const struct offset_fetch_request_
 	ret->error_code = err_wire(err);
 	if (err)
 		return;
-	if (in->topics_n < 0)
-		offsets_fetch_all(group, arena, ret);
-	else
-		offsets_fetch_asked(group, in, arena, ret);
+	if (in->topics_n < 0 ? offsets_fetch_all(group, arena, ret) : offsets_fetch_asked(group, in, arena, ret))
+		return;
+	ret->topics_n = 0;
+	ret->error_code = err_wire(ERR_INVALID_REQUEST);
 }
 
 /* ---- delete ---- */

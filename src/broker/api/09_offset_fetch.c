@@ -21,6 +21,7 @@ struct offset_fetch {
 	int32_t groups_n;
 	bool require_stable;
 	struct gather gather;
+	struct coordinator_room room;
 };
 
 /* One group, on its way. */
@@ -247,6 +248,7 @@ static void offset_fetch_start(struct offset_fetch *fetch, struct offset_fetch_o
 	offset_fetch_resolve(one);
 	one->op.decide = offset_fetch_decide;
 	one->call.request = fetch->request;
+	one->call.room = &fetch->room;
 	one->call.group_id = one->in.group_id;
 	one->call.op = &one->op;
 	one->call.done = offset_fetch_decided;

@@ -21,6 +21,7 @@ struct describe_groups {
 	struct describe_group *groups;
 	struct describe_groups_response out;
 	struct gather gather;
+	struct coordinator_room room;
 };
 
 static enum err describe_group_decide(struct coord_op *op, void *machine, struct coord_records *records)
@@ -87,6 +88,7 @@ void api_describe_groups(struct request *request)
 		group->out = &all->out.groups[i];
 		group->op.decide = describe_group_decide;
 		group->call.request = request;
+		group->call.room = &all->room;
 		group->call.group_id = in->groups[i];
 		group->call.op = &group->op;
 		group->call.done = describe_group_decided;

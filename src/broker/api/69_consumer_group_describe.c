@@ -19,6 +19,7 @@ struct describe_consumer_groups {
 	struct describe_consumer_group *groups;
 	struct consumer_group_describe_response out;
 	struct gather gather;
+	struct coordinator_room room;
 };
 
 static enum err describe_consumer_decide(struct coord_op *op, void *machine,
@@ -98,6 +99,7 @@ void api_consumer_group_describe(struct request *request)
 		group->out = &all->out.groups[i];
 		group->op.decide = describe_consumer_decide;
 		group->call.request = request;
+		group->call.room = &all->room;
 		group->call.group_id = in->group_ids[i];
 		group->call.op = &group->op;
 		group->call.done = describe_consumer_decided;

@@ -652,6 +652,7 @@ static int open_rig(void **state)
 
 static int close_rig(void **state)
 {
+	metrics_deinit(&rig.shards[0].metrics);
 	rig_close(&rig);
 	return 0;
 }

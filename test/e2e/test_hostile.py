@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small requests that mean much work, or much memory, to a coordinator: each is refused or answered, at once, and the
+broker goes on."""
+import os
+import time
+
+from lib.case import Case, moldau_only
+from lib.client import Closed
+
+SETTINGS = {"group.initial.rebalance.delay.ms": 0, "offsets.topic.num.partitions": 2,
+            "group.min.session.timeout.ms": 100}
+
+
+@moldau_only
+class Hostile(Case):
+    own = True
+    overrides = SETTINGS
+
+    def setUp(self):
+        self.group = f"g{os.getpid()}-{self._testMethodName}"
+
+    def settle(self, conn, name, version, error, **values):
+        """The answer, once the coordinator has loaded."""
+        end = time.monotonic() + 10
+        while True:
+            answer = conn.call(name, version, **values)
+            if error(answer) not in (14, 15, 16) or time.monotonic() > end:
+                return answer
+            time.sleep(0.02)
+
+    def ready(self, conn):
+        self.settle(conn, "FindCoordinator", 3, lambda a: a.error, key=self.group)
+        self.settle(conn, "Heartbeat", 4, lambda a: a.error, group=self.group, member="m")
+
+    def alive(self):
+        with self.conn(self.broker) as conn:
+            self.assertEqual(conn.call("ApiVersions", 0).error, 0)
+
+    def test_a_member_whose_client_id_leaves_no_room_for_its_own(self):
+        conn = self.conn(self.broker)
+        self.ready(conn)
+        for version in (0, 5, 9):
+            with self.conn(self.broker, client_id="c" * 32767) as long:
+                try:
+                    answer = long.call("JoinGroup", version, group=self.group, type="consumer",
+                                       protocols=[{"name": "range", "metadata": b""}])
+                    self.assertNotEqual(answer.error, 0)
+                except Closed:
+                    pass
+            self.alive()
+
+    def test_protocols_without_end(self):
+        conn = self.conn(self.broker, timeout=30)
+        self.ready(conn)
+        protocols = [{"name": "", "metadata": b""}] * 200_000
+        began = time.monotonic()
+        for i in range(2):
+            with self.conn(self.broker, timeout=30) as other:
+                try:
+                    other.call("JoinGroup", 3, group=self.group, type="consumer", protocols=protocols)
+                except Closed:
+                    pass
+        self.alive()
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_one_group_asked_for_again_and_again(self):
+        conn = self.conn(self.broker, timeout=60)
+        self.ready(conn)
+        topic = self.topic(conn, 100)
+        answer = conn.call("OffsetCommit", 8, group=self.group, topics=[{"name": topic, "partitions": [
+            {"index": i, "offset": 1, "metadata": "x" * 4000} for i in range(100)]}])
+        self.assertEqual({p.error for p in answer.topics[0].partitions}, {0})
+        few = conn.call("OffsetFetch", 8, groups=[{"group": self.group, "topics": None}] * 3)
+        self.assertEqual([(g.error, len(g.topics[0].partitions)) for g in few.groups], [(0, 100)] * 3)
+        for n in (2_000, 20_000):
+            with self.conn(self.broker, timeout=60) as other:
+                other.send("OffsetFetch", 8, groups=[{"group": self.group, "topics": None}] * n)
+                self.assertLess(len(other.recv_frame()), 300 << 20)
+            self.alive()
+
+    def test_one_group_described_again_and_again(self):
+        conn = self.conn(self.broker, timeout=60)
+        self.ready(conn)
+        self.settle(conn, "JoinGroup", 3, lambda a: a.error, group=self.group, type="consumer",
+                    protocols=[{"name": "range", "metadata": b"x" * 500_000}])
+        joined = self.settle(conn, "JoinGroup", 3, lambda a: a.error, group=self.group + "2", type="consumer",
+                             protocols=[{"name": "range", "metadata": b"x" * 500_000}])
+        conn.call("SyncGroup", 3, group=self.group + "2", generation=joined.generation, member=joined.member,
+                  assignments=[{"member": joined.member, "assignment": b"y"}])
+        for n in (1000, 20_000):
+            with self.conn(self.broker, timeout=60) as other:
+                other.send("DescribeGroups", 5, groups=[self.group + "2"] * n)
+                self.assertLess(len(other.recv_frame()), 300 << 20)
+            self.alive()
+
+    def test_one_offset_committed_again_and_again(self):
+        # Each record would carry the group's name: the request grows a thousandfold.
+        conn = self.conn(self.broker, timeout=60)
+        self.group = "n" * 32767
+        self.ready(conn)
+        topic = self.topic(conn)
+        partitions = [{"index": 0, "offset": 1, "metadata": ""}] * 100_000
+        answer = conn.call("OffsetCommit", 8, group=self.group, topics=[{"name": topic, "partitions": partitions}])
+        self.assertEqual({p.error for p in answer.topics[0].partitions}, {28})
+        self.assertEqual(len(answer.topics[0].partitions), 100_000)
+        self.alive()
