@@ -30,6 +30,7 @@ const struct api_def api_defs[] = {
 	{API_OFFSET_DELETE, 0, 0, 0, API_BROKER, api_offset_delete},
 	{API_CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, API_BROKER, api_consumer_group_heartbeat},
 	{API_CONSUMER_GROUP_DESCRIBE, 0, 1, 0, API_BROKER, api_consumer_group_describe},
+	{API_ALTER_REPLICA_LOG_DIRS, 1, 2, 1, API_BROKER, api_alter_replica_log_dirs},
 	{API_DESCRIBE_LOG_DIRS, 1, 5, 1, API_BROKER, api_describe_log_dirs},
 	{API_GET_TELEMETRY_SUBSCRIPTIONS, 0, 0, 0, API_BROKER, api_get_telemetry_subscriptions},
 	{API_PUSH_TELEMETRY, 0, 0, 0, API_BROKER, api_push_telemetry},

@@ -46,6 +46,7 @@ void api_api_versions(struct request *request);
 void api_create_topics(struct request *request);
 void api_delete_topics(struct request *request);
 void api_delete_records(struct request *request);
+void api_alter_replica_log_dirs(struct request *request);
 void api_init_producer_id(struct request *request);
 void api_offset_for_leader_epoch(struct request *request);
 void api_describe_configs(struct request *request);

@@ -178,7 +178,10 @@ static enum err broker_format(struct broker *broker, struct fs *fs, struct err_t
 static enum err broker_mark_and_read(struct broker *broker, struct fs *fs, struct err_text *text)
 {
 	const struct found_partition *metadata;
+	const char *paths[BROKER_DIRS_MAX];
 	enum err err = ERR_NONE;
+
+	broker->found.has_several = broker->dirs_n > 1;
 
 	for (int i = 0; !err && i < broker->dirs_n; i++) {
 		if (broker->dirs[i].is_offline)
@@ -191,7 +194,9 @@ static enum err broker_mark_and_read(struct broker *broker, struct fs *fs, struc
 		if (err)
 			return err_text_set(text, err, "ML1013 %s cannot be written: %s", broker->dirs[i].path,
 					    err_text(err));
-		err = found_read_dir(&broker->found, fs, broker->dirs[i].path, i, text);
+		for (int d = 0; d < broker->dirs_n; d++)
+			paths[d] = broker->dirs[d].path;
+		err = found_read_dir(&broker->found, fs, paths, i, text);
 		if (err && err != ERR_CORRUPT_FILE && broker_leave_out(broker, fs, i, err, text->text))
 			err = ERR_NONE;
 	}
@@ -206,8 +211,9 @@ static enum err broker_check_left(const struct broker *broker, struct err_text *
 		if (!broker->dirs[i].is_offline)
 			return ERR_NONE;
 	}
-	return err_text_set(text, ERR_DIR_OFFLINE, "ML1053 None of the directories of log.dirs can be used: see what was "
-			    "said of each. Nothing was changed.");
+	return err_text_set(text, ERR_DIR_OFFLINE,
+			    "ML1053 None of the directories of log.dirs can be used: see what was said of each. "
+			    "Nothing was changed.");
 }
 
 /* ---- shards ---- */

@@ -121,7 +121,7 @@ static void cleaner_give_back(struct cleaner *cleaner)
 static bool cleaner_may(const struct partition *partition)
 {
 	return partition->is_open && partition->state != PARTITION_STOPPED && partition->config.log.is_compacted &&
-	       partition->log->state == PART_LOG_OPEN && !partition->is_uncleanable &&
+	       partition->log->state == PART_LOG_OPEN && !partition->is_uncleanable && !partition->move &&
 	       !part_log_is_compacting(partition->log);
 }
 

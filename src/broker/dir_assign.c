@@ -91,7 +91,8 @@ static void dir_assign_answered(struct controller_op *op)
 	/* Single partitions are refused only when they are gone meanwhile. */
 	log_debug("dir_assign.told", "partitions=%zu error=%s", assign->sent_n, err_name(err));
 	if (left_n > 0)
-		memmove(assign->queue.list.v, assign->queue.list.v + assign->sent_n, left_n * sizeof(*assign->queue.list.v));
+		memmove(assign->queue.list.v, assign->queue.list.v + assign->sent_n,
+			left_n * sizeof(*assign->queue.list.v));
 	assign->queue.list.n = left_n;
 	dir_assign_send(assign);
 }

@@ -4,16 +4,19 @@
 
 #include <stdio.h>
 
+#include "dir_copy.h"
 #include "log.h"
 
 void found_init(struct found *found, uint64_t seed)
 {
 	map_init(&found->by_name, MAP_STR, seed);
+	map_init(&found->futures, MAP_STR, seed);
 }
 
 void found_deinit(struct found *found)
 {
 	map_deinit(&found->by_name);
+	map_deinit(&found->futures);
 	for (size_t i = 0; i < ARRAY_N(found->deletable); i++)
 		vec_deinit(&found->deletable[i]);
 	arena_reset(&found->arena);
@@ -45,16 +48,79 @@ static void found_read_offsets(struct found *found, struct fs *fs, const char *p
 	for (size_t i = 0; !err && i < checkpoint.entries.n; i++) {
 		struct found_partition *partition = found_of_entry(found, &checkpoint.entries.v[i]);
 
-		if (partition && partition->dir == dir)
-			*(int64_t *)(void *)((char *)partition + field) = checkpoint.entries.v[i].offset;
+		int64_t *value = partition ? (int64_t *)(void *)((char *)partition + field) : NULL;
+
+		/* The start of a log never goes back: a copy may know a later one than the file. */
+		if (value && partition->dir == dir)
+			*value = MAX(*value, checkpoint.entries.v[i].offset);
 	}
 	vec_deinit(&checkpoint.entries);
 	arena_reset(&arena);
 }
 
-enum err found_read_dir(struct found *found, struct fs *fs, const char *path, int dir, struct err_text *text)
+/* The machine stopped while a partition changed its directory: two are there, and both have all of it. The copy is
+ * marked; the other one goes. */
+static enum err found_twice(struct found *found, struct fs *fs, const char *const *paths,
+			    struct found_partition *before, struct found_partition *now)
+{
+	struct found_partition *old = now->moved_start >= -1 ? before : now;
+	char away[300];
+
+	if ((before->moved_start >= -1) == (now->moved_start >= -1) || !uuid_eq(before->topic_id, now->topic_id))
+		return ERR_EXISTS;
+	if (!log_dir_away_name(old->name, "-delete", old->topic_id, away, sizeof(away)))
+		return ERR_EXISTS;
+	if (log_dir_rename_away(fs, paths[old->dir], old->name, "-delete", old->topic_id))
+		return ERR_EXISTS;
+	log_info("log_dir.move_ended", "log=%.*s from=%s to=%s", STR_ARGS(old->name), paths[old->dir],
+		 paths[old == now ? before->dir : now->dir]);
+	vec_push(&found->deletable[old->dir], arena_str(&found->arena, str_of(away)));
+	if (old == before)
+		*before = *now; /* in its place of the map */
+	return ERR_NONE;
+}
+
+static void found_add_futures(struct found *found, const struct log_dir_listing *listing, int dir)
+{
+	char name[300];
+
+	for (size_t i = 0; i < listing->futures.n; i++) {
+		const struct log_dir_entry *entry = &listing->futures.v[i];
+		int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(entry->topic), entry->partition);
+
+		vec_push(&found->deletable[dir], entry->name);
+		if (len > 0 && len < (int)sizeof(name))
+			map_put_str(&found->futures, arena_str(&found->arena, (struct str){name, (size_t)len}),
+				    (void *)(intptr_t)(dir + 1));
+	}
+}
+
+int found_future(const struct found *found, struct str topic, int32_t partition)
+{
+	char name[300];
+	int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(topic), partition);
+
+	if (len < 0 || len >= (int)sizeof(name))
+		return -1;
+	return (int)(intptr_t)map_get_str(&found->futures, (struct str){name, (size_t)len}) - 1;
+}
+
+static void found_look_for_mark(const struct found *found, struct fs *fs, const char *path,
+				struct found_partition *partition)
+{
+	char full[FS_PATH_MAX];
+
+	partition->moved_start = FOUND_NOT_MOVED;
+	if (found->has_several &&
+	    snprintf(full, sizeof(full), "%s/%.*s", path, STR_ARGS(partition->name)) < FS_PATH_MAX)
+		dir_copy_is_marked(fs, full, &partition->moved_start);
+}
+
+enum err found_read_dir(struct found *found, struct fs *fs, const char *const *paths, int dir, struct err_text *text)
 {
 	struct log_dir_listing listing = {0};
+	const char *path = paths[dir];
+	struct found_partition *before;
 	enum err err = log_dir_list(fs, path, &found->arena, &listing);
 
 	if (err)
@@ -63,8 +129,13 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *path, in
 		const struct log_dir_entry *entry = &listing.partitions.v[i];
 		struct found_partition *partition = ARENA_NEW(&found->arena, struct found_partition);
 
-		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1, -1};
-		if (map_put_str(&found->by_name, partition->name, partition)) {
+		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1, -1, 0};
+		found_look_for_mark(found, fs, path, partition);
+		partition->log_start = MAX(partition->moved_start, INT64_C(-1));
+		before = map_get_str(&found->by_name, partition->name);
+		if (before && !found_twice(found, fs, paths, before, partition))
+			continue;
+		if (before || map_put_str(&found->by_name, partition->name, partition)) {
 			err = err_text_set(text, ERR_CORRUPT_FILE,
 					   "ML1018 %.*s lies in two log directories, one is %s. Move the older one "
 					   "away",
@@ -74,6 +145,7 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *path, in
 	}
 	for (size_t i = 0; i < listing.deletable.n; i++)
 		vec_push(&found->deletable[dir], listing.deletable.v[i]);
+	found_add_futures(found, &listing, dir);
 	log_dir_listing_deinit(&listing);
 	if (err)
 		return err;

@@ -41,7 +41,7 @@ static struct storage_dir *placement_dir_missing(struct shard *shard)
 	return NULL;
 }
 
-/* Made in this life of the broker, not read from what was: then nothing of it can lie in a directory that is missing. */
+/* Made in this life of the broker, so that nothing of it can lie in a directory that is missing. */
 static bool placement_dir_is_new(const struct shard *shard, const struct image *image, const struct topic_image *topic,
 				 int32_t partition)
 {

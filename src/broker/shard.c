@@ -16,6 +16,7 @@
 #include "housekeeper.h"
 #include "lifecycle.h"
 #include "log.h"
+#include "mover.h"
 #include "placement_dir.h"
 #include "producer_ids.h"
 #include "replay.h"
@@ -83,7 +84,7 @@ static void shard_partition_free_later(struct deferred *deferred)
 	shard_partition_closed(partition->ctx, partition);
 }
 
-static void shard_partition_log_changed(struct partition *partition)
+void shard_partition_log_changed(struct partition *partition)
 {
 	struct shard *shard = partition->ctx;
 	enum part_log_state state = partition->log->state;
@@ -93,7 +94,9 @@ static void shard_partition_log_changed(struct partition *partition)
 		shard->opening_n--;
 		shard_open_more(shard);
 	}
-	if (partition->state != PARTITION_STOPPED)
+	if (partition->move)
+		mover_log_changed(partition);
+	if (partition->state != PARTITION_STOPPED || partition->is_held)
 		return;
 	if (state == PART_LOG_OPEN)
 		part_log_close(partition->log);
@@ -157,6 +160,7 @@ static void shard_partition_add(struct shard *shard, const struct image *image, 
 	list_push_back(&shard->unopened, &partition->link);
 	partition->is_unopened = true;
 	shard->unopened_n++;
+	mover_resume(shard, partition);
 }
 
 static void shard_partition_follow(struct shard *shard, struct partition *partition,
@@ -191,6 +195,7 @@ static void shard_partition_remove(struct shard *shard, struct shard_topic *topi
 	list_remove(&partition->link);
 	list_push_back(&shard->closing, &partition->link);
 	partition->is_deleted = true;
+	mover_forget(partition);
 	shard->removing_n++;
 	partition_stop(partition, ERR_UNKNOWN_TOPIC_OR_PARTITION);
 	shard_partition_log_changed(partition);
@@ -419,6 +424,7 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	shard->coordinators = coordinator_io_new(shard);
 	shard->keeper = housekeeper_new(shard);
 	shard->cleaner = cleaner_new(shard);
+	shard->mover = mover_new(shard);
 	reactor_timer(reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
 
@@ -450,8 +456,10 @@ void shard_stop(struct shard *shard)
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			struct partition *partition = topic->partitions[i];
 
-			if (partition && partition->state != PARTITION_STOPPED)
-				partition_stop(partition, ERR_NOT_LEADER_OR_FOLLOWER);
+			if (!partition || partition->state == PARTITION_STOPPED)
+				continue;
+			mover_forget(partition);
+			partition_stop(partition, ERR_NOT_LEADER_OR_FOLLOWER);
 		}
 	}
 }
@@ -470,7 +478,7 @@ bool shard_is_closed(const struct shard *shard)
 
 	if (shard->conns_n > 0 || shard->requests_n > 0 || !list_is_empty(&shard->closing))
 		return false;
-	if (!storage_is_idle(&shard->storage) || !coordinator_io_is_idle(shard))
+	if (!mover_is_idle(shard->mover) || !storage_is_idle(&shard->storage) || !coordinator_io_is_idle(shard))
 		return false;
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
@@ -534,6 +542,7 @@ void shard_deinit(struct shard *shard)
 	producer_ids_free(shard->producer_ids);
 	housekeeper_free(shard->keeper);
 	cleaner_free(shard->cleaner);
+	mover_free(shard->mover);
 	fetch_sessions_free(shard->sessions);
 	compress_ctx_deinit(shard->compress);
 	mem_free(shard->compress);

@@ -29,6 +29,7 @@ struct fetch_sessions;
 struct coordinator_io;
 struct housekeeper;
 struct cleaner;
+struct mover;
 struct client_quotas;
 struct telemetry;
 
@@ -49,6 +50,7 @@ struct shard {
 	struct coordinator_io *coordinators;
 	struct housekeeper *keeper;
 	struct cleaner *cleaner;
+	struct mover *mover;
 	struct telemetry *telemetry;
 	struct client_quotas *quotas; /* NULL while nobody has a limit */
 	struct buf_pool request_bufs; /* frames under construction */
@@ -97,6 +99,8 @@ void shard_watch_dirs(struct shard *shard);
 void shard_apply_image(struct shard *shard, struct image *image);
 /* Opens the logs nobody has asked for, a few at a time. */
 void shard_open_in_background(struct shard *shard);
+/* The log of a partition of this shard changed its state, or is no longer held. */
+void shard_partition_log_changed(struct partition *partition);
 /* Lets what runs be answered and starts nothing more; shard_is_drained tells when that is over. */
 void shard_drain(struct shard *shard);
 bool shard_is_drained(const struct shard *shard);

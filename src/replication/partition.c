@@ -75,6 +75,8 @@ static void partition_log_opened(struct partition *partition)
 	if (partition->state == PARTITION_LEADER)
 		part_log_start_epoch(partition->log, partition->leader_epoch);
 	watch_list_advance(&partition->open_watches, 0);
+	/* What was still being written when the log was closed to change its directory. */
+	watch_list_advance(&partition->hw_watches, partition->high_watermark.offset);
 }
 
 static void partition_log_advanced(struct part_log *log)
@@ -117,6 +119,43 @@ struct partition *partition_new(struct storage *storage, struct storage_dir *dir
 	partition->log->ctx = partition;
 	partition->log->advanced = partition_log_advanced;
 	return partition;
+}
+
+static void partition_keep_marks(struct partition *partition)
+{
+	partition->checkpoint_recovery_point = partition->log->recovery_point;
+	partition->checkpoint_log_start = partition->log->log_start;
+	partition->checkpoint_high_watermark = partition->high_watermark.offset;
+	partition->recovery_collected = -1;
+}
+
+void partition_hold(struct partition *partition)
+{
+	CHECK(partition->log->state == PART_LOG_OPEN);
+	partition_keep_marks(partition);
+	partition->is_held = true;
+	partition->is_open = false;
+	part_log_close(partition->log);
+}
+
+void partition_release(struct partition *partition)
+{
+	partition->is_held = false;
+	partition_open(partition);
+}
+
+void partition_change_dir(struct partition *partition, struct storage_dir *dir)
+{
+	struct part_log *before = partition->log;
+
+	CHECK(before->state == PART_LOG_CLOSED);
+	partition_keep_marks(partition);
+	partition->is_open = false;
+	partition->log = part_log_new(partition->storage, dir, str_of(before->name), partition->topic_id,
+				      &partition->config.log);
+	partition->log->ctx = partition;
+	partition->log->advanced = partition_log_advanced;
+	part_log_free(before);
 }
 
 void partition_free(struct partition *partition)
@@ -169,7 +208,7 @@ void partition_stop(struct partition *partition, enum err err)
 
 void partition_open(struct partition *partition)
 {
-	if (partition->log->state == PART_LOG_CLOSED && partition->state != PARTITION_STOPPED)
+	if (partition->log->state == PART_LOG_CLOSED && partition->state != PARTITION_STOPPED && !partition->is_held)
 		part_log_open(partition->log, partition->checkpoint_recovery_point, partition->checkpoint_log_start);
 }
 

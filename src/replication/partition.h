@@ -23,6 +23,7 @@
 #include "watch.h"
 
 struct compress_ctx;
+struct move;
 
 enum partition_state { PARTITION_IDLE, PARTITION_LEADER, PARTITION_STOPPED, PARTITION_OFFLINE };
 
@@ -64,6 +65,8 @@ struct partition {
 	bool is_uncleanable;       /* its compaction met a batch that cannot be read */
 	bool is_opening;           /* the shard counts it */
 	bool is_unopened;          /* and these */
+	bool is_held;              /* on its way to another directory: its log is not opened */
+	struct move *move;         /* the shard's mover's, NULL: none */
 	bool is_deleted;           /* its files go when the log is closed */
 	void *ctx; /* the shard */
 };
@@ -84,6 +87,11 @@ void partition_resign(struct partition *partition, int32_t leader_epoch);
 void partition_stop(struct partition *partition, enum err err);
 /* Starts to open the log unless it is open or under way. */
 void partition_open(struct partition *partition);
+/* Closes the open log; requests wait until partition_release opens it again, wherever it lies then. */
+void partition_hold(struct partition *partition);
+void partition_release(struct partition *partition);
+/* Its log is CLOSED and lies in another directory from now on; what the checkpoints know of it stays. */
+void partition_change_dir(struct partition *partition, struct storage_dir *dir);
 /* ERR_NONE: a leader with an open log. ERR_WOULD_BLOCK: wait on open_watches (goal WATCH_ANY; opening has been
  * started). Else the error to answer. epoch -1: not checked; lower than ours ERR_FENCED_LEADER_EPOCH, higher
  * ERR_UNKNOWN_LEADER_EPOCH. */

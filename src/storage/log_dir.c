@@ -421,9 +421,12 @@ static bool log_dir_list_entry(void *ctx, const char *name, enum fs_kind kind)
 			vec_push(&list->listing->strays, name_here);
 		return true;
 	}
-	/* A directory being moved ("-future") is not ours to open. */
-	if (str_ends(entry.name, STR("-future")))
+	if (str_ends(entry.name, STR("-future"))) {
+		entry.name = arena_str(list->arena, entry.name);
+		if (!log_dir_parse_name(entry.name, &entry.topic, &entry.partition))
+			vec_push(&list->listing->futures, entry);
 		return true;
+	}
 	entry.name = arena_str(list->arena, entry.name);
 	if (log_dir_parse_name(entry.name, &entry.topic, &entry.partition))
 		return true;
@@ -451,6 +454,7 @@ void log_dir_listing_deinit(struct log_dir_listing *listing)
 	vec_deinit(&listing->partitions);
 	vec_deinit(&listing->deletable);
 	vec_deinit(&listing->strays);
+	vec_deinit(&listing->futures);
 }
 
 bool log_dir_away_name(struct str name, const char *suffix, struct uuid unique, char *ret, size_t ret_cap)

@@ -69,6 +69,7 @@ struct log_dir_listing {
 	VEC(struct log_dir_entry) partitions;
 	VEC(struct str) deletable; /* "...-delete": to be removed */
 	VEC(struct str) strays;
+	VEC(struct log_dir_entry) futures; /* on their way here from another directory; name is that of the directory */
 };
 
 /* Lists; files and directories that are not a partition's are left alone. */

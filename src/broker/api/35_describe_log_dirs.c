@@ -13,6 +13,7 @@
 
 #include "api.h"
 #include "broker.h"
+#include "mover.h"
 #include "msg/describe_log_dirs.h"
 #include "placement_dir.h"
 #include "scatter.h"
@@ -24,6 +25,9 @@ struct log_dirs_row {
 	int32_t index;
 	int dir; /* -1: the partition went away meanwhile */
 	int64_t size;
+	bool is_future; /* on its way here */
+	int64_t offset_lag;
+	struct log_dirs_row *future; /* where it is going; NULL: nowhere */
 };
 
 /* What one shard has. */
@@ -127,6 +131,25 @@ static bool log_dirs_is_new(const struct shard *shard, const struct partition *p
 	       !found_get(&shard->broker->found, str_of(partition->topic), partition->index, partition->topic_id);
 }
 
+/* A partition on its way has a second row, in the directory where it is going. */
+static void log_dirs_future(struct log_dirs_part *part, struct log_dirs_row *row, const struct partition *partition)
+{
+	struct move_status status;
+
+	if (!mover_status(partition, &status))
+		return;
+	row->future = ARENA_NEW(&part->leg->arena, struct log_dirs_row);
+	*row->future = (struct log_dirs_row){
+		.topic = row->topic,
+		.topic_id = row->topic_id,
+		.index = row->index,
+		.dir = status.dir,
+		.size = status.bytes,
+		.is_future = true,
+		.offset_lag = status.offset_lag,
+	};
+}
+
 /* Sizes, from where the last wait ended; logs that are not open yet are on their way. */
 static void log_dirs_measure(struct log_dirs_part *part)
 {
@@ -149,6 +172,7 @@ static void log_dirs_measure(struct log_dirs_part *part)
 		}
 		row->dir = partition->log->dir->index;
 		row->size = partition->log->size_bytes;
+		log_dirs_future(part, row, partition);
 	}
 	scatter_part_done(part->leg);
 }
@@ -187,13 +211,15 @@ static const struct log_dirs_row **log_dirs_sort(struct log_dirs *dirs, size_t *
 	size_t n = 0;
 
 	for (int i = 0; i < shards_n; i++)
-		n += dirs->parts[i].rows_n;
+		n += 2 * dirs->parts[i].rows_n;
 	rows = ARENA_NEW_N(&dirs->request->arena, const struct log_dirs_row *, n);
 	n = 0;
 	for (int i = 0; i < shards_n; i++) {
 		for (size_t j = 0; j < dirs->parts[i].rows_n; j++) {
 			if (dirs->parts[i].rows[j].dir >= 0)
 				rows[n++] = &dirs->parts[i].rows[j];
+			if (dirs->parts[i].rows[j].future)
+				rows[n++] = dirs->parts[i].rows[j].future;
 		}
 	}
 	if (n > 0)
@@ -222,6 +248,8 @@ static void log_dirs_topics(struct log_dirs *dirs, const struct log_dirs_row *co
 		}
 		partitions[i].partition_index = rows[i]->index;
 		partitions[i].partition_size = rows[i]->size;
+		partitions[i].is_future_key = rows[i]->is_future;
+		partitions[i].offset_lag = rows[i]->offset_lag;
 		topic->partitions_n++;
 	}
 }

@@ -445,6 +445,21 @@ response
     name string
     type int8 1+
 
+api AlterReplicaLogDirs 34 flex=2
+request
+  dirs []
+    path string
+    topics []
+      name string
+      partitions int32[]
+response
+  throttle_ms int32
+  results []
+    name string
+    partitions []
+      index int32
+      error int16
+
 api DescribeLogDirs 35 flex=2
 request
   topics [] null=0+ def=null
