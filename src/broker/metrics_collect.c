@@ -85,6 +85,7 @@ static void metrics_fill_node(struct shard *shard, struct metrics_node *ret)
 
 	ret->phase = broker->phase;
 	ret->up_ns = shard->reactor->now_ns - broker->started_ns;
+	ret->wall_ms = shard->reactor->wall_ms;
 	ret->broker_epoch = broker->broker_epoch;
 	ret->node_id = broker->node_id;
 	snprintf(ret->cluster_id, sizeof(ret->cluster_id), "%.*s", STR_ARGS(broker->cluster_id));

@@ -36,6 +36,7 @@ struct metrics_node {
 	bool is_fenced;
 	bool is_leaving;
 	int64_t up_ns;
+	int64_t wall_ms; /* since 1970 */
 	int64_t broker_epoch;
 	char cluster_id[64];
 	int32_t node_id;

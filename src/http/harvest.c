@@ -10,6 +10,7 @@ void harvest_init(struct harvest *harvest, struct sampler *sampler, struct broke
 	harvest->queries = mem_calloc((size_t)broker->shards_n, sizeof(*harvest->queries));
 	harvest->topic_of_row = mem_calloc(METRICS_CHUNK, sizeof(*harvest->topic_of_row));
 	harvest->group_of_row = mem_calloc(METRICS_GROUP_CHUNK, sizeof(*harvest->group_of_row));
+	lag_times_init(&harvest->lag_times, broker->node->hash_seed);
 	map_init(&harvest->by_name, MAP_STR, broker->node->hash_seed);
 	map_init(&harvest->group_by_id, MAP_STR, broker->node->hash_seed);
 }
@@ -33,6 +34,7 @@ void harvest_release(struct harvest *harvest)
 void harvest_deinit(struct harvest *harvest)
 {
 	harvest_release(harvest);
+	lag_times_deinit(&harvest->lag_times);
 	mem_free(harvest->queries);
 	mem_free(harvest->topic_of_row);
 	mem_free(harvest->group_of_row);
@@ -112,6 +114,7 @@ static void harvest_take_groups(struct harvest *harvest, const struct metrics_qu
 			.partition = row->partition,
 			.offset = row->offset,
 			.lag = -1,
+			.time_ms = -1,
 			.topic = (int32_t)(intptr_t)map_get_str(&harvest->by_name, topic) - 1,
 		};
 
@@ -139,8 +142,10 @@ static void harvest_join_lag(struct harvest *harvest)
 		const struct metrics_partition_row *row =
 			map_get_u64(&ends, (uint64_t)(uint32_t)offset->topic << 32 | (uint32_t)offset->partition);
 
-		if (offset->topic >= 0 && row)
-			offset->lag = MAX(row->high_watermark - offset->offset, INT64_C(0));
+		if (offset->topic < 0 || !row)
+			continue;
+		offset->row = row;
+		offset->lag = MAX(row->high_watermark - offset->offset, INT64_C(0));
 	}
 	map_deinit(&ends);
 }
@@ -172,6 +177,8 @@ static void harvest_finish(struct harvest *harvest, int64_t now_ns)
 			topic->rate = sampler_topic(harvest->sampler, topic->name, &topic->counts);
 	}
 	harvest_join_lag(harvest);
+	if (harvest->want & METRICS_WANT_GROUPS)
+		lag_times_join(&harvest->lag_times, harvest);
 	if (harvest->want & METRICS_WANT_TOPICS)
 		sampler_topics_end(harvest->sampler);
 	harvest->took_ns = now_ns - harvest->began_ns;

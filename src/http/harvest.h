@@ -12,6 +12,7 @@
 #ifndef HTTP_HARVEST_H
 #define HTTP_HARVEST_H
 
+#include "lag_times.h"
 #include "sampler.h"
 #include "vec.h"
 
@@ -36,6 +37,8 @@ struct harvest_offset {
 	int32_t partition;
 	int64_t offset;
 	int64_t lag; /* -1: the end is not known here */
+	const struct metrics_partition_row *row; /* of the partition, where it is led; NULL: elsewhere */
+	int64_t time_ms; /* of the first record behind, since 1970; -1: none is, or it is not known */
 };
 
 struct harvest {
@@ -56,6 +59,7 @@ struct harvest {
 	struct map group_by_id; /* id -> its index + 1 */
 	int64_t offsets_n;      /* of all groups */
 	struct arena names;
+	struct lag_times lag_times;
 	int *topic_of_row; /* METRICS_CHUNK */
 	int *group_of_row; /* METRICS_GROUP_CHUNK; -1: told twice */
 	void (*done)(struct harvest *harvest);

@@ -402,6 +402,7 @@ bool metric_partition_is_known(enum metric_id id, const struct metrics_partition
 	case METRIC_L_SEGMENTS:
 		return row->is_ours && row->is_open;
 	case METRIC_K_CURRENT_OFFSET:
+	case METRIC_KLE_LATEST:
 	case METRIC_K_OLDEST_OFFSET:
 		return row->is_leader && row->is_open;
 	case METRIC_P_UNDER_REPLICATED:
@@ -448,6 +449,7 @@ double metric_partition_value(enum metric_id id, const struct metrics_partition_
 	case METRIC_L_SEGMENTS:
 		return row->segments_n;
 	case METRIC_K_CURRENT_OFFSET:
+	case METRIC_KLE_LATEST:
 		return (double)row->high_watermark;
 	case METRIC_K_LEADER:
 		return row->leader;

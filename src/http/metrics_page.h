@@ -35,5 +35,7 @@ void metrics_group_counts(struct metrics_page *mp);
 void metrics_group_offsets(struct metrics_page *mp);
 void metrics_group_sums(struct metrics_page *mp);
 void metrics_group_members(struct metrics_page *mp);
+void metrics_group_ages(struct metrics_page *mp);
+void metrics_group_greatest(struct metrics_page *mp);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include <strings.h>
 
+#include "mem.h"
 #include "metrics_page.h"
 
 void metrics_group_counts(struct metrics_page *mp)
@@ -86,6 +87,79 @@ void metrics_group_sums(struct metrics_page *mp)
 		page_text(mp->page, "\n");
 	}
 }
+
+/* ---- as kafka-lag-exporter ---- */
+
+/* Records or seconds behind; -1: not known. A group that is not behind is 0 s behind. */
+static double metrics_group_lag(const struct metrics_page *mp, const struct harvest_offset *offset)
+{
+	bool is_time = mp->def->id == METRIC_KLE_LAG_SECONDS || mp->def->id == METRIC_KLE_MAX_LAG_SECONDS;
+
+	if (offset->topic < 0 || offset->lag <= 0 || !is_time)
+		return offset->topic < 0 ? -1 : (double)offset->lag;
+	if (offset->time_ms < 0)
+		return -1;
+	return (double)MAX(mp->source.sampler->node.wall_ms - offset->time_ms, INT64_C(0)) / 1000;
+}
+
+static void metrics_group_label_of_exporter(struct metrics_page *mp, const struct harvest_group *group)
+{
+	page_text(mp->page, mp->name);
+	page_text(mp->page, "{cluster_name=\"");
+	page_escaped(mp->page, str_of(mp->source.sampler->node.cluster_id));
+	page_text(mp->page, "\",group=\"");
+	page_escaped(mp->page, group->id);
+}
+
+void metrics_group_ages(struct metrics_page *mp)
+{
+	const struct harvest *harvest = mp->source.harvest;
+
+	if (!mp->source.shows_partitions)
+		return;
+	page_family(mp->page, mp->name, "gauge", mp->def->help);
+	for (size_t i = 0; i < harvest->offsets.n; i++) {
+		const struct harvest_offset *offset = &harvest->offsets.v[i];
+		double value = metrics_group_lag(mp, offset);
+
+		if (value < 0)
+			continue;
+		metrics_group_label_of_exporter(mp, &harvest->groups.v[offset->group]);
+		page_text(mp->page, "\",topic=\"");
+		page_escaped(mp->page, harvest->topics.v[offset->topic].name);
+		page_text(mp->page, "\",partition=\"");
+		page_i64(mp->page, offset->partition);
+		page_text(mp->page, "\"} ");
+		page_f64(mp->page, value);
+		page_text(mp->page, "\n");
+	}
+}
+
+void metrics_group_greatest(struct metrics_page *mp)
+{
+	const struct harvest *harvest = mp->source.harvest;
+	double *values = mem_alloc(MAX(harvest->groups.n, (size_t)1) * sizeof(*values));
+
+	page_family(mp->page, mp->name, "gauge", mp->def->help);
+	for (size_t i = 0; i < harvest->groups.n; i++)
+		values[i] = -1;
+	for (size_t i = 0; i < harvest->offsets.n; i++) {
+		const struct harvest_offset *offset = &harvest->offsets.v[i];
+
+		values[offset->group] = MAX(values[offset->group], metrics_group_lag(mp, offset));
+	}
+	for (size_t i = 0; i < harvest->groups.n; i++) {
+		if (values[i] < 0)
+			continue;
+		metrics_group_label_of_exporter(mp, &harvest->groups.v[i]);
+		page_text(mp->page, "\"} ");
+		page_f64(mp->page, values[i]);
+		page_text(mp->page, "\n");
+	}
+	mem_free(values);
+}
+
+/* ---- members ---- */
 
 void metrics_group_members(struct metrics_page *mp)
 {
