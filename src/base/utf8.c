@@ -63,3 +63,29 @@ bool utf8_is_valid(struct str s)
 	}
 	return true;
 }
+
+/* How many of the bytes behind a lead of `n` bytes can still belong to it: a malformed sequence ends there. */
+static size_t malformed_len(const uint8_t *p, size_t len, size_t n)
+{
+	uint8_t lead = p[0], second = len > 1 ? p[1] : 0;
+	size_t at = 2;
+
+	if (!is_tail(second) || (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90) ||
+	    (lead == 0xf4 && second > 0x8f))
+		return 1;
+	while (at < n && at < len && is_tail(p[at]))
+		at++;
+	return at;
+}
+
+size_t utf8_step(const uint8_t *p, size_t len, bool *ret_ok)
+{
+	size_t n = utf8_sequence(p, len);
+
+	*ret_ok = n > 0;
+	if (n)
+		return n;
+	if (p[0] < 0xe0 || p[0] > 0xf4)
+		return 1;
+	return malformed_len(p, len, p[0] >= 0xf0 ? 4 : 3);
+}

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "dump_log.h"
 #include "storage_tool.h"
 
 /* Is the program called like this tool, with or without .sh? */
@@ -18,5 +19,7 @@ int main(int argc, char **argv)
 {
 	if (argc > 0 && is_called(argv[0], "kafka-storage"))
 		return storage_tool(argc - 1, argv + 1, stdout, stderr);
+	if (argc > 0 && is_called(argv[0], "kafka-dump-log"))
+		return dump_log_tool(argc - 1, argv + 1, stdout, stderr);
 	return (int)cli_main(&moldau_program, argc, argv, stdout, stderr);
 }

@@ -29,7 +29,8 @@ static bool blob_read(struct bytes *in, struct bytes *ret)
 enum err legacy_parse(const struct batch_info *batch, struct legacy_record *ret)
 {
 	size_t at = batch->magic == 0 ? KEY_AT_V0 : KEY_AT_V1;
-	struct legacy_record r = {.offset = batch->base_offset, .timestamp = batch->max_timestamp};
+	struct legacy_record r = {
+		.offset = batch->base_offset, .timestamp = batch->max_timestamp, .bytes = batch->bytes};
 	struct bytes rest;
 
 	CHECK_OP(batch->magic, <, BATCH_MAGIC_NOW);

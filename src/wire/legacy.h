@@ -20,6 +20,7 @@ struct legacy_record {
 	int64_t timestamp;  /* format 0: NO_TIMESTAMP */
 	struct bytes key;   /* null has p == NULL */
 	struct bytes value; /* the same; of a wrapper that is not unpacked: the packed set */
+	struct bytes bytes; /* the whole message as stored */
 };
 
 /* Walks the records of one message, be it plain or a wrapper. Usage as record_iter. */

@@ -91,12 +91,36 @@ static void test_places(void **state)
 	}
 }
 
+/* How much of what is malformed Java takes for one U+FFFD. */
+static void test_steps(void **state)
+{
+	static const struct {
+		struct str text;
+		size_t n;
+		bool is_ok;
+	} steps[] = {
+		{STR("a\xff"), 1, true},	    {STR("\xc3\xa9"), 2, true},	      {STR("\xc3"), 1, false},
+		{STR("\xe2\x82"), 2, false},	    {STR("\xe2\x82\x28"), 2, false},  {STR("\xe2\x28\xa1"), 1, false},
+		{STR("\xed\xa0\x80"), 3, false},  {STR("\xe0\x80\x80"), 1, false},  {STR("\xf0\x9f\x92"), 3, false},
+		{STR("\xf4\x90\x80\x80"), 1, false}, {STR("\xf5\x80\x80\x80"), 1, false}, {STR("\x80\x80"), 1, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_N(steps); i++) {
+		bool is_ok;
+
+		assert_int_equal(utf8_step((const uint8_t *)steps[i].text.p, steps[i].text.len, &is_ok), steps[i].n);
+		assert_int_equal(is_ok, steps[i].is_ok);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_code_points),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
