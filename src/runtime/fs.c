@@ -64,7 +64,7 @@ enum err fs_sync_parent(struct fs *fs, const char *path)
 	return err == ERR_ACCESS ? ERR_NONE : err;
 }
 
-enum err fs_write_renamed(struct fs *fs, const char *path, struct bytes content)
+static enum err fs_write_new(struct fs *fs, const char *path, struct bytes content, bool sync)
 {
 	char tmp[FS_PATH_MAX];
 	fs_file file;
@@ -77,15 +77,39 @@ enum err fs_write_renamed(struct fs *fs, const char *path, struct bytes content)
 	if (err)
 		return err;
 	err = fs_pwrite_all(fs, file, content.p, content.len, 0);
-	if (!err)
+	if (!err && sync)
 		err = fs_sync(fs, file);
 	fs_close(fs, file);
-	if (!err)
-		err = fs->ops->rename(fs, tmp, path);
 	/* The name may be reused later; what is left does no harm when even this fails. */
 	if (err && fs->ops->unlink(fs, tmp))
 		return err;
 	return err;
+}
+
+enum err fs_write_tmp(struct fs *fs, const char *path, struct bytes content)
+{
+	return fs_write_new(fs, path, content, false);
+}
+
+enum err fs_rename_tmp(struct fs *fs, const char *path)
+{
+	char tmp[FS_PATH_MAX];
+	enum err err;
+	int len = snprintf(tmp, sizeof(tmp), "%s.tmp", path);
+
+	if (len < 0 || (size_t)len >= sizeof(tmp))
+		return ERR_TOO_LARGE;
+	err = fs->ops->rename(fs, tmp, path);
+	if (err && fs->ops->unlink(fs, tmp))
+		return err;
+	return err;
+}
+
+enum err fs_write_renamed(struct fs *fs, const char *path, struct bytes content)
+{
+	enum err err = fs_write_new(fs, path, content, true);
+
+	return err ? err : fs_rename_tmp(fs, path);
 }
 
 enum err fs_write_atomic(struct fs *fs, const char *path, struct bytes content)

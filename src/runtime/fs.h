@@ -130,6 +130,10 @@ enum err fs_read_all(struct fs *fs, const char *path, size_t max, char **ret, si
 enum err fs_write_atomic(struct fs *fs, const char *path, struct bytes content) MUST_USE;
 /* The same without the sync of the directory: until the caller does that, a power cut may leave the old content. */
 enum err fs_write_renamed(struct fs *fs, const char *path, struct bytes content) MUST_USE;
+/* The same for many files with few syncs: writes `path`.tmp; when that is synced (sync_all), the other renames it over
+ * `path`, which lasts once the directory is synced. */
+enum err fs_write_tmp(struct fs *fs, const char *path, struct bytes content) MUST_USE;
+enum err fs_rename_tmp(struct fs *fs, const char *path) MUST_USE;
 /* Syncs the directory that holds `path`: a directory whose name a power cut takes away takes all that was synced in it
  * along. A parent that may be searched and written but not read cannot be synced, and is passed over. */
 enum err fs_sync_parent(struct fs *fs, const char *path) MUST_USE;

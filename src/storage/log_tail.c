@@ -282,14 +282,32 @@ enum err log_write_snapshot(struct fs *fs, const char *path, int64_t offset, str
 	return err;
 }
 
+static bool log_epochs_path(char ret[FS_PATH_MAX], const char *path)
+{
+	int len = snprintf(ret, FS_PATH_MAX, "%s/leader-epoch-checkpoint", path);
+
+	return len > 0 && len < FS_PATH_MAX;
+}
+
 enum err log_write_epochs(struct fs *fs, const char *path, struct bytes bytes)
 {
 	char name[FS_PATH_MAX];
-	int len = snprintf(name, sizeof(name), "%s/leader-epoch-checkpoint", path);
 
-	if (len < 0 || len >= FS_PATH_MAX)
-		return ERR_TOO_LARGE;
-	return fs_write_atomic(fs, name, bytes);
+	return log_epochs_path(name, path) ? fs_write_atomic(fs, name, bytes) : ERR_TOO_LARGE;
+}
+
+enum err log_write_epochs_tmp(struct fs *fs, const char *path, struct bytes bytes)
+{
+	char name[FS_PATH_MAX];
+
+	return log_epochs_path(name, path) ? fs_write_tmp(fs, name, bytes) : ERR_TOO_LARGE;
+}
+
+enum err log_rename_epochs_tmp(struct fs *fs, const char *path)
+{
+	char name[FS_PATH_MAX];
+
+	return log_epochs_path(name, path) ? fs_rename_tmp(fs, name) : ERR_TOO_LARGE;
 }
 
 /* --- roll --- */

@@ -177,6 +177,9 @@ void index_write_done(struct log_impl *log, const struct index_write *write);
 enum err log_write_snapshot(struct fs *fs, const char *path, int64_t offset, struct bytes bytes,
 			    bool sync) MUST_USE;
 enum err log_write_epochs(struct fs *fs, const char *path, struct bytes bytes) MUST_USE;
+/* The same in two steps, for many logs: see fs_write_tmp. */
+enum err log_write_epochs_tmp(struct fs *fs, const char *path, struct bytes bytes) MUST_USE;
+enum err log_rename_epochs_tmp(struct fs *fs, const char *path) MUST_USE;
 
 /* log_read.c */
 void log_hint(struct log_impl *log, struct log_pos pos);

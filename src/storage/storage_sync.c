@@ -9,8 +9,8 @@
  *                                                 --failed--> directory OFFLINE, never tried again
  *
  * Checkpoint: index entries, producer snapshots, epoch files are written, everything is synced, then recovery
- * points move up. Order within the job: new small files -> sync of all -> directories -> old snapshots
- * removed.
+ * points move up. Order within the job: files of epochs, synced -> other small files -> sync of all -> directories
+ * -> old snapshots removed.
  *
  * 1. `durable` moves only to the place that was `appended` before the sync began.
  * 2. A recovery point moves only when log, indexes, snapshot and epochs below it are durable.
@@ -118,8 +118,7 @@ static void sync_files_add(struct sync_files *files, struct log_impl *log)
 	}
 }
 
-/* Whatever a failed sync says, "full" too, the pages may be lost: ERR_IO, which takes the directory OFFLINE.
- * */
+/* Whatever a failed sync says, "full" too, the pages may be lost: ERR_IO, which takes the directory OFFLINE. */
 static enum err sync_file(struct fs *fs, fs_file file, bool all)
 {
 	enum err err = all ? fs->ops->sync_all(fs, file) : fs_sync(fs, file);
@@ -366,11 +365,34 @@ static enum err checkpoint_write_item(const struct checkpoint_item *item, struct
 	const char *path = item->log->path;
 	enum err err = index_write_run(&item->index, fs, path);
 
-	if (!err && item->epochs.p)
-		err = log_write_epochs(fs, path, item->epochs);
 	if (!err && item->snapshot_offset >= 0)
 		err = log_write_snapshot(fs, path, item->snapshot_offset, item->snapshot, false);
 	return err;
+}
+
+/* Before the snapshots. Those of many logs share two syncs. */
+static enum err checkpoint_write_epochs(const struct checkpoint_job *job, struct fs *fs, bool each)
+{
+	enum err err = ERR_NONE;
+	bool any = false;
+
+	for (size_t i = 0; !err && i < job->items.n; i++) {
+		const struct checkpoint_item *item = &job->items.v[i];
+
+		if (!item->epochs.p)
+			continue;
+		any = true;
+		err = each ? log_write_epochs(fs, item->log->path, item->epochs)
+			   : log_write_epochs_tmp(fs, item->log->path, item->epochs);
+	}
+	if (err || each || !any)
+		return err;
+	err = sync_files_run(&job->files, fs, 0);
+	for (size_t i = 0; !err && i < job->items.n; i++) {
+		if (job->items.v[i].epochs.p)
+			err = log_rename_epochs_tmp(fs, job->items.v[i].log->path);
+	}
+	return err ? err : sync_files_run(&job->files, fs, 0);
 }
 
 static void checkpoint_job_run(struct io_op *op, struct fs *fs)
@@ -378,7 +400,7 @@ static void checkpoint_job_run(struct io_op *op, struct fs *fs)
 	struct checkpoint_job *job = container_of(op, struct checkpoint_job, op);
 	char path[FS_PATH_MAX];
 	bool each = job->files.list.n <= COMMIT_FILES_MAX && job->items.n <= COMMIT_FILES_MAX;
-	enum err err = ERR_NONE;
+	enum err err = checkpoint_write_epochs(job, fs, each);
 
 	for (size_t i = 0; !err && i < job->items.n; i++)
 		err = checkpoint_write_item(&job->items.v[i], fs);

@@ -162,6 +162,7 @@ def main():
     args = p.parse_args()
     folder = tempfile.mkdtemp(prefix="moldau-soak-", dir=args.data or data_root())
     soak = Soak(args.seed, args.pause_ms / 1000, os.path.join(folder, "data"), args.bite)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {args.seed}, in {folder}", flush=True)
     try:
         soak.begin(args.seed * 1000)
