@@ -141,6 +141,12 @@ static void check_timeindex(struct files_ctx *c, const struct segment *s)
 	}
 }
 
+/* Compaction leaves gaps between segments. */
+static bool is_compacted(const char *path)
+{
+	return strstr(path, "/compacted-") || strstr(path, "/__consumer_offsets-");
+}
+
 static void look(void *ctx, const char *path, bool is_dir, struct bytes content)
 {
 	struct files_ctx *c = ctx;
@@ -161,7 +167,7 @@ static void look(void *ctx, const char *path, bool is_dir, struct bytes content)
 	s.base = strtoll(name, NULL, 10);
 	if (strncmp(c->dir, path, (size_t)(name - stem)) != 0 || c->dir[name - stem]) {
 		snprintf(c->dir, sizeof(c->dir), "%.*s", (int)(name - stem), path);
-	} else if (strstr(path, "/compacted-") ? s.base < c->next_offset : s.base != c->next_offset) {
+	} else if (is_compacted(path) ? s.base < c->next_offset : s.base != c->next_offset) {
 		world_fail(c->w, "%s: the segment before ends at %lld", path, (long long)c->next_offset);
 		return;
 	}

@@ -142,6 +142,10 @@ static const struct fault_pins {
 	{FAULT_ack_early, {"synced=1", "f_power=1", "f_slow_disk=1", "fault_gap_ms=300"}},
 	{FAULT_delete_no_id_check, {"churn=1"}},
 	{FAULT_time_query_stale, {"keep=1", "work_us=4000"}},
+	{FAULT_coord_answer_early, {"groups=1"}},
+	{FAULT_coord_no_undo, {"groups=1"}},
+	{FAULT_group_taken_ignored, {"groups=1"}},
+	{FAULT_group_commit_unchecked, {"groups=1"}},
 	/* What a start finds behind the written recovery point looks like a tail that never reached the disk. */
 	{FAULT_compact_past_recovery, {"keep=1", "synced=1", "f_power=1", "fault_gap_ms=1000"}},
 };

@@ -57,6 +57,12 @@ static void run_configure(struct run *r)
 	if (opt->keep)
 		fmt_add(&f, "log.retention.check.interval.ms=40\nlog.initial.task.delay.ms=0\n"
 			    "log.cleaner.backoff.ms=30\nlog.segment.delete.delay.ms=100\n");
+	if (opt->groups)
+		fmt_add(&f, "offsets.topic.num.partitions=2\ngroup.initial.rebalance.delay.ms=100\n"
+			    "group.min.session.timeout.ms=1000\ngroup.consumer.min.session.timeout.ms=1000\n"
+			    "group.consumer.min.heartbeat.interval.ms=100\ngroup.consumer.heartbeat.interval.ms=500\n"
+			    "group.consumer.session.timeout.ms=3000\ngroup.consumer.assignment.interval.ms=%d\n"
+			    "offsets.retention.minutes=2147483647\n", opt->keep ? 0 : 200);
 	CHECK(!f.cut);
 	world_node_configure(r->w, 1, r->config);
 }

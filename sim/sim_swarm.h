@@ -55,7 +55,8 @@
 	X(fetch_max, 1, 1048576, 1048576, "fetch max bytes of readers")                                     \
 	X(batches_max, 100, 1500, 1000, "batches per run before the calm")                                  \
 	X(gap_us, 2000, 200000, 20000, "longest pause of a producer between batches, us")                   \
-	X(keep, 0, 1, 0, "topics that retention and compaction make smaller")
+	X(keep, 0, 1, 0, "topics that retention and compaction make smaller")                               \
+	X(groups, 0, 1, 0, "consumers in groups of both protocols")
 
 struct sim_options {
 #define X(name, lo, hi, plain, what) int64_t name;

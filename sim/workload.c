@@ -68,6 +68,8 @@ static void workload_go(struct workload *wl)
 		wl_churn_start(wl->churn);
 	if (wl->keep)
 		wl_keep_start(wl->keep);
+	if (wl->groups)
+		wl_groups_start(wl->groups);
 }
 
 static void metadata_done(struct sim_call *call)
@@ -245,6 +247,8 @@ struct workload *workload_new(struct world *w, int node)
 		wl->churn = wl_churn_new(wl);
 	if (w->opt.keep)
 		wl->keep = wl_keep_new(wl);
+	if (w->opt.groups)
+		wl->groups = wl_groups_new(wl);
 	return wl;
 }
 
@@ -258,6 +262,7 @@ void workload_free(struct workload *wl)
 		wl_reader_free(wl->readers[i]);
 	wl_churn_free(wl->churn);
 	wl_keep_free(wl->keep);
+	wl_groups_free(wl->groups);
 	wl_verify_free(wl->verify);
 	map_deinit(&wl->pids);
 	history_deinit(&wl->history);
@@ -277,6 +282,8 @@ void workload_calm(struct workload *wl)
 		wl_producer_calm(wl->producers[i]);
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_calm(wl->readers[i]);
+	if (wl->groups)
+		wl_groups_calm(wl->groups);
 }
 
 bool workload_has_produced(const struct workload *wl)
@@ -285,7 +292,7 @@ bool workload_has_produced(const struct workload *wl)
 
 	for (int i = 0; i < wl->producers_n; i++)
 		yes = yes && wl_producer_has_progressed(wl->producers[i]);
-	return yes;
+	return yes && (!wl->groups || wl_groups_has_progressed(wl->groups));
 }
 
 bool workload_has_read(const struct workload *wl)
@@ -350,6 +357,8 @@ void workload_stop(struct workload *wl)
 		wl_churn_end(wl->churn);
 	if (wl->keep)
 		wl_keep_end(wl->keep);
+	if (wl->groups)
+		wl_groups_end(wl->groups);
 	if (wl->verify)
 		wl_verify_end(wl->verify);
 }
@@ -360,6 +369,8 @@ void workload_describe(const struct workload *wl, char *ret, size_t len)
 
 	fmt_init(&f, ret, len);
 	fmt_add(&f, "%s", wl->is_created ? "" : "topics not created; ");
+	if (wl->groups && !wl_groups_has_progressed(wl->groups))
+		fmt_add(&f, "groups; ");
 	for (int i = 0; i < wl->producers_n; i++) {
 		if (!wl_producer_has_progressed(wl->producers[i]))
 			fmt_add(&f, "producer %d; ", i);

@@ -28,6 +28,7 @@ struct wl_reader;
 struct wl_verify;
 struct wl_churn;
 struct wl_keep;
+struct wl_groups;
 
 struct workload {
 	struct world *w;
@@ -52,6 +53,7 @@ struct workload {
 	struct wl_verify *verify;
 	struct wl_churn *churn; /* or NULL */
 	struct wl_keep *keep;   /* or NULL */
+	struct wl_groups *groups; /* or NULL */
 	struct map pids; /* producer ids handed out; to a mark */
 };
 
@@ -122,6 +124,15 @@ void wl_keep_start(struct wl_keep *k);
 void wl_keep_rest(struct wl_keep *k);
 bool wl_keep_is_done(const struct wl_keep *k);
 void wl_keep_end(struct wl_keep *k);
+
+/* workload_groups.c */
+struct wl_groups *wl_groups_new(struct workload *wl);
+void wl_groups_free(struct wl_groups *g);
+void wl_groups_start(struct wl_groups *g);
+void wl_groups_calm(struct wl_groups *g);
+/* Since the calm: everybody is in, everything is owned, and commits are acknowledged. */
+bool wl_groups_has_progressed(const struct wl_groups *g);
+void wl_groups_end(struct wl_groups *g);
 
 /* workload_verify.c */
 struct wl_verify *wl_verify_new(struct workload *wl);

@@ -2,6 +2,8 @@
 /* See consumer_reconcile.h. KIP-848, "Consumer group assignment reconciliation". */
 #include "consumer_reconcile.h"
 
+#include "fault.h"
+
 /* Before the member has said what it owns it may own all of it. */
 static bool member_owns_some(const struct reconcile *reconcile, struct part_set revoking)
 {
@@ -15,7 +17,7 @@ static struct part_set member_take_free(const struct reconcile *reconcile, struc
 	struct part_set ret = {ARENA_NEW_N(arena, struct part_id, wanted.n), 0};
 
 	for (int32_t i = 0; i < wanted.n; i++) {
-		if (reconcile->is_taken(reconcile->ctx, wanted.v[i]))
+		if (reconcile->is_taken(reconcile->ctx, wanted.v[i]) && !FAULT(group_taken_ignored))
 			continue;
 		ret.v[ret.n] = wanted.v[i];
 		ret.v[ret.n++].epoch = reconcile->target_epoch;

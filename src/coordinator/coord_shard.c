@@ -2,6 +2,7 @@
 /* See coord_shard.h: operations, undo, answers in order, timers. */
 #include "coord_shard.h"
 
+#include "fault.h"
 #include "log.h"
 #include "mem.h"
 
@@ -152,6 +153,8 @@ static void coord_op_undo(struct coord_shard *shard, struct coord_op *op)
 {
 	struct err_text text = {{0}};
 
+	if (FAULT(coord_no_undo))
+		op->undo.v.n = 0;
 	for (size_t i = op->undo.v.n; i-- > 0;) {
 		const struct coord_record *record = &op->undo.v.v[i];
 		enum err err = shard->ops->replay(shard->machine, op->origin, record->key, record->value, &text);
@@ -187,6 +190,10 @@ static bool coord_op_log(struct coord_shard *shard, struct coord_op *op, const s
 		return false;
 	}
 	shard->seq_queued = op->seq;
+	if (FAULT(coord_answer_early)) {
+		coord_op_finish(shard, op, ERR_NONE);
+		return true;
+	}
 	op->is_open = true;
 	list_push_back(&shard->open, &op->link);
 	return true;
