@@ -9,7 +9,9 @@
  * 2. Frames are read only while they are below their limit, save for one connection at a time, the `grower`, that may
  *    end its frame: else frames that all lack their end could wait for each other.
  *    What a connection was already waiting for when the limit was reached comes on top: one receive each.
- * 3. Whoever waits is looked at again when a request ends, and twice a second.
+ * 3. What a request makes is guessed until its answer is made, and then measured. Answers that nobody reads count until
+ *    they have left: while work is short, who has read nothing for CONN_STALLED_NS is closed (conns_close_stalled).
+ * 4. Whoever waits is looked at again when a request ends, and twice a second.
  */
 #ifndef BROKER_BUDGET_H
 #define BROKER_BUDGET_H

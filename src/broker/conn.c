@@ -218,6 +218,26 @@ static bool conn_can_go(const struct conn *conn)
 	       !conn->is_reading && !conn->send.is_under_way;
 }
 
+void conns_close_stalled(struct shard *shard)
+{
+	int64_t freed = 0;
+
+	list_for_each(node, next, &shard->conns) {
+		struct conn *conn = list_entry(node, struct conn, link);
+
+		if (shard->reactor->now_ns - conn->active_ns < CONN_STALLED_NS ||
+		    shard->budget.work - freed < shard->budget.work_max)
+			break;
+		if (!conn->send.is_under_way || conn->sock == IO_SOCK_NONE)
+			continue;
+		list_for_each(sent, after, &conn->sending)
+			freed += list_entry(sent, struct request, link)->work_charge;
+		list_for_each(waits, later, &conn->requests)
+			freed += list_entry(waits, struct request, link)->work_charge;
+		conn_close(conn, "its answers are not read, and memory is short");
+	}
+}
+
 /* ---- responses ---- */
 
 /* sent_ns: when the answers had left. */

@@ -23,6 +23,7 @@ enum conn_state { CONN_OPEN, CONN_DRAINING };
 
 #define CONN_INFLIGHT_MAX 64
 #define CONN_SEND_PIECES_MAX 256
+#define CONN_STALLED_NS (10 * NS_PER_S)
 
 struct conn {
 	struct list link; /* in shard->conns, least recently active first */
@@ -63,6 +64,9 @@ void conn_drain(struct conn *conn);
 void conn_add_raw(struct conn *conn, struct bytes answer);
 /* Reads nothing and starts nothing for so long; answers go out. */
 void conn_throttle(struct conn *conn, int32_t throttle_ms);
+/* While work is short: ends connections that have answers under way and did not take a whole one for CONN_STALLED_NS,
+ * the longest first, until it is short no more. */
+void conns_close_stalled(struct shard *shard);
 /* A request of this connection changed (done, order fixed). */
 void conn_kick(struct conn *conn);
 

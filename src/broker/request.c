@@ -122,6 +122,22 @@ static void request_tell_throttle(const struct request *request, void *response)
 	}
 }
 
+void request_keeps(struct request *request, int64_t bytes)
+{
+	request->kept += bytes;
+}
+
+/* What it might have made was a guess; now it is known. An answer that is not read keeps no more than its size. */
+static void request_settle_work(struct request *request)
+{
+	struct budget *budget = &request->shard->budget;
+	int64_t made = (int64_t)request->arena.used + request->kept;
+
+	budget->work += made - request->work_charge;
+	request->work_charge = made;
+	budget_wake(budget, 2);
+}
+
 void request_reply(struct request *request, void *response)
 {
 	enum err err;
@@ -140,6 +156,7 @@ void request_reply(struct request *request, void *response)
 		request->no_response = true;
 		request->close_after = true;
 	}
+	request_settle_work(request);
 	request_done(request);
 }
 

@@ -59,7 +59,8 @@ struct request {
 	 * NULL. */
 	void (*cancel)(struct request *request);
 	void *op; /* the handler's */
-	int64_t frame_charge, work_charge; /* in the shard's budget */
+	int64_t frame_charge, work_charge; /* in the shard's budget; the latter a guess until the answer is made */
+	int64_t kept; /* see request_keeps */
 	uint8_t arena_block[];
 };
 
@@ -74,6 +75,8 @@ struct request {
 void request_throttle(struct request *request, int32_t throttle_ms);
 /* Who asks: ANONYMOUS while nobody authenticates. */
 struct str request_user(const struct request *request);
+/* Besides its arena it holds so many bytes until the answer has left. Before request_reply. */
+void request_keeps(struct request *request, int64_t bytes);
 /* Encodes `response` (struct x_response of the request's api and version) into pieces and queues it. */
 void request_reply(struct request *request, void *response);
 /* The request has no response (Produce with acks=0). */

@@ -389,9 +389,12 @@ static void shard_check_idle(struct timer *timer)
 		if (shard->config->connections_max_idle_ms < 0 ||
 		    shard->reactor->now_ns - conn->active_ns < limit_ns)
 			break;
-		if (list_is_empty(&conn->requests) && conn->state == CONN_OPEN)
+		/* Answers that nobody takes hold up the requests behind them for ever. */
+		if ((list_is_empty(&conn->requests) || conn->send.is_under_way) && conn->state == CONN_OPEN)
 			conn_close(conn, "idle for longer than connections.max.idle.ms");
 	}
+	if (budget_is_short_of_work(&shard->budget))
+		conns_close_stalled(shard);
 	budget_wake(&shard->budget, is_short ? 16 : INT32_MAX);
 	if (shard->index == 0)
 		acceptor_check_limits(shard->broker);

@@ -171,6 +171,7 @@ static void offset_fetch_reply(struct gather *gather)
 		for (int32_t i = 0; i < fetch->groups_n; i++)
 			out.groups[i] = fetch->groups[i].decided;
 	}
+	request_keeps(request, fetch->room.used);
 	request_reply(request, &out);
 }
 

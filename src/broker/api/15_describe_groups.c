@@ -46,6 +46,7 @@ static void describe_groups_reply(struct gather *gather)
 		else if (in->include_authorized_operations && !out->error_code)
 			out->authorized_operations = OPERATIONS_GROUP;
 	}
+	request_keeps(all->request, all->room.used);
 	request_reply(all->request, &all->out);
 }
 

@@ -321,6 +321,56 @@ static void test_slow_reader(void **state)
 	peer_close(fd);
 }
 
+/* Answers count with what they take, not with what they might have taken; who reads none of them goes when others wait
+ * for the memory. */
+static void test_unread_answers(void **state)
+{
+	static uint8_t in[1024 * 14];
+	uint8_t out[1 << 16];
+	struct budget *budget = &rig.shards[0].budget;
+	size_t len = 0;
+	int fd = peer_open(), other;
+
+	held_n = 0;
+	peer_send(fd, in, frame_put(in, API_FIND_COORDINATOR, 0, 0));
+	rig_turn(&rig, 4);
+	assert_int_equal(held_n, 1);
+	assert_true(budget->work > 0);
+	held[0]->work_charge += 1 << 28; /* as after a request of many parts */
+	budget->work += 1 << 28;
+	request_keeps(held[0], 5000);
+	answer(held[0]);
+	assert_in_range(budget->work, 5000, 10000);
+	assert_int_equal(answers_check(out, peer_read(fd, out, sizeof(out)), 0), 1);
+	assert_int_equal(budget->work, 0);
+
+	for (int i = 0; i < 1024; i++)
+		len += frame_put(in + len, API_API_VERSIONS, 0, i);
+	for (int round = 0; round < 200 && write(fd, in, len) == (ssize_t)len; round++)
+		rig_turn(&rig, 2);
+	rig_turn(&rig, 4);
+	assert_true(budget->work > 0);
+	budget->work_max = budget->work;
+	held_n = 0;
+	other = peer_open();
+	peer_send(other, in, frame_put(in, API_FIND_COORDINATOR, 0, 0));
+	rig_turn(&rig, 4);
+	assert_int_equal(held_n, 0);
+	conns_close_stalled(&rig.shards[0]); /* it may still come to read */
+	rig_turn(&rig, 4);
+	assert_int_equal(rig.shards[0].conns_n, 2);
+	list_entry(rig.shards[0].conns.next, struct conn, link)->active_ns -= CONN_STALLED_NS;
+	conns_close_stalled(&rig.shards[0]);
+	rig_turn(&rig, 8);
+	assert_int_equal(rig.shards[0].conns_n, 1);
+	assert_int_equal(held_n, 1);
+	answer(held[0]);
+	assert_int_equal(answers_check(out, peer_read(other, out, sizeof(out)), 0), 1);
+	peer_close(other);
+	close(fd);
+	assert_int_equal(budget->work, 0);
+}
+
 /* What came behind a refused request is not done; nothing of the connection stays. */
 static void test_refusal(void **state)
 {
@@ -668,6 +718,7 @@ int main(void)
 		CASE(test_order),
 		CASE(test_bound),
 		CASE(test_slow_reader),
+		CASE(test_unread_answers),
 		CASE(test_refusal),
 		CASE(test_refusal_behind_running),
 		CASE(test_half_close),
