@@ -241,7 +241,42 @@ static void coordinator_call_returns(struct reactor *reactor, struct msg *msg)
 {
 	struct coordinator_call *call = container_of(msg, struct coordinator_call, msg);
 
-	call->done(call);
+	call->is_home = true;
+	if (!call->is_leaving)
+		call->done(call);
+}
+
+static void coordinator_leave_returns(struct reactor *reactor, struct msg *msg)
+{
+	struct coordinator_call *call = container_of(msg, struct coordinator_call, leave_msg);
+
+	call->is_leaving = false;
+	if (call->is_home)
+		call->done(call);
+}
+
+static void coordinator_leave_arrives(struct reactor *reactor, struct msg *msg)
+{
+	struct coordinator_call *call = container_of(msg, struct coordinator_call, leave_msg);
+
+	call->leave(call);
+	call->leave_msg.handle = coordinator_leave_returns;
+	reactor_send(reactor, call->request->shard->reactor, &call->leave_msg);
+}
+
+void coordinator_call_leave(struct coordinator_call *call)
+{
+	struct shard *home = call->request->shard;
+
+	if (!call->leave || call->is_leaving || call->is_home)
+		return;
+	if (call->owner == home) {
+		call->leave(call);
+		return;
+	}
+	call->is_leaving = true;
+	call->leave_msg.handle = coordinator_leave_arrives;
+	reactor_send(home->reactor, call->owner->reactor, &call->leave_msg);
 }
 
 static void coordinator_call_home(struct coordinator_call *call)

@@ -49,6 +49,9 @@ struct coordinator_call {
 	struct shard *owner;    /* private */
 	struct uuid topic_id;   /* private */
 	int32_t partition;      /* private */
+	struct msg leave_msg;   /* private */
+	bool is_leaving;        /* private; leave_msg is away, and `done` waits for it */
+	bool is_home;           /* private */
 	/* in */
 	struct request *request; /* NULL: `home` is given */
 	struct shard *home;      /* where it starts and ends; NULL: the request's */
@@ -58,12 +61,16 @@ struct coordinator_call {
 	struct coordinator_room *room; /* NULL: it asks for no more than one answer of a few bytes */
 	/* At home. op->err: none, or what kept the operation from being decided. Frees nothing. */
 	void (*done)(struct coordinator_call *call);
+	/* On its reactor, when nobody waits for the answer any more: ends a parked operation. May be NULL. */
+	void (*leave)(struct coordinator_call *call);
 	/* For what the operation makes; coordinator_call_free when the answer has been encoded. */
 	struct arena arena;
 };
 
 /* Runs the operation where the group is coordinated. `done` runs later, or before this returns. */
 void coordinator_call_start(struct coordinator_call *call);
+/* At home, while it runs: the client has gone. */
+void coordinator_call_leave(struct coordinator_call *call);
 void coordinator_call_free(struct coordinator_call *call);
 
 /* Are groups of the new protocol served (group.version, group.coordinator.rebalance.protocols)? */

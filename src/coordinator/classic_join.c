@@ -96,6 +96,7 @@ static void classic_join_add(struct group_classic *classic, struct classic_join 
 	classic_member_update(member, in);
 	member->is_new = true;
 	member->join = join;
+	join->member = member;
 	if (classic->members.n == 0)
 		classic_str_set(&classic->protocol_type, in->protocol_type);
 	if (classic_is(classic, CLASSIC_PREPARING) && classic->before == CLASSIC_EMPTY)

@@ -54,7 +54,9 @@ void classic_join_park(struct classic_member *member, struct classic_join *join)
 	bool is_member = classic_member_find(classic, member->id) == member;
 
 	member->join = join;
+	join->member = member;
 	if (before) {
+		before->member = NULL;
 		classic_join_error(before, member->id, ERR_REBALANCE_IN_PROGRESS);
 		coord_op_end(&before->op, ERR_NONE);
 	} else if (is_member) {
@@ -66,10 +68,44 @@ struct classic_join *classic_join_take(struct classic_member *member)
 {
 	struct classic_join *join = member->join;
 
-	if (join)
+	if (join) {
 		member->group->classic->awaiting_join_n--;
+		join->member = NULL;
+	}
 	member->join = NULL;
 	return join;
+}
+
+/* Stands for a join that nobody waits for any more. */
+struct join_left {
+	struct classic_join join;
+	struct arena arena;
+};
+
+static void join_left_done(struct coord_op *op)
+{
+	struct join_left *left = container_of(op, struct join_left, join.op);
+
+	arena_reset(&left->arena);
+	mem_free(left);
+}
+
+void classic_join_leave(struct classic_join *join)
+{
+	struct classic_member *member = join->member;
+	struct join_left *left;
+
+	if (!member)
+		return;
+	left = MEM_NEW(struct join_left);
+	left->join = (struct classic_join){.version = join->version, .member = member};
+	left->join.op.arena = &left->arena;
+	left->join.op.origin = COORD_ORIGIN_NONE;
+	left->join.op.done = join_left_done;
+	member->join = &left->join;
+	join->member = NULL;
+	classic_join_error(join, member->id, ERR_REBALANCE_IN_PROGRESS);
+	coord_op_end(&join->op, ERR_NONE);
 }
 
 void classic_join_fail(struct classic_member *member, enum err err, bool keeps_id)

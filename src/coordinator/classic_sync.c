@@ -36,8 +36,19 @@ void classic_sync_fail(struct classic_member *member, enum err err)
 	if (!sync)
 		return;
 	member->sync = NULL;
+	sync->member = NULL;
 	classic_sync_error(sync, err);
 	coord_op_end(&sync->op, ERR_NONE);
+}
+
+void classic_sync_leave(struct classic_sync *sync)
+{
+	struct classic_member *member = sync->member;
+
+	if (!member)
+		return;
+	classic_sync_fail(member, ERR_REBALANCE_IN_PROGRESS);
+	classic_member_alive(member);
 }
 
 /* The leader's assignment on its way to the log. */
@@ -57,6 +68,7 @@ static void classic_assigned(struct group_classic *classic)
 		if (!sync)
 			continue;
 		member->sync = NULL;
+		sync->member = NULL;
 		classic_sync_fill(sync, classic, member);
 		classic_member_alive(member);
 		coord_op_end(&sync->op, ERR_NONE);
@@ -150,6 +162,7 @@ static void classic_sync_park(struct classic_member *member, struct classic_sync
 {
 	classic_sync_fail(member, ERR_REBALANCE_IN_PROGRESS);
 	member->sync = sync;
+	sync->member = member;
 }
 
 enum err classic_sync(struct coord_op *op, void *machine, struct coord_records *records)

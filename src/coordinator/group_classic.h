@@ -89,12 +89,14 @@ struct classic_join {
 	const struct join_group_request *in;
 	struct str client_id, client_host;
 	int16_t version;
+	struct classic_member *member; /* parked as its join; NULL: not parked */
 	struct join_group_response out;
 };
 
 struct classic_sync {
 	struct coord_op op;
 	const struct sync_group_request *in;
+	struct classic_member *member; /* parked as its sync; NULL: not parked */
 	struct sync_group_response out;
 };
 
@@ -168,6 +170,10 @@ void classic_join_fill(struct classic_join *join, const struct group_classic *cl
 /* Parks a join; one that was parked there is told to come again. */
 void classic_join_park(struct classic_member *member, struct classic_join *join);
 /* The parked join, which the caller answers; NULL: none. */
+/* Who asked is gone: a parked operation ends now. The member has joined, and synced, all the same; its session decides
+ * what becomes of it. Not parked: nothing happens. */
+void classic_join_leave(struct classic_join *join);
+void classic_sync_leave(struct classic_sync *sync);
 struct classic_join *classic_join_take(struct classic_member *member);
 /* Ends a parked join or sync with an error; a no-op when none is parked. */
 void classic_join_fail(struct classic_member *member, enum err err, bool keeps_id);

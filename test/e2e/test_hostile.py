@@ -93,6 +93,53 @@ class Hostile(Case):
                 self.assertLess(len(other.recv_frame()), 300 << 20)
             self.alive()
 
+    def sockets(self):
+        at = f"/proc/{self.broker.process.pid}/fd"
+        return sum(os.readlink(os.path.join(at, fd)).startswith("socket:") for fd in os.listdir(at))
+
+    def test_members_that_hang_up_while_they_wait(self):
+        # They hold no connection, and no request; as members they stay until their sessions end.
+        conn = self.conn(self.broker)
+        self.ready(conn)
+        before = self.sockets()
+        values = {"group": self.group, "type": "consumer", "session_ms": 60_000, "rebalance_ms": 60_000,
+                  "protocols": [{"name": "range", "metadata": b""}]}
+        first = self.conn(self.broker, client_id="first")
+        joined = first.call("JoinGroup", 3, **values)
+        self.assertEqual(joined.error, 0)
+        for n in (30, 60):
+            gone = [self.conn(self.broker) for _ in range(30)]
+            for other in gone:
+                other.send("JoinGroup", 3, **values)  # waits for the first member to join again
+                if n == 60:
+                    other.send("Heartbeat", 3, group=self.group, member="m")
+            self.assertTrue(gone[-1].silent(0.3))
+            self.assertGreaterEqual(self.sockets(), before + 30)
+            for other in gone:
+                other.close()
+            self.eventually(lambda: self.assertLessEqual(self.sockets(), before + 1))
+            state = conn.call("DescribeGroups", 5, groups=[self.group]).groups[0]
+            self.assertEqual((state.state, len(state.members)), ("PreparingRebalance", n + 1))
+        again = first.call("JoinGroup", 3, **dict(values, member=joined.member))
+        self.assertEqual((again.error, len(again.members)), (0, 61))
+        # A follower that waits for the leader's assignment, and hangs up.
+        group = self.group + "-sync"
+        values["group"] = group
+        leader = self.conn(self.broker)
+        one = leader.call("JoinGroup", 3, **values)
+        follower = self.conn(self.broker)
+        follower.send("JoinGroup", 3, **values)
+        self.assertTrue(follower.silent(0.1))
+        one = leader.call("JoinGroup", 3, **dict(values, member=one.member))
+        two = follower.recv("JoinGroup", 3)
+        follower.send("SyncGroup", 3, group=group, generation=two.generation, member=two.member)
+        self.assertTrue(follower.silent(0.1))
+        follower.close()
+        self.eventually(lambda: self.assertLessEqual(self.sockets(), before + 2))
+        answer = leader.call("SyncGroup", 3, group=group, generation=one.generation, member=one.member, assignments=[
+            {"member": m, "assignment": b"a"} for m in (one.member, two.member)])
+        self.assertEqual((answer.error, answer.assignment), (0, b"a"))
+
     def test_one_offset_committed_again_and_again(self):
         # Each record would carry the group's name: the request grows a thousandfold.
         conn = self.conn(self.broker, timeout=60)

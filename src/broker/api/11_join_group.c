@@ -31,6 +31,16 @@ static void join_group_decided(struct coordinator_call *call)
 	request_reply(group->request, out);
 }
 
+static void join_group_leave(struct coordinator_call *call)
+{
+	classic_join_leave(&container_of(call, struct join_group, call)->join);
+}
+
+static void join_group_cancel(struct request *request)
+{
+	coordinator_call_leave(&((struct join_group *)request->op)->call);
+}
+
 static void join_group_release(struct request *request)
 {
 	struct join_group *group = request->op;
@@ -60,5 +70,7 @@ void api_join_group(struct request *request)
 	group->call.done = join_group_decided;
 	request->op = group;
 	request->release = join_group_release;
+	request->cancel = join_group_cancel;
+	group->call.leave = join_group_leave;
 	coordinator_call_start(&group->call);
 }

@@ -24,6 +24,16 @@ static void sync_group_decided(struct coordinator_call *call)
 	request_reply(group->request, &group->sync.out);
 }
 
+static void sync_group_leave(struct coordinator_call *call)
+{
+	classic_sync_leave(&container_of(call, struct sync_group, call)->sync);
+}
+
+static void sync_group_cancel(struct request *request)
+{
+	coordinator_call_leave(&((struct sync_group *)request->op)->call);
+}
+
 static void sync_group_release(struct request *request)
 {
 	struct sync_group *group = request->op;
@@ -52,5 +62,7 @@ void api_sync_group(struct request *request)
 	group->call.done = sync_group_decided;
 	request->op = group;
 	request->release = sync_group_release;
+	request->cancel = sync_group_cancel;
+	group->call.leave = sync_group_leave;
 	coordinator_call_start(&group->call);
 }
