@@ -14,6 +14,8 @@
 
 /* The longest default of a list. */
 #define LIST_DEFAULT_MAX 512
+/* Longer texts of listeners are never those of the file, and so refused when changed. */
+#define LISTENERS_TEXT_MAX 4096
 
 static enum err check_topic(struct controller_io *io, struct config_layer layer, struct err_text *text)
 {
@@ -21,6 +23,41 @@ static enum err check_topic(struct controller_io *io, struct config_layer layer,
 
 	topic_settings_base(io->broker, io->controller.latest, &base);
 	return topic_config_check(&base, layer, text);
+}
+
+static struct str layer_value(struct config_layer layer, struct str name)
+{
+	for (size_t i = 0; i < layer.n; i++) {
+		if (str_eq(layer.v[i].name, name))
+			return layer.v[i].value;
+	}
+	return STR_NULL;
+}
+
+/* Unlike Kafka, sockets are opened when the broker starts and not while it runs: to take a change and do nothing would
+ * be a lie. What the file says, and what is stored already, may stay. */
+static enum err check_sockets(const struct broker_config *fixed, struct config_layer before, struct config_layer after,
+			      struct err_text *text)
+{
+	static const enum setting_id ids[] = {SETTING_LISTENERS, SETTING_LISTENER_SECURITY_PROTOCOL_MAP};
+
+	for (size_t i = 0; i < ARRAY_N(ids); i++) {
+		const struct setting_def *def = &setting_defs[ids[i]];
+		struct str old = layer_value(before, def->name), new = layer_value(after, def->name);
+		char running[LISTENERS_TEXT_MAX];
+		struct fmt f;
+
+		if (!new.p || (old.p && str_eq(old, new)))
+			continue;
+		fmt_init(&f, running, sizeof(running));
+		setting_format_field(def, fixed, false, &f);
+		if (!str_eq(new, (struct str){running, f.len}))
+			return err_text_set(text, ERR_INVALID_REQUEST,
+					    "Listeners are opened when a broker starts: %.*s cannot change while it "
+					    "runs. Set it in the broker's configuration file and start the broker again.",
+					    STR_ARGS(def->name));
+	}
+	return ERR_NONE;
 }
 
 static enum err check_broker(struct controller_io *io, struct str resource, struct config_layer layer,
@@ -36,6 +73,8 @@ static enum err check_broker(struct controller_io *io, struct str resource, stru
 	layers.dynamic_default = live_settings_layer(image, CONFIG_RESOURCE_TYPE_BROKER, STR(""), &arena);
 	layers.dynamic_broker = live_settings_layer(image, CONFIG_RESOURCE_TYPE_BROKER, str_of(id), &arena);
 	err = dynamic_config_check(&layers, resource.len == 0, layer, text);
+	if (!err && resource.len > 0)
+		err = check_sockets(io->broker->fixed, layers.dynamic_broker, layer, text);
 	arena_reset(&arena);
 	return err;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """DescribeConfigs, ListConfigResources, levels of loggers; which of several values is in force, and from when on."""
 import os
+import re
 import unittest
 
 from lib.broker import target
@@ -347,6 +348,17 @@ class Order(Settings):
             self.assertEqual(self.c.produce(topic, [b"x" * 40000]).error, 0)
         files = [f for f in os.listdir(os.path.join(self.broker.data, f"{topic}-0")) if f.endswith(".log")]
         self.assertEqual(len(files), 3, name)
+
+    def test_listeners_do_not_change_while_it_runs(self):
+        for key, change in (("listeners", lambda text: re.sub(r":\d+", ":1", text, count=1)),
+                            ("listener.security.protocol.map", lambda text: text + ",X:PLAINTEXT")):
+            before = self.value(BROKER, self.node, key)[0]
+            error, message = self.change(BROKER, self.node, key, change(before))
+            self.assertEqual(error, 42)
+            self.assertIn("Set it in the broker's configuration file", message)
+            self.assertEqual(self.value(BROKER, self.node, key)[0], before)
+            self.reset(BROKER, self.node, key, before)
+        self.reset(BROKER, self.node, "log.retention.ms", "1000000")
 
     def test_own_settings_are_told_when_given(self):
         node = self.moldau({"durability": "synced"}).start()
