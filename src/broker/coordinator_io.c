@@ -16,6 +16,7 @@
 
 const struct coordinator_kind *const coordinator_kinds[COORDINATOR_KINDS_N] = {
 	[COORDINATOR_GROUP] = &coordinator_kind_group,
+	[COORDINATOR_TRANSACTION] = &coordinator_kind_transaction,
 };
 
 #define TICK_BUDGET 500
@@ -134,6 +135,8 @@ static void coord_partition_go(struct coord_partition *part, enum err err)
 	list_push_back(&part->io->going, &part->link);
 	part->is_going = true;
 	coord_partition_enter(part);
+	if (part->kind->leave)
+		part->kind->leave(part->machine);
 	coord_partition_drop_writes(part);
 	coord_shard_unload(&part->shard, err);
 	coord_partition_wake(part, err);
@@ -225,7 +228,9 @@ void coordinator_io_stop(struct shard *shard)
 
 bool coordinator_io_is_idle(const struct shard *shard)
 {
-	return shard->coordinators->partitions.n == 0 && list_is_empty(&shard->coordinators->going);
+	const struct coordinator_io *io = shard->coordinators;
+
+	return io->partitions.n == 0 && list_is_empty(&io->going) && io->markers_n == 0;
 }
 
 /* ---- requests ---- */
@@ -281,7 +286,7 @@ void coordinator_call_leave(struct coordinator_call *call)
 
 static void coordinator_call_home(struct coordinator_call *call)
 {
-	struct shard *home = call->request->shard;
+	struct shard *home = call->home;
 
 	if (call->owner == home) {
 		call->done(call);
@@ -377,13 +382,14 @@ static void coordinator_call_arrives(struct reactor *reactor, struct msg *msg)
 
 void coordinator_call_start(struct coordinator_call *call)
 {
-	struct shard *home = call->request->shard;
+	struct shard *home = call->home ? call->home : call->request->shard;
 	const struct topic_image *topic = image_topic(home->image, str_of(coordinator_kinds[call->kind]->topic));
 
+	call->home = home;
 	call->link = (struct list){0};
 	call->arena.limit = CALL_ARENA_LIMIT;
 	call->op->arena = &call->arena;
-	call->op->origin = COORD_ORIGIN_NONE;
+	call->op->origin = call->origin ? *call->origin : COORD_ORIGIN_NONE;
 	call->op->done = coordinator_call_decided;
 	call->op->ctx = call;
 	call->owner = home;
@@ -405,6 +411,15 @@ void coordinator_call_start(struct coordinator_call *call)
 void coordinator_call_free(struct coordinator_call *call)
 {
 	arena_reset(&call->arena);
+}
+
+struct coord_partition *coordinator_io_partition(struct shard *shard, enum coordinator_kind_id kind,
+						 struct uuid topic_id, int32_t index)
+{
+	struct coord_partition *part =
+		map_get_u64(&shard->coordinators->partitions, coord_partition_key(kind, index));
+
+	return part && uuid_eq(part->topic_id, topic_id) ? part : NULL;
 }
 
 enum err coordinator_io_each(struct shard *shard, void (*fn)(void *ctx, const struct group *group), void *ctx)

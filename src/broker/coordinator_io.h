@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The coordinators on one reactor: for each partition of a coordinator's topic (__consumer_offsets) that it owns and
- * leads, the shard (coordinator/coord_shard.h), its loading, its writes, its timer. And the way there for requests.
+ * The coordinators on one reactor: for each partition of a coordinator's topic (__consumer_offsets, __transaction_state)
+ * that it owns and leads, the shard (coordinator/coord_shard.h), its loading, its writes, its timer. And the way there for requests.
  *
  *   request --by the hash of its key (a group's id)--> partition --> its reactor --> operation --> answer, home again
  *
@@ -17,8 +17,12 @@
 #include "request.h"
 
 #define OFFSETS_TOPIC "__consumer_offsets"
+#define TRANSACTIONS_TOPIC "__transaction_state"
 
-enum coordinator_kind_id { COORDINATOR_GROUP, COORDINATOR_KINDS_N };
+enum coordinator_kind_id { COORDINATOR_GROUP, COORDINATOR_TRANSACTION, COORDINATOR_KINDS_N };
+
+struct leader_marker;
+struct txn;
 
 struct coordinator_io;
 
@@ -59,6 +63,7 @@ struct coordinator_call {
 	struct str group_id;           /* the key: decides where it is coordinated */
 	struct coord_op *op;    /* decide is set */
 	struct coordinator_room *room; /* NULL: it asks for no more than one answer of a few bytes */
+	const struct coord_origin *origin; /* the transaction that writes; NULL: none does */
 	/* At home. op->err: none, or what kept the operation from being decided. Frees nothing. */
 	void (*done)(struct coordinator_call *call);
 	/* On its reactor, when nobody waits for the answer any more: ends a parked operation. May be NULL. */
@@ -78,6 +83,15 @@ bool consumer_protocol_is_offered(const struct shard *shard);
 
 /* Which partition of the coordinator's topic keeps a key; partitions_n > 0. */
 int32_t coordinator_partition_of(struct str key, int32_t partitions_n);
+
+/* Writes a transaction's marker into a partition on its own reactor, as leader_marker_start does; in a partition of
+ * __consumer_offsets the transaction's offsets are settled with it. ERR_COORDINATOR_LOAD_IN_PROGRESS while those are
+ * being read. */
+void coordinator_io_marker(struct shard *shard, struct leader_marker *marker);
+
+/* All transactional ids of all shards of one reactor, as coordinator_io_each. */
+enum err coordinator_io_each_txn(struct shard *shard, void (*fn)(void *ctx, const struct txn *txn),
+				 void *ctx) MUST_USE;
 
 /* All groups of all shards of one reactor. ERR_COORDINATOR_LOAD_IN_PROGRESS when one is still loading; fn is called for
  * the others all the same. */

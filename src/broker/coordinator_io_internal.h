@@ -10,7 +10,7 @@
 
 /* What differs by kind of coordinator. */
 struct coordinator_kind {
-	const char *topic; /* NULL: there is no such coordinator yet */
+	const char *topic;
 	const struct coord_machine_ops *ops;
 	size_t machine_size; /* bytes of the machine; zeroed before init */
 	void (*init)(void *machine, struct coord_shard *shard, struct shard *owner);
@@ -19,6 +19,8 @@ struct coordinator_kind {
 	void (*enter)(void *machine, struct shard *owner);
 	/* The broker stops: ends what waits for others. NULL: nothing does. */
 	void (*release)(void *machine, enum err err);
+	/* The shard is about to be unloaded: what is under way elsewhere must not come back to it. NULL: nothing is. */
+	void (*leave)(void *machine);
 	/* A topic went away. NULL: no matter. */
 	void (*topic_deleted)(void *machine, struct str topic);
 	/* What has been loaded: "groups=3 offsets=40". */
@@ -29,12 +31,14 @@ struct coordinator_kind {
 /* By enum coordinator_kind_id. */
 extern const struct coordinator_kind *const coordinator_kinds[COORDINATOR_KINDS_N];
 extern const struct coordinator_kind coordinator_kind_group;
+extern const struct coordinator_kind coordinator_kind_transaction;
 
 struct coordinator_io {
 	struct shard *shard;
 	struct map partitions; /* kind and index -> struct coord_partition */
 	struct list going;     /* taken out of partitions; they go when nothing is under way */
 	struct group_memory group_memory;
+	int markers_n;         /* ends of transactions whose markers are under way elsewhere */
 	bool is_stopping;
 };
 
@@ -69,6 +73,7 @@ struct coord_partition {
 	struct list batches;            /* all, in order: closed or open ones, then under way ones are in front */
 	struct deferred flush;
 	bool is_flushing;
+	uint64_t markers_n; /* of transactions, seen so far */
 	/* load */
 	struct coord_load *load;
 	int64_t load_started_ns;
@@ -76,6 +81,9 @@ struct coord_partition {
 	bool is_going;
 };
 
+/* NULL: not coordinated on this reactor. */
+struct coord_partition *coordinator_io_partition(struct shard *shard, enum coordinator_kind_id kind,
+						 struct uuid topic_id, int32_t index);
 /* Time and image for what follows. */
 void coord_partition_enter(struct coord_partition *part);
 void coord_partition_arm(struct coord_partition *part);
@@ -86,6 +94,8 @@ void coord_partition_free_if_idle(struct coord_partition *part);
 /* coordinator_log.c */
 enum err coord_partition_write(struct coord_shard *shard, uint64_t seq, struct coord_origin origin,
 			       const struct coord_records *records) MUST_USE;
+/* What was decided so far goes to the log now, before anything else does. */
+void coord_partition_flush_now(struct coord_partition *part);
 /* What has not been appended yet never will be. */
 void coord_partition_drop_writes(struct coord_partition *part);
 

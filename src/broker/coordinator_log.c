@@ -148,6 +148,7 @@ static void coord_batch_append(struct coord_batch *batch, struct partition *part
 		.records = codec == CODEC_NONE ? batch->bytes.p : batch->packed.p,
 		.records_len = built.len,
 		.acks = -1,
+		.is_coordinators = true,
 		.timeout_ms = APPEND_TIMEOUT_MS,
 		.now_ms = reactor->wall_ms,
 		.reactor = reactor,
@@ -176,9 +177,8 @@ static struct coord_batch *coord_batch_next(struct coord_partition *part)
 	return NULL;
 }
 
-static void coord_partition_flush(struct deferred *deferred)
+void coord_partition_flush_now(struct coord_partition *part)
 {
-	struct coord_partition *part = container_of(deferred, struct coord_partition, flush);
 	struct shard *shard = part->io->shard;
 	struct coord_batch *batch;
 
@@ -188,6 +188,13 @@ static void coord_partition_flush(struct deferred *deferred)
 			part->open_batch = NULL;
 		coord_batch_append(batch, shard_partition(shard, part->topic_id, part->index));
 	}
+}
+
+static void coord_partition_flush(struct deferred *deferred)
+{
+	struct coord_partition *part = container_of(deferred, struct coord_partition, flush);
+
+	coord_partition_flush_now(part);
 	part->is_flushing = false;
 	coord_partition_free_if_idle(part);
 }
@@ -220,6 +227,15 @@ static bool coord_batch_takes(const struct coord_batch *batch, struct coord_orig
 	       batch_builder_len(&batch->builder) + len <= max;
 }
 
+static bool coord_origin_is_fenced(const struct partition *partition, struct coord_origin origin)
+{
+	const struct producer_entry *entry = NULL;
+
+	if (origin.producer_id >= 0)
+		entry = map_get_u64(&partition->log->producers.by_id, (uint64_t)origin.producer_id);
+	return entry && entry->epoch > origin.producer_epoch;
+}
+
 enum err coord_partition_write(struct coord_shard *shard, uint64_t seq, struct coord_origin origin,
 			       const struct coord_records *records)
 {
@@ -234,6 +250,9 @@ enum err coord_partition_write(struct coord_shard *shard, uint64_t seq, struct c
 		return ERR_NOT_COORDINATOR;
 	if (BATCH_HEADER_LEN + len > max)
 		return ERR_MESSAGE_TOO_LARGE;
+	/* Refused here it fails alone; refused by the log, everything behind it fails too. */
+	if (coord_origin_is_fenced(partition, origin))
+		return ERR_INVALID_PRODUCER_EPOCH;
 	if (batch && !coord_batch_takes(batch, origin, len, max)) {
 		batch->state = COORD_BATCH_CLOSED;
 		batch = NULL;

@@ -155,6 +155,7 @@ static void coord_op_undo(struct coord_shard *shard, struct coord_op *op)
 
 	if (FAULT(coord_no_undo))
 		op->undo.v.n = 0;
+	shard->is_undoing = true;
 	for (size_t i = op->undo.v.n; i-- > 0;) {
 		const struct coord_record *record = &op->undo.v.v[i];
 		enum err err = shard->ops->replay(shard->machine, op->origin, record->key, record->value, &text);
@@ -162,6 +163,7 @@ static void coord_op_undo(struct coord_shard *shard, struct coord_op *op)
 		CHECK_OP(err, ==, ERR_NONE);
 	}
 	op->undo.v.n = 0;
+	shard->is_undoing = false;
 }
 
 /* Hands records to the log. The operation then stands in `open`; false: refused, and it has been finished. */

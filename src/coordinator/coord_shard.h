@@ -70,7 +70,7 @@ struct coord_machine_ops {
 			   struct err_text *text);
 	/* What the state holds for a key: a value in the arena, or null. What replay skips it calls null. */
 	struct bytes (*current)(void *machine, struct coord_origin origin, struct bytes key, struct arena *arena);
-	/* A transaction ended: what it wrote counts, or is forgotten. NULL while there is none. */
+	/* A transaction ended: what it wrote counts, or is forgotten. NULL: none writes to this machine. */
 	void (*end_transaction)(void *machine, struct coord_origin origin, bool commit);
 	/* All records are in: timers may start. */
 	void (*loaded)(void *machine);
@@ -107,6 +107,7 @@ struct coord_shard {
 	struct heap timers;  /* struct coord_timer by deadline */
 	int64_t records_n;   /* replayed while loading */
 	size_t write_max;    /* bytes of keys and values that the log takes at once; 0: COORD_RECORDS_MAX */
+	bool is_undoing;     /* what is replayed now is what a key held before */
 	struct err_text failure;
 };
 

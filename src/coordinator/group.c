@@ -5,6 +5,7 @@
 #include "group_classic.h"
 #include "group_consumer.h"
 #include "group_offsets.h"
+#include "offsets_pending.h"
 #include "log.h"
 #include "mem.h"
 #include "msg/describe_groups.h"
@@ -32,6 +33,7 @@ void group_store_init(struct group_store *store, struct coord_shard *shard, cons
 	*store = (struct group_store){.shard = shard, .settings = *settings, .seed = seed};
 	store->scratch.limit = SCRATCH_LIMIT;
 	map_init(&store->groups, MAP_STR, seed);
+	pending_init(store);
 }
 
 void group_store_deinit(struct group_store *store)
@@ -175,6 +177,11 @@ static struct bytes group_current(void *machine, struct coord_origin origin, str
 	return coord_value_encode(MSG_FAMILY_GROUP, record.row->number, version, value, arena);
 }
 
+static void group_end_transaction(void *machine, struct coord_origin origin, bool commit)
+{
+	offsets_end_transaction(machine, origin, commit);
+}
+
 static void group_loaded(void *machine)
 {
 	struct group_store *store = machine;
@@ -210,6 +217,7 @@ const struct coord_machine_ops group_machine_ops = {
 	.name = "group",
 	.replay = group_replay,
 	.current = group_current,
+	.end_transaction = group_end_transaction,
 	.loaded = group_loaded,
 	.unload = group_unload,
 };

@@ -65,6 +65,9 @@ struct group_store {
 	int64_t offsets_n;
 	int64_t kept_bytes; /* about what groups, members and offsets take */
 	struct group_memory *memory; /* shared with others; NULL: no limit */
+	/* of open transactions: see offsets_pending.h */
+	struct map pending_keys, pending_producers, pending_groups;
+	int64_t pendings_n;
 	struct coord_timer expiry; /* the next look for expired offsets, or the next part of one */
 	uint32_t expiry_next;      /* where in `groups` it goes on */
 	struct coord_timer purge;  /* the next part of deleting a topic's offsets */

@@ -8,6 +8,7 @@
 #include "msg/offset_commit.h"
 #include "msg/offset_delete.h"
 #include "msg/offset_fetch.h"
+#include "offsets_pending.h"
 
 /* Version 1 is the only one that carries a time of expiry. */
 #define OFFSET_VALUE_VERSION 4
@@ -137,6 +138,20 @@ static void offsets_remove(struct group *group, struct str name, int32_t partiti
 
 /* ---- records ---- */
 
+/* A plain record comes after what open transactions commit under its key, or is undone: then what is there now tells
+ * which kind it was. */
+static void offsets_overtake(struct group_store *store, const struct group *group, const struct offset_commit_key *key,
+			     bool is_deletion)
+{
+	if (store->pendings_n == 0)
+		return;
+	if (!store->shard->is_undoing)
+		pending_overtaken(store, key->group, key->topic, key->partition, is_deletion);
+	else
+		pending_overtaken_undone(store, key->group, key->topic, key->partition,
+					 !group || !offsets_find(group, key->topic, key->partition));
+}
+
 /* Types 0 and 1 have one shape of key, and values that read alike. */
 static enum err offsets_replay(struct group_store *store, struct coord_origin origin, const void *k, const void *v,
 			       struct err_text *text)
@@ -144,11 +159,14 @@ static enum err offsets_replay(struct group_store *store, struct coord_origin or
 	const struct offset_commit_key *key = k;
 	const struct offset_commit_value *value = v;
 	struct committed_offset entry;
-	struct group *group;
+	struct group *group = group_find(store, key->group);
 
+	if (origin.producer_id < 0)
+		offsets_overtake(store, group, key, value == NULL);
 	if (!value) {
-		group = group_find(store, key->group);
-		if (group)
+		if (origin.producer_id >= 0)
+			pending_remove(store, origin, key->group, key->topic, key->partition);
+		else if (group)
 			offsets_remove(group, key->topic, key->partition);
 		return ERR_NONE;
 	}
@@ -163,8 +181,22 @@ static enum err offsets_replay(struct group_store *store, struct coord_origin or
 		.leader_epoch = value->leader_epoch,
 		.metadata_len = (int32_t)value->metadata.len,
 	};
-	offsets_put(group, key->topic, &entry);
+	if (origin.producer_id >= 0)
+		pending_put(store, origin, key->group, key->topic, &entry);
+	else
+		offsets_put(group, key->topic, &entry);
 	return ERR_NONE;
+}
+
+static void offsets_put_settled(struct group_store *store, struct str group, struct str topic,
+				const struct committed_offset *take_entry)
+{
+	offsets_put(group_find_or_make_classic(store, group), topic, take_entry);
+}
+
+void offsets_end_transaction(struct group_store *store, struct coord_origin origin, bool commit)
+{
+	pending_settle(store, origin, commit, offsets_put_settled);
 }
 
 static struct str offset_metadata(const struct committed_offset *entry)
@@ -180,6 +212,8 @@ static bool offsets_current(struct group_store *store, struct coord_origin origi
 	const struct group *group = group_find(store, key->group);
 	const struct committed_offset *entry = group ? offsets_find(group, key->topic, key->partition) : NULL;
 
+	if (origin.producer_id >= 0)
+		entry = pending_find(store, origin, key->group, key->topic, key->partition);
 	if (!entry)
 		return false;
 	value->offset = entry->offset;
@@ -194,9 +228,28 @@ static bool offsets_current(struct group_store *store, struct coord_origin origi
 
 const struct group_record_ops offsets_record_ops = {offsets_replay, offsets_current};
 
+struct pending_tombstones {
+	const struct group *group;
+	struct coord_records *records;
+};
+
+/* What only an open transaction commits: its marker must not bring it back. */
+static void pending_tombstone(void *ctx, struct str topic, int32_t partition)
+{
+	const struct pending_tombstones *tombstones = ctx;
+	struct offset_commit_key key = {tombstones->group->id, topic, partition};
+
+	if (!offsets_find(tombstones->group, topic, partition))
+		coord_records_encode(tombstones->records, MSG_FAMILY_GROUP, GROUP_OFFSET_COMMIT, 0, &key, NULL);
+}
+
 void offsets_tombstones(const struct group *group, struct coord_records *records)
 {
+	struct pending_tombstones pendings = {group, records};
 	const struct offset_topic *topic;
+
+	if (pending_is_group(group->store, group->id))
+		pending_each(group->store, group->id, pending_tombstone, &pendings);
 
 	for (uint32_t it = 0; (topic = map_next(&group->offsets, &it)) != NULL;) {
 		for (int32_t i = 0; i < topic->entries_n; i++) {
@@ -210,7 +263,7 @@ void offsets_tombstones(const struct group *group, struct coord_records *records
 /* ---- commit ---- */
 
 static enum err offsets_check_commit(struct group_store *store, const struct offset_commit_request *in,
-				     int16_t version)
+				     int16_t version, bool is_transactional)
 {
 	struct group *group = group_find(store, in->group_id);
 
@@ -220,12 +273,12 @@ static enum err offsets_check_commit(struct group_store *store, const struct off
 			return store->groups.n < GROUPS_MAX && group_store_has_room(store, 0)
 				       ? ERR_NONE
 				       : ERR_GROUP_MAX_SIZE_REACHED;
-		return version >= 9 ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
+		return version >= 9 && !is_transactional ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
 	}
 	if (FAULT(group_commit_unchecked))
 		return ERR_NONE;
 	return group->kind->check_commit(group, in->member_id, in->group_instance_id,
-					 in->generation_id_or_member_epoch, version, false);
+					 in->generation_id_or_member_epoch, version, is_transactional);
 }
 
 /* An offset that takes the place of another is taken even when memory is short. */
@@ -237,7 +290,7 @@ static bool offset_commit_has_room(const struct group_store *store, const struct
 	const struct group *group;
 	const struct committed_offset *entry;
 
-	if (store->offsets_n + (int64_t)records->v.n < OFFSETS_MAX &&
+	if (store->offsets_n + store->pendings_n + (int64_t)records->v.n < OFFSETS_MAX &&
 	    group_store_has_room(store, (int64_t)records->bytes))
 		return true;
 	group = group_find(store, in->group_id);
@@ -284,16 +337,11 @@ static enum err offsets_check_partitions(const struct group *group, const struct
 	return err;
 }
 
-enum err offsets_commit(struct group_store *store, const struct offset_commit_request *in, int16_t version,
-			struct offset_commit_response *out, struct coord_records *records)
+static void offsets_commit_all(struct group_store *store, const struct offset_commit_request *in,
+			       struct offset_commit_response *out, struct coord_records *records)
 {
 	struct arena *arena = records->arena;
-	enum err err = offsets_check_commit(store, in, version);
 
-	if (!err)
-		err = offsets_check_partitions(group_find(store, in->group_id), in);
-	if (err)
-		return err;
 	out->topics = MSG_NEW_N(arena, offset_commit_response_topics, in->topics_n);
 	out->topics_n = in->topics_n;
 	for (int32_t i = 0; i < in->topics_n; i++) {
@@ -316,7 +364,31 @@ enum err offsets_commit(struct group_store *store, const struct offset_commit_re
 				offset_commit_one(store, in, topic, partition, records);
 		}
 	}
-	return ERR_NONE;
+}
+
+enum err offsets_commit(struct group_store *store, const struct offset_commit_request *in, int16_t version,
+			struct offset_commit_response *out, struct coord_records *records)
+{
+	enum err err = offsets_check_commit(store, in, version, false);
+
+	if (!err)
+		err = offsets_check_partitions(group_find(store, in->group_id), in);
+	if (!err)
+		offsets_commit_all(store, in, out, records);
+	return err;
+}
+
+enum err offsets_commit_in_transaction(struct group_store *store, const struct offset_commit_request *in,
+				       struct offset_commit_response *out, struct coord_records *records)
+{
+	enum err err = offsets_check_commit(store, in, 0, true);
+
+	if (!err)
+		err = offsets_check_partitions(group_find(store, in->group_id), in);
+	if (!err)
+		offsets_commit_all(store, in, out, records);
+	/* Producers know of generations only. */
+	return err == ERR_STALE_MEMBER_EPOCH ? ERR_ILLEGAL_GENERATION : err;
 }
 
 /* ---- fetch ---- */
@@ -341,8 +413,22 @@ static bool offset_fetch_has_room(const struct arena *arena, struct str name, in
 	return arena_has_room(arena, name.len + 1 + (size_t)partitions_n * each, 2);
 }
 
+/* False: the arena is full. */
+static bool offset_fetch_one(const struct group *group, bool require_stable, struct str topic,
+			     struct offset_fetch_response_groups_topics_partitions *out, int32_t partition,
+			     const struct committed_offset *entry, struct arena *arena)
+{
+	bool is_unstable = group && require_stable && pending_is(group->store, group->id, topic, partition);
+
+	if (!offset_fetch_fill(out, partition, is_unstable ? NULL : entry, arena))
+		return false;
+	if (is_unstable)
+		out->error_code = ERR_UNSTABLE_OFFSET_COMMIT;
+	return true;
+}
+
 static bool offsets_fetch_asked(const struct group *group, const struct offset_fetch_request_groups *in,
-				struct arena *arena, struct offset_fetch_response_groups *ret)
+				bool require_stable, struct arena *arena, struct offset_fetch_response_groups *ret)
 {
 	if (!arena_has_room(arena, (size_t)in->topics_n * sizeof(*ret->topics), 1))
 		return false;
@@ -368,14 +454,15 @@ static bool offsets_fetch_asked(const struct group *group, const struct offset_f
 			if (entry && !uuid_is_zero(entry->topic_id) && !uuid_is_zero(topic->topic_id) &&
 			    !uuid_eq(entry->topic_id, topic->topic_id))
 				entry = NULL;
-			if (!offset_fetch_fill(&out->partitions[j], partition, entry, arena))
+			if (!offset_fetch_one(group, require_stable, topic->name, &out->partitions[j], partition,
+					      entry, arena))
 				return false;
 		}
 	}
 	return true;
 }
 
-static bool offsets_fetch_all(const struct group *group, struct arena *arena,
+static bool offsets_fetch_all(const struct group *group, bool require_stable, struct arena *arena,
 			      struct offset_fetch_response_groups *ret)
 {
 	const struct offset_topic *topic;
@@ -396,7 +483,8 @@ static bool offsets_fetch_all(const struct group *group, struct arena *arena,
 		for (int32_t i = 0; i < topic->entries_n; i++) {
 			const struct committed_offset *entry = &topic->entries[i];
 
-			if (!offset_fetch_fill(&out->partitions[i], entry->partition, entry, arena))
+			if (!offset_fetch_one(group, require_stable, topic->name, &out->partitions[i],
+					      entry->partition, entry, arena))
 				return false;
 		}
 	}
@@ -415,7 +503,8 @@ void offsets_fetch(struct group_store *store, const struct offset_fetch_request_
 	ret->error_code = err_wire(err);
 	if (err)
 		return;
-	if (in->topics_n < 0 ? offsets_fetch_all(group, arena, ret) : offsets_fetch_asked(group, in, arena, ret))
+	if (in->topics_n < 0 ? offsets_fetch_all(group, require_stable, arena, ret)
+			     : offsets_fetch_asked(group, in, require_stable, arena, ret))
 		return;
 	ret->topics_n = 0;
 	ret->error_code = err_wire(ERR_INVALID_REQUEST);

@@ -49,8 +49,13 @@ const struct committed_offset *offsets_find(const struct group *group, struct st
 /* The request's topics have names, and exist. `out->topics` gets the same shape. An error is everybody's. */
 enum err offsets_commit(struct group_store *store, const struct offset_commit_request *in, int16_t version,
 			struct offset_commit_response *out, struct coord_records *records) MUST_USE;
+/* The same in a transaction (TxnOffsetCommit); the operation's origin is the transaction. */
+enum err offsets_commit_in_transaction(struct group_store *store, const struct offset_commit_request *in,
+				       struct offset_commit_response *out, struct coord_records *records) MUST_USE;
+void offsets_end_transaction(struct group_store *store, struct coord_origin origin, bool commit);
 /* topics_n -1: all. Topics are asked for and answered by name; an id that is not zero must fit the one committed for.
- * An unknown group has no offsets. ret->error_code is set; to INVALID_REQUEST when the arena cannot hold the answer. */
+ * An unknown group has no offsets. ret->error_code is set; to INVALID_REQUEST when the arena cannot hold the answer.
+ * require_stable: what an open transaction commits is not told, but ERR_UNSTABLE_OFFSET_COMMIT. */
 void offsets_fetch(struct group_store *store, const struct offset_fetch_request_groups *in, bool require_stable,
 		   struct arena *arena, struct offset_fetch_response_groups *ret);
 /* Topics exist. `out->topics` gets the same shape. An error is everybody's. */

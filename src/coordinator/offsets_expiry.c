@@ -9,6 +9,7 @@
 #include "group_offsets.h"
 #include "log.h"
 #include "mem.h"
+#include "offsets_pending.h"
 
 #define GROUPS_PER_PART 1000
 #define TOMBSTONES_PER_WRITE 500
@@ -52,7 +53,8 @@ static int64_t group_expired_offsets(struct group_store *store, const struct gro
 		bool is_subscribed = group->kind->is_subscribed(group, topic->name);
 
 		for (int32_t i = 0; i < topic->entries_n; i++) {
-			if (!is_subscribed && offset_is_expired(group, &topic->entries[i], store->shard->wall_ms))
+			if (!is_subscribed && offset_is_expired(group, &topic->entries[i], store->shard->wall_ms) &&
+			    !pending_is(store, group->id, topic->name, topic->entries[i].partition))
 				offset_tombstone(store, records, group->id, topic->name, topic->entries[i].partition);
 			else
 				kept_n++;
@@ -65,7 +67,7 @@ static void group_expire(struct group_store *store, const struct group *group, s
 {
 	size_t before_n = records->v.n;
 	int64_t kept_n = group_expired_offsets(store, group, records);
-	bool goes = kept_n == 0 && group->kind->is_empty(group);
+	bool goes = kept_n == 0 && group->kind->is_empty(group) && !pending_is_group(store, group->id);
 
 	if (records->v.n > before_n)
 		group_log(group, "group.offsets_expired", "n=%zu", records->v.n - before_n);
@@ -160,4 +162,5 @@ void offsets_deinit(struct group_store *store)
 	vec_deinit(&store->deleted);
 	store->expiry_next = 0;
 	store->purge_next = 0;
+	pending_deinit(store);
 }

@@ -110,6 +110,7 @@ static struct batch_rules leader_append_rules(const struct leader_append *la)
 		.keep_codec = config->compression_codec < 0,
 		.log_append_time = config->log_append_time,
 		.compacted = config->is_compacted,
+		.no_sequence = la->is_coordinators,
 	};
 }
 
@@ -153,7 +154,10 @@ void leader_append_start(struct leader_append *la)
 	err = leader_append_validate(la);
 	if (!err && (int64_t)la->append.len > la->partition->config.log.segment_bytes)
 		err = ERR_RECORD_LIST_TOO_LARGE;
-	if (!err)
+	if (!err && la->is_coordinators)
+		err = producer_state_check_epoch(&log->producers, la->append.info.producer_id,
+						 la->append.info.producer_epoch);
+	else if (!err)
 		err = producer_state_check(&log->producers, &la->append.info, &verdict, &duplicate);
 	if (!err && verdict == PRODUCER_DUPLICATE) {
 		la->base_offset = duplicate.last_offset - duplicate.offset_delta;

@@ -290,6 +290,13 @@ enum err producer_state_check(const struct producer_state *state, const struct b
 	return ERR_NONE;
 }
 
+enum err producer_state_check_epoch(const struct producer_state *state, int64_t producer_id, int16_t epoch)
+{
+	const struct producer_entry *entry = producer_entry_find(state, producer_id);
+
+	return entry && epoch < entry->epoch ? ERR_INVALID_PRODUCER_EPOCH : ERR_NONE;
+}
+
 enum err producer_state_check_marker(const struct producer_state *state, int64_t producer_id, int16_t epoch,
 				     int32_t coordinator_epoch, int16_t version)
 {

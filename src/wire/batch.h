@@ -111,7 +111,8 @@ static inline int32_t sequence_add(int32_t sequence, int32_t delta)
 
 static inline int32_t batch_last_sequence(const struct batch_info *batch)
 {
-	return sequence_add(batch->base_sequence, batch->last_offset_delta);
+	/* What coordinators write has no sequence. */
+	return batch->base_sequence < 0 ? -1 : sequence_add(batch->base_sequence, batch->last_offset_delta);
 }
 
 /*

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FindCoordinator (key 10), versions 0-6: the leader of the partition of __consumer_offsets that the group's id falls
- * on. The topic is created on first use, and the answer held until its leaders are there (at most 5 s): differs from
+ * FindCoordinator (key 10), versions 0-6: the leader of the partition of __consumer_offsets that the group's id, or of
+ * __transaction_state that the transactional id falls on. The topic is created on first use, and the answer held until its leaders are there (at most 5 s): differs from
  * Kafka, which answers COORDINATOR_NOT_AVAILABLE first.
  *
- * There is no coordinator of transactions nor of share groups yet: such keys are refused with an error that clients do
+ * There is no coordinator of share groups yet: such keys are refused with an error that clients do
  * not retry.
  */
 #include "api.h"
@@ -37,6 +37,7 @@ struct creation {
 	struct create_topics_response created;
 	struct find_coordinator *find; /* NULL: has been answered without it */
 	struct shard *shard;
+	int8_t type;
 	struct arena arena;
 };
 
@@ -49,11 +50,16 @@ static void find_coordinator_error(struct find_coordinator_response_coordinators
 	out->error_message = message;
 }
 
-static void find_coordinator_group(const struct request *request, struct str key,
-				   struct find_coordinator_response_coordinators *out)
+static struct str find_coordinator_topic(int8_t type)
+{
+	return type == TRANSACTION ? STR(TRANSACTIONS_TOPIC) : STR(OFFSETS_TOPIC);
+}
+
+static void find_coordinator_leader(const struct request *request, int8_t type, struct str key,
+				    struct find_coordinator_response_coordinators *out)
 {
 	const struct image *image = request->shard->image;
-	const struct topic_image *topic = image_topic(image, STR(OFFSETS_TOPIC));
+	const struct topic_image *topic = image_topic(image, find_coordinator_topic(type));
 	const struct partition_image *partition = NULL;
 	const struct endpoint_image *endpoint = NULL;
 
@@ -78,11 +84,8 @@ static void find_coordinator_key(const struct request *request, int8_t type, str
 				   struct find_coordinator_response_coordinators *out)
 {
 	out->key = key;
-	if (type == GROUP)
-		find_coordinator_group(request, key, out);
-	else if (type == TRANSACTION)
-		find_coordinator_error(out, ERR_UNSUPPORTED_VERSION,
-				       STR("This broker has no transaction coordinator yet."));
+	if (type == GROUP || (type == TRANSACTION && request->version >= 1))
+		find_coordinator_leader(request, type, key, out);
 	else if (type == SHARE && request->version >= 6)
 		find_coordinator_error(out, ERR_UNSUPPORTED_VERSION,
 				       STR("This broker has no share coordinator yet."));
@@ -176,32 +179,67 @@ static int32_t brokers_alive_n(const struct image *image)
 	return n;
 }
 
-static void creation_fill(struct creation *creation)
+struct creation_config {
+	const char *name;
+	struct str value;
+};
+
+static void creation_configs(struct creation *creation, struct create_topics_request_topics *topic,
+			     const struct creation_config *configs, int32_t n)
+{
+	topic->configs = MSG_NEW_N(&creation->arena, create_topics_request_topics_configs, n);
+	topic->configs_n = n;
+	for (int32_t i = 0; i < n; i++) {
+		topic->configs[i].name = str_of(configs[i].name);
+		topic->configs[i].value = configs[i].value;
+	}
+}
+
+static void creation_offsets(struct creation *creation, struct create_topics_request_topics *topic)
 {
 	const struct broker_config *config = creation->shard->config;
-	const struct {
-		const char *name;
-		struct str value;
-	} configs[] = {
+	const struct creation_config configs[] = {
 		{"compression.type", STR("producer")},
 		{"cleanup.policy", STR("compact")},
 		{"segment.bytes", arena_printf(&creation->arena, "%d", config->offsets_topic_segment_bytes)},
 	};
+
+	topic->num_partitions = config->offsets_topic_num_partitions;
+	topic->replication_factor =
+		internal_topic_copies(&config->eff.offsets_topic, brokers_alive_n(creation->shard->image));
+	creation_configs(creation, topic, configs, ARRAY_N(configs));
+}
+
+static void creation_transactions(struct creation *creation, struct create_topics_request_topics *topic)
+{
+	const struct broker_config *config = creation->shard->config;
+	const struct creation_config configs[] = {
+		{"compression.type", STR("uncompressed")},
+		{"cleanup.policy", STR("compact")},
+		{"min.insync.replicas",
+		 arena_printf(&creation->arena, "%d", config->eff.transaction_topic.min_isr)},
+		{"segment.bytes", arena_printf(&creation->arena, "%d", config->transaction_state_log_segment_bytes)},
+		{"unclean.leader.election.enable", STR("false")},
+	};
+
+	topic->num_partitions = config->transaction_state_log_num_partitions;
+	topic->replication_factor =
+		internal_topic_copies(&config->eff.transaction_topic, brokers_alive_n(creation->shard->image));
+	creation_configs(creation, topic, configs, ARRAY_N(configs));
+}
+
+static void creation_fill(struct creation *creation)
+{
 	struct create_topics_request_topics *topic;
 
 	msg_init(&create_topics_request_type, &creation->create);
 	msg_init(&create_topics_response_type, &creation->created);
 	topic = MSG_NEW(&creation->arena, create_topics_request_topics);
-	topic->name = STR(OFFSETS_TOPIC);
-	topic->num_partitions = config->offsets_topic_num_partitions;
-	topic->replication_factor =
-		internal_topic_copies(&config->eff.offsets_topic, brokers_alive_n(creation->shard->image));
-	topic->configs = MSG_NEW_N(&creation->arena, create_topics_request_topics_configs, ARRAY_N(configs));
-	topic->configs_n = ARRAY_N(configs);
-	for (size_t i = 0; i < ARRAY_N(configs); i++) {
-		topic->configs[i].name = str_of(configs[i].name);
-		topic->configs[i].value = configs[i].value;
-	}
+	topic->name = find_coordinator_topic(creation->type);
+	if (creation->type == TRANSACTION)
+		creation_transactions(creation, topic);
+	else
+		creation_offsets(creation, topic);
 	creation->create.timeout_ms = FIND_HOLD_MS;
 	creation->create.topics = topic;
 	creation->create.topics_n = 1;
@@ -215,6 +253,7 @@ static void find_coordinator_create(struct find_coordinator *find)
 
 	creation->shard = shard;
 	creation->find = find;
+	creation->type = ((const struct find_coordinator_request *)request->body)->key_type;
 	creation_fill(creation);
 	creation->op = (struct controller_op){
 		.home = shard->reactor,
@@ -239,9 +278,10 @@ void api_find_coordinator(struct request *request)
 	const struct find_coordinator_request *in = request->body;
 	struct find_coordinator *find = ARENA_NEW(&request->arena, struct find_coordinator);
 	bool asks_any = request->version < 4 || in->coordinator_keys_n > 0;
+	bool is_ours = in->key_type == GROUP || (in->key_type == TRANSACTION && request->version >= 1);
 
 	find->request = request;
-	if (in->key_type == GROUP && asks_any && !image_topic(request->shard->image, STR(OFFSETS_TOPIC)))
+	if (is_ours && asks_any && !image_topic(request->shard->image, find_coordinator_topic(in->key_type)))
 		find_coordinator_create(find);
 	else
 		find_coordinator_reply(find);

@@ -10,6 +10,7 @@ import uuid
 from .schema import TEXT
 from .schema_admin import TEXT as TEXT_ADMIN
 from .schema_groups import TEXT as TEXT_GROUPS
+from .schema_txn import TEXT as TEXT_TXN
 
 UUID_ZERO = uuid.UUID(int=0)
 INTS = {"int8": ">b", "int16": ">h", "uint16": ">H", "int32": ">i", "int64": ">q", "float64": ">d"}
@@ -89,7 +90,7 @@ def parse(text):
     return apis
 
 
-APIS = parse(TEXT + TEXT_ADMIN + TEXT_GROUPS)
+APIS = parse(TEXT + TEXT_ADMIN + TEXT_GROUPS + TEXT_TXN)
 KEYS = {api.key: api for api in APIS.values()}
 
 

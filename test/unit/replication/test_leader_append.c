@@ -80,6 +80,12 @@ enum err part_log_append(struct part_log *log, struct log_append *append, int32_
 	return ERR_NONE;
 }
 
+enum err producer_state_check_epoch(const struct producer_state *state UNUSED, int64_t producer_id UNUSED,
+				    int16_t epoch UNUSED)
+{
+	return ERR_NONE;
+}
+
 enum err producer_state_check(const struct producer_state *state, const struct batch_info *info,
 			      enum producer_verdict *ret, struct producer_batch *ret_dup)
 {

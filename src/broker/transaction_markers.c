@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See transaction_markers.h. */
+#include "transaction_markers.h"
+
+#include "broker.h"
+#include "leader_marker.h"
+#include "log.h"
+#include "mem.h"
+#include "owner_part.h"
+#include "shard.h"
+
+#define WAVE_MAX 128	    /* partitions under way at a time, of one transaction */
+#define PAUSE_MIN_NS (20 * NS_PER_MS)
+#define PAUSE_MAX_NS (1 * NS_PER_S)
+#define GONE_PAUSE_NS (200 * NS_PER_MS)
+#define WARN_EVERY_NS (60 * NS_PER_S)
+
+struct ending_part {
+	struct str topic;
+	int32_t index;
+	bool is_done;
+	bool was_missing;
+};
+
+/* A partition under way, on its owner's reactor. */
+struct ending_slot {
+	struct owner_part owner;
+	struct leader_marker marker;
+	struct txn_ending *ending;
+	struct ending_part *part;
+	enum err err;
+};
+
+struct txn_ending {
+	struct coordinator_txn *machine; /* NULL: the shard has gone */
+	struct coordinator_io *io;
+	struct str id;
+	struct txn_producer producer; /* of the markers */
+	bool commit;
+	enum txn_version version;
+	int32_t coordinator_epoch;
+	struct ending_part *parts;
+	int32_t parts_n, next; /* next: of this pass */
+	struct ending_slot *slots;
+	int32_t slots_n;
+	struct scatter *scatter;
+	struct coord_op op; /* the completion */
+	struct arena op_arena;
+	struct timer pause;
+	int64_t pause_ns;
+	int64_t started_ns, warned_ns;
+	int64_t start_ms; /* wall: when the transaction began */
+	enum err last_err;
+	const struct ending_part *last_part; /* that failed */
+	bool is_missing_only; /* all that is left was not found */
+	bool is_running;      /* a wave, or the completion, is under way */
+	struct arena arena;
+};
+
+static void ending_next(struct txn_ending *ending);
+
+static void ending_free(struct txn_ending *ending)
+{
+	if (ending->machine)
+		map_remove_str(&ending->machine->endings, ending->id);
+	timer_stop(&ending->io->shard->reactor->timers, &ending->pause);
+	scatter_free(ending->scatter);
+	arena_reset(&ending->op_arena);
+	arena_reset(&ending->arena);
+	mem_free(ending);
+}
+
+static void ending_runs(struct txn_ending *ending)
+{
+	ending->is_running = true;
+	ending->io->markers_n++;
+}
+
+/* False: it has been freed. */
+static bool ending_ran(struct txn_ending *ending)
+{
+	ending->is_running = false;
+	ending->io->markers_n--;
+	if (ending->machine)
+		return true;
+	ending_free(ending);
+	return false;
+}
+
+/* ---- pauses ---- */
+
+static void ending_pause_over(struct timer *timer)
+{
+	struct txn_ending *ending = container_of(timer, struct txn_ending, pause);
+
+	ending->next = 0;
+	ending_next(ending);
+}
+
+static void ending_warn(struct txn_ending *ending)
+{
+	const struct reactor *reactor = ending->io->shard->reactor;
+	int32_t left = 0;
+
+	if (reactor->now_ns - ending->started_ns < 10 * NS_PER_S ||
+	    (ending->warned_ns && reactor->now_ns - ending->warned_ns < WARN_EVERY_NS))
+		return;
+	ending->warned_ns = reactor->now_ns;
+	for (int32_t i = 0; i < ending->parts_n; i++)
+		left += !ending->parts[i].is_done;
+	log_warn("transaction.end_is_held_up",
+		 "id=%.*s producer=%lld epoch=%d open_since_ms=%lld decided_s=%lld partitions_left=%d partition=%.*s-%d "
+		 "error=%s text=\"the end of this transaction cannot be written; committed readers of the partition "
+		 "wait for it\"",
+		 STR_ARGS(ending->id), (long long)ending->producer.id, ending->producer.epoch,
+		 (long long)ending->start_ms, (long long)((reactor->now_ns - ending->started_ns) / NS_PER_S), left,
+		 STR_ARGS(ending->last_part ? ending->last_part->topic : STR("-")),
+		 ending->last_part ? ending->last_part->index : -1, err_name(ending->last_err));
+}
+
+static void ending_pause(struct txn_ending *ending)
+{
+	int64_t pause_ns = ending->is_missing_only ? GONE_PAUSE_NS : ending->pause_ns;
+
+	ending_warn(ending);
+	ending->pause_ns = MIN(ending->pause_ns * 2, PAUSE_MAX_NS);
+	reactor_timer(ending->io->shard->reactor, &ending->pause, pause_ns, ending_pause_over);
+}
+
+/* ---- completion ---- */
+
+static enum err ending_complete_decide(struct coord_op *op, void *machine, struct coord_records *records)
+{
+	struct txn_ending *ending = container_of(op, struct txn_ending, op);
+
+	return txn_markers_written(machine, ending->id, ending->producer, records);
+}
+
+static void ending_completed(struct coord_op *op)
+{
+	struct txn_ending *ending = container_of(op, struct txn_ending, op);
+
+	if (!ending_ran(ending))
+		return;
+	if (op->err) {
+		ending->last_err = op->err;
+		ending->last_part = NULL;
+		ending_pause(ending);
+	} else {
+		ending_free(ending);
+	}
+}
+
+static void ending_complete(struct txn_ending *ending)
+{
+	struct coord_partition *part = ending->machine->part;
+
+	arena_reset(&ending->op_arena);
+	ending->op = (struct coord_op){
+		.arena = &ending->op_arena,
+		.origin = COORD_ORIGIN_NONE,
+		.decide = ending_complete_decide,
+		.done = ending_completed,
+	};
+	ending_runs(ending);
+	coord_partition_enter(part);
+	coord_shard_submit(&part->shard, &ending->op);
+}
+
+/* ---- a wave ---- */
+
+static void ending_marker_done(struct leader_marker *marker)
+{
+	struct ending_slot *slot = container_of(marker, struct ending_slot, marker);
+
+	slot->err = marker->err;
+	scatter_part_done(slot->owner.leg);
+}
+
+static void ending_slot_ready(struct owner_part *owner, enum err err)
+{
+	struct ending_slot *slot = container_of(owner, struct ending_slot, owner);
+	const struct txn_ending *ending = slot->ending;
+	struct shard *shard = owner->leg->shard;
+
+	slot->err = err;
+	if (err) {
+		scatter_part_done(owner->leg);
+		return;
+	}
+	slot->marker = (struct leader_marker){
+		.partition = owner->partition,
+		.producer_id = ending->producer.id,
+		.producer_epoch = ending->producer.epoch,
+		.commit = ending->commit,
+		.coordinator_epoch = ending->coordinator_epoch,
+		.version = (int16_t)ending->version,
+		.reactor = shard->reactor,
+		.now_ms = shard->reactor->wall_ms,
+		.done = ending_marker_done,
+	};
+	coordinator_io_marker(shard, &slot->marker);
+}
+
+/* What the partition said. */
+static void ending_settle(struct txn_ending *ending, const struct ending_slot *slot)
+{
+	switch ((int)slot->err) {
+	case ERR_NONE:
+		slot->part->is_done = true;
+		return;
+	case ERR_INVALID_PRODUCER_EPOCH:
+		/* A later producer has written there already, so nothing of this one is open any more. */
+		log_warn("transaction.marker_refused", "id=%.*s producer=%lld epoch=%d partition=%.*s-%d error=%s",
+			 STR_ARGS(ending->id), (long long)ending->producer.id, ending->producer.epoch,
+			 STR_ARGS(slot->part->topic), slot->part->index, err_name(slot->err));
+		slot->part->is_done = true;
+		return;
+	default:
+		ending->last_err = slot->err;
+		ending->last_part = slot->part;
+		ending->is_missing_only = false;
+		slot->part->was_missing = false;
+	}
+}
+
+static void ending_wave_over(struct scatter *scatter)
+{
+	struct txn_ending *ending = scatter->home_op;
+
+	for (int32_t i = 0; i < ending->slots_n; i++)
+		ending_settle(ending, &ending->slots[i]);
+	if (ending_ran(ending))
+		ending_next(ending);
+}
+
+/* False: the partition is not there. */
+static bool ending_add(struct txn_ending *ending, struct ending_part *part)
+{
+	const struct topic_image *topic = image_topic(ending->io->shard->image, part->topic);
+	struct ending_slot *slot;
+
+	if (!topic || !topic_partition(topic, part->index)) {
+		if (part->was_missing)
+			log_info("transaction.topic_gone", "id=%.*s partition=%.*s-%d", STR_ARGS(ending->id),
+				 STR_ARGS(part->topic), part->index);
+		part->is_done = part->was_missing;
+		part->was_missing = true;
+		return false;
+	}
+	slot = &ending->slots[ending->slots_n++];
+	*slot = (struct ending_slot){
+		.owner = {.topic_id = topic->id, .index = part->index, .leader_epoch = -1, .ready = ending_slot_ready},
+		.ending = ending,
+		.part = part,
+	};
+	owner_part_add(ending->scatter, &slot->owner);
+	return true;
+}
+
+/* The next wave of this pass; behind the last one the completion, or a pause. */
+static void ending_next(struct txn_ending *ending)
+{
+	int32_t left = 0;
+
+	if (ending->next == 0)
+		ending->is_missing_only = true;
+	ending->slots_n = 0;
+	scatter_clear(ending->scatter);
+	for (; ending->next < ending->parts_n && ending->slots_n < WAVE_MAX; ending->next++) {
+		if (!ending->parts[ending->next].is_done)
+			(void)ending_add(ending, &ending->parts[ending->next]);
+	}
+	if (ending->slots_n > 0) {
+		ending_runs(ending);
+		scatter_run(ending->scatter, owner_parts_run, ending_wave_over);
+		return;
+	}
+	for (int32_t i = 0; i < ending->parts_n; i++)
+		left += !ending->parts[i].is_done;
+	if (left > 0)
+		ending_pause(ending);
+	else
+		ending_complete(ending);
+}
+
+/* ---- the whole ---- */
+
+static int32_t ending_coordinator_epoch(const struct coord_partition *part)
+{
+	const struct partition *partition = shard_partition(part->io->shard, part->topic_id, part->index);
+
+	return partition ? partition->leader_epoch : 0;
+}
+
+static void ending_fill(struct txn_ending *ending, const struct txn *txn)
+{
+	struct arena *arena = &ending->arena;
+
+	ending->id = arena_str(arena, txn->id);
+	ending->producer = (struct txn_producer){txn->producer_id, txn_marker_epoch(txn)};
+	ending->commit = txn->state == TXN_PREPARE_COMMIT;
+	ending->version = txn->version;
+	ending->start_ms = txn->start_ms;
+	ending->parts_n = txn->partitions.n;
+	ending->parts = ARENA_NEW_N(arena, struct ending_part, ending->parts_n);
+	for (int32_t i = 0; i < ending->parts_n; i++) {
+		const struct txn_partition *from = &txn->partitions.v[i];
+		bool same = i > 0 && str_eq(from->topic, txn->partitions.v[i - 1].topic);
+
+		ending->parts[i].topic = same ? ending->parts[i - 1].topic : arena_str(arena, from->topic);
+		ending->parts[i].index = from->partition;
+	}
+	ending->slots = ARENA_NEW_N(arena, struct ending_slot, MIN(ending->parts_n, WAVE_MAX));
+}
+
+void transaction_markers_send(struct txn_store *store, const struct txn *txn)
+{
+	struct coordinator_txn *machine = container_of(store, struct coordinator_txn, store);
+	struct txn_ending *ending = map_get_str(&machine->endings, txn->id);
+
+	if (ending) /* on their way already: there is no later end before this one is complete */
+		return;
+	ending = MEM_NEW(struct txn_ending);
+	ending->machine = machine;
+	ending->io = machine->owner->coordinators;
+	ending->coordinator_epoch = ending_coordinator_epoch(machine->part);
+	ending->pause_ns = PAUSE_MIN_NS;
+	ending->started_ns = machine->owner->reactor->now_ns;
+	ending_fill(ending, txn);
+	ending->scatter = scatter_new(machine->owner, &ending->arena);
+	ending->scatter->home_op = ending;
+	map_put_str(&machine->endings, ending->id, ending);
+	/* Not within the call: the caller is in the middle of a commit. */
+	reactor_timer(machine->owner->reactor, &ending->pause, 0, ending_pause_over);
+}
+
+void transaction_markers_leave(struct coordinator_txn *machine)
+{
+	struct txn_ending *ending;
+
+	for (uint32_t it = 0; (ending = map_next(&machine->endings, &it)) != NULL;) {
+		map_remove_str(&machine->endings, ending->id);
+		ending->machine = NULL;
+		timer_stop(&ending->io->shard->reactor->timers, &ending->pause);
+		if (!ending->is_running)
+			ending_free(ending);
+	}
+}
