@@ -10,6 +10,7 @@
 #include "lifecycle.h"
 #include "log.h"
 #include "mem.h"
+#include "metadata_check.h"
 #include "metadata_store.h"
 #include "stray.h"
 
@@ -266,6 +267,9 @@ enum err broker_open(struct broker *broker, struct node *node, struct broker_con
 	err = acceptor_bind_all(broker, text);
 	if (!err)
 		err = broker_open_dirs(broker, fs, text);
+	/* Before anything is written. */
+	if (!err && !broker->dirs[broker->metadata_dir].is_offline)
+		err = metadata_check(fs, broker->dirs[broker->metadata_dir].path, text);
 	if (!err)
 		err = broker_format(broker, fs, text);
 	if (!err)

@@ -120,9 +120,10 @@ static enum err log_dir_check_meta(struct log_dir *dir, struct str cluster_id, i
 	if (meta->version == 0) {
 		*ret_refusal = LOG_DIR_ZOOKEEPER;
 		return err_text_set(text, ERR_NOT_SUPPORTED,
-				    "ML1015 %s was written by a Kafka that used ZooKeeper "
-				    "(meta.properties version 0). Migrate it to KRaft with Kafka 3.9 first. Nothing "
-				    "was changed.", dir->path);
+				    "ML1015 %s was written by a Kafka that used ZooKeeper: meta.properties of "
+				    "version 0, broker %" PRId32 " of cluster %.*s. Migrate the cluster to KRaft with "
+				    "Kafka 3.9 first; moldau explain ML1015 tells each step. Nothing was changed.",
+				    dir->path, meta->node_id, STR_ARGS(meta->cluster_id));
 	}
 	if (cluster_id.p && !str_eq(cluster_id, meta->cluster_id)) {
 		*ret_refusal = LOG_DIR_OTHER_CLUSTER;
