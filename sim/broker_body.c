@@ -38,6 +38,8 @@ static void broker_body_properties(char *ret, size_t cap, const struct sim_node 
 			   "durability=%s\n"
 			   "log.index.interval.bytes=%lld\n"
 			   "log.flush.offset.checkpoint.interval.ms=2000\n"
+			   "log.dir.full.percent=100\n"
+			   "log.dir.ballast.bytes=0\n"
 			   "%s",
 			   config->id, config->id, config->port, config->id, config->port + 1, config->id,
 			   config->port + 1, config->opt->synced ? "synced" : "page-cache",

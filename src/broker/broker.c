@@ -6,6 +6,7 @@
 
 #include "checkpointer.h"
 #include "dir_assign.h"
+#include "disk_watch.h"
 #include "controller_io.h"
 #include "lifecycle.h"
 #include "log.h"
@@ -240,6 +241,7 @@ static void broker_init_storage(struct broker *broker, struct shard *shard)
 
 		if (broker->dirs[i].is_offline)
 			dir->state = LOG_DIR_OFFLINE;
+		dir->reserve_bytes = disk_watch_reserve(broker, i);
 	}
 }
 
@@ -283,6 +285,7 @@ enum err broker_open(struct broker *broker, struct node *node, struct broker_con
 	broker->checkpointer = checkpointer_new(broker);
 	broker->lifecycle = lifecycle_new(broker);
 	broker->assigns = dir_assign_new(broker);
+	broker->disks = disk_watch_new(broker);
 	return controller_io_open(broker, text);
 }
 
@@ -335,6 +338,7 @@ void broker_close(struct broker *broker)
 		return;
 	controller_io_close(broker);
 	dir_assign_free(broker->assigns);
+	disk_watch_free(broker->disks);
 	lifecycle_free(broker->lifecycle);
 	checkpointer_free(broker->checkpointer);
 	stray_free(broker);

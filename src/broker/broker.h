@@ -28,6 +28,7 @@ struct checkpointer;
 struct cleaner_desk;
 struct stray_removal;
 struct dir_assign;
+struct disk_watch;
 
 enum broker_phase { BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_STOPPED, BROKER_FAILED };
 
@@ -57,6 +58,7 @@ struct broker {
 	struct checkpointer *checkpointer;
 	struct cleaner_desk *cleaner_desk; /* reactor 0's */
 	struct dir_assign *assigns; /* where partitions lie, on its way to the controller */
+	struct disk_watch *disks; /* how full they are */
 	struct stray_removal *removal; /* of what deletions left, from the start on */
 	int64_t broker_epoch; /* of the running registration, -1 before */
 	int64_t started_ns;

@@ -8,6 +8,7 @@
 #include "broker.h"
 #include "checkpointer.h"
 #include "controller_io.h"
+#include "disk_watch.h"
 #include "feature_table.h"
 #include "log.h"
 #include "mem.h"
@@ -404,6 +405,7 @@ static void life_strays_gone(void *ctx)
 	acceptor_accept_all(life->broker, API_BROKER);
 	life_phase(life->broker, BROKER_RUNNING);
 	checkpointer_start(life->broker->checkpointer);
+	disk_watch_start(life->broker->disks);
 	broker_open_logs_in_background(life->broker);
 }
 
@@ -469,7 +471,8 @@ static void life_close_poll(struct timer *timer)
 	struct lifecycle *life = container_of(timer, struct lifecycle, close_poll);
 
 	controller_io_stop(life->broker);
-	if (controller_io_is_closed(life->broker) && stray_is_idle(life->broker))
+	if (controller_io_is_closed(life->broker) && stray_is_idle(life->broker) &&
+	    disk_watch_is_idle(life->broker->disks))
 		life_mark(life);
 	else
 		reactor_timer(life->reactor, &life->close_poll, STOP_POLL_NS, life_close_poll);

@@ -9,6 +9,7 @@
 #include "broker.h"
 #include "coordinator_io.h"
 #include "dir_assign.h"
+#include "disk_watch.h"
 #include "checkpointer.h"
 #include "cleaner.h"
 #include "client_quota.h"
@@ -310,6 +311,8 @@ static void dir_news_arrives(struct reactor *reactor, struct msg *msg)
 	storage_dir_set_state(dir, news->state);
 	if (reactor->shard->index == 0 && dir->state == LOG_DIR_OFFLINE && before != LOG_DIR_OFFLINE)
 		lifecycle_dir_failed(reactor->shard->broker, news->dir);
+	if (reactor->shard->index == 0 && dir->state == LOG_DIR_FULL && before == LOG_DIR_ONLINE)
+		disk_watch_look(reactor->shard->broker->disks);
 	mem_free(news);
 }
 
@@ -343,6 +346,8 @@ static void shard_dir_changed(struct storage *storage, struct storage_dir *dir, 
 	shard_dir_log(dir, err);
 	if (shard->index == 0 && dir->state == LOG_DIR_OFFLINE)
 		lifecycle_dir_failed(shard->broker, dir->index);
+	if (shard->index == 0 && dir->state != LOG_DIR_OFFLINE)
+		disk_watch_look(shard->broker->disks);
 	/* Each shard finds out by itself that there is space again: such news could be older than "full" on its way
 	 * back. */
 	if (dir->state == LOG_DIR_ONLINE)

@@ -155,6 +155,11 @@ struct probe_job {
 	struct fs_space space;
 };
 
+static int64_t dir_reserve(const struct storage_dir *dir)
+{
+	return MAX(dir->storage->options.full_reserve_bytes, dir->reserve_bytes);
+}
+
 static void probe_job_run(struct io_op *op, struct fs *fs)
 {
 	struct probe_job *job = container_of(op, struct probe_job, op);
@@ -167,8 +172,10 @@ static void probe_job_done(struct io_op *op)
 	struct probe_job *job = container_of(op, struct probe_job, op);
 	struct storage_dir *dir = job->dir;
 	struct storage *storage = dir->storage;
-	int64_t reserve = MAX(storage->options.full_reserve_bytes, FULL_SPACE_MIN);
-	bool has_space = !op->err && job->space.usable >= reserve;
+	int64_t reserve = dir_reserve(dir);
+	/* Some more than the limit, or the state would change with every deleted segment. */
+	int64_t enough = MAX(reserve + reserve / 8, FULL_SPACE_MIN) + dir->resume_more_bytes;
+	bool has_space = !op->err && job->space.usable >= enough;
 
 	core_of(storage)->works--;
 	dir_core_of(dir)->probe_is_running = false;
@@ -176,8 +183,7 @@ static void probe_job_done(struct io_op *op)
 		storage_dir_set_state(dir, LOG_DIR_ONLINE);
 		if (storage->dir_changed)
 			storage->dir_changed(storage, dir, ERR_NONE);
-	} else if (dir->state == LOG_DIR_ONLINE && !op->err && storage->options.full_reserve_bytes > 0 &&
-		   job->space.usable < storage->options.full_reserve_bytes) {
+	} else if (dir->state == LOG_DIR_ONLINE && !op->err && job->space.usable < reserve) {
 		storage_dir_set_state(dir, LOG_DIR_FULL);
 		if (storage->dir_changed)
 			storage->dir_changed(storage, dir, ERR_DISK_FULL);
@@ -214,7 +220,7 @@ static void storage_tick(struct timer *timer)
 		struct storage_dir *dir = &storage->dirs[i];
 		bool is_dirty = !list_is_empty(&dir->commit_dirty);
 
-		if (dir->state == LOG_DIR_FULL || (is_dirty && storage->options.full_reserve_bytes > 0))
+		if (dir->state == LOG_DIR_FULL || (is_dirty && dir_reserve(dir) > 0))
 			dir_probe_start(dir);
 		again = again || dir->state == LOG_DIR_FULL || is_dirty;
 	}

@@ -43,6 +43,8 @@ struct storage_dir {
 	struct uuid id; /* directory.id */
 	enum log_dir_state state;
 	enum log_dir_stop stop;
+	int64_t reserve_bytes;     /* FULL when less than this is usable (0: only on ENOSPC) */
+	int64_t resume_more_bytes; /* to be ONLINE again this much more has to be there */
 	/* --- private to storage --- */
 	struct list commit_dirty;   /* logs with appended, not yet durable data */
 	struct list commit_running; /* logs in the sync under way */
