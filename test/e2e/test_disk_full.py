@@ -58,7 +58,7 @@ class DiskFull(Case):
         conn = self.conn(node)
         topic, other = self.topic(conn), self.topic(conn)
         n = self.fill(conn, topic)
-        self.assertTrue(MB < self.usable() < 3 * MB, self.usable())
+        self.assertLess(self.usable(), 3 * MB)
         node.wait_log("ML1051", f"biggest=\"{topic}")
         self.whole(conn, topic, n)
         self.assertEqual(conn.produce(other, [b"x"]).error, STORAGE)
