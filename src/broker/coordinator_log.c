@@ -212,6 +212,7 @@ static struct coord_batch *coord_batch_new(struct coord_partition *part, struct 
 		spec.producer_id = origin.producer_id;
 		spec.producer_epoch = origin.producer_epoch;
 		spec.attributes = BATCH_TRANSACTIONAL;
+		spec.base_sequence = 0; /* as Kafka writes it; nobody counts on */
 	}
 	err = batch_builder_init(&batch->builder, &spec, &batch->bytes, NULL);
 	CHECK_OP(err, ==, ERR_NONE); /* an empty scratch has room for a header */

@@ -338,18 +338,22 @@ static enum err offsets_check_partitions(const struct group *group, const struct
 }
 
 static void offsets_commit_all(struct group_store *store, const struct offset_commit_request *in,
-			       struct offset_commit_response *out, struct coord_records *records)
+			       bool is_transactional, struct offset_commit_response *out,
+			       struct coord_records *records)
 {
 	struct arena *arena = records->arena;
 
 	out->topics = MSG_NEW_N(arena, offset_commit_response_topics, in->topics_n);
 	out->topics_n = in->topics_n;
 	for (int32_t i = 0; i < in->topics_n; i++) {
-		const struct offset_commit_request_topics *topic = &in->topics[i];
+		struct offset_commit_request_topics named = in->topics[i], *topic = &named;
 		struct offset_commit_response_topics *answer = &out->topics[i];
 
 		answer->name = topic->name;
 		answer->topic_id = topic->topic_id;
+		/* Kafka keeps no id of topics in what a transaction commits. */
+		if (is_transactional)
+			topic->topic_id = UUID_ZERO;
 		answer->partitions = MSG_NEW_N(arena, offset_commit_response_topics_partitions, topic->partitions_n);
 		answer->partitions_n = topic->partitions_n;
 		for (int32_t j = 0; j < topic->partitions_n; j++) {
@@ -374,7 +378,7 @@ enum err offsets_commit(struct group_store *store, const struct offset_commit_re
 	if (!err)
 		err = offsets_check_partitions(group_find(store, in->group_id), in);
 	if (!err)
-		offsets_commit_all(store, in, out, records);
+		offsets_commit_all(store, in, false, out, records);
 	return err;
 }
 
@@ -386,7 +390,7 @@ enum err offsets_commit_in_transaction(struct group_store *store, const struct o
 	if (!err)
 		err = offsets_check_partitions(group_find(store, in->group_id), in);
 	if (!err)
-		offsets_commit_all(store, in, out, records);
+		offsets_commit_all(store, in, true, out, records);
 	/* Producers know of generations only. */
 	return err == ERR_STALE_MEMBER_EPOCH ? ERR_ILLEGAL_GENERATION : err;
 }

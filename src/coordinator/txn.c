@@ -189,10 +189,14 @@ static void txn_value(const struct txn *txn, struct arena *arena, struct transac
 void txn_write(struct txn_store *store, const struct txn *next, struct coord_records *records)
 {
 	struct transaction_log_key key = {next->id};
+	const struct txn *txn = txn_find(store, next->id);
 	struct transaction_log_value value;
 	int16_t version = store->settings.version >= TXN_VERSION_1 ? 1 : 0;
 
 	txn_value(next, records->arena, &value);
+	/* As Kafka has it: whose the id was before this record, mostly the same producer. */
+	if (version >= 1)
+		value.previous_producer_id = txn ? txn->producer_id : next->producer_id;
 	coord_records_encode(records, MSG_FAMILY_TXN, TXN_TRANSACTION_LOG, version, &key, &value);
 	/* The one thing that the record does not say; replay, which follows at once, takes it from here. */
 	store->unsaid_last_epoch = next->last_epoch;
@@ -312,6 +316,7 @@ struct txn txn_fenced(const struct txn *txn)
 	struct txn next = *txn;
 
 	next.state = TXN_PREPARE_ABORT;
+	next.version = txn->store->settings.version;
 	next.epoch = (int16_t)(txn->epoch + 1);
 	next.last_epoch = -1;
 	next.update_ms = txn->store->shard->wall_ms;

@@ -65,7 +65,8 @@ struct txn_store;
 struct txn {
 	struct str id; /* owned */
 	struct txn_store *store;
-	int64_t producer_id, previous_producer_id, next_producer_id; /* -1: none */
+	/* -1: none; previous: whose the id was before the latest record, mostly the same */
+	int64_t producer_id, previous_producer_id, next_producer_id;
 	int16_t epoch;
 	int16_t last_epoch; /* the one before, for a repeated InitProducerId; -1: not known */
 	int32_t timeout_ms;
@@ -128,7 +129,6 @@ struct txn_init {
 	int32_t timeout_ms;
 	struct txn_producer expected;
 	int64_t fresh_id;
-	enum txn_version version; /* of the transactions to come */
 	/* out */
 	bool needs_id;
 	bool is_aborting;

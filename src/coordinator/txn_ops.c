@@ -27,7 +27,6 @@ static struct txn init_next(struct txn_store *store, const struct txn_init *init
 	next.last_epoch = -1;
 	next.timeout_ms = init->timeout_ms;
 	next.state = TXN_EMPTY;
-	next.version = init->version;
 	next.start_ms = -1;
 	next.update_ms = store->shard->wall_ms;
 	next.partitions = (struct txn_partitions){0};
@@ -51,7 +50,6 @@ static enum err init_fresh(struct txn_store *store, struct txn_init *init, const
 		init->needs_id = true;
 		return ERR_NONE;
 	}
-	next.previous_producer_id = txn ? txn->producer_id : -1;
 	next.producer_id = init->fresh_id;
 	next.epoch = 0;
 	if (txn && producer_is_given(init->expected))
@@ -332,7 +330,6 @@ enum err txn_markers_written(struct txn_store *store, struct str id, struct txn_
 	next.partitions = (struct txn_partitions){0};
 	next.update_ms = store->shard->wall_ms;
 	if (txn->next_producer_id >= 0) {
-		next.previous_producer_id = txn->producer_id;
 		next.producer_id = txn->next_producer_id;
 		next.next_producer_id = -1;
 		next.epoch = 0;

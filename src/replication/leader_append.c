@@ -110,7 +110,6 @@ static struct batch_rules leader_append_rules(const struct leader_append *la)
 		.keep_codec = config->compression_codec < 0,
 		.log_append_time = config->log_append_time,
 		.compacted = config->is_compacted,
-		.no_sequence = la->is_coordinators,
 	};
 }
 

@@ -112,7 +112,7 @@ struct leader_append {
 	int64_t now_ms; /* wall clock */
 	struct reactor *reactor;
 	struct compress_ctx *compress;
-	bool is_coordinators; /* a coordinator writes for a transaction: without sequences */
+	bool is_coordinators; /* a coordinator writes for a transaction: sequences do not count */
 	struct arena *arena; /* for texts; only this append's reactor uses it while the append runs */
 	/* out */
 	enum err err;

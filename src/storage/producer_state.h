@@ -81,7 +81,8 @@ void producer_state_deinit(struct producer_state *state);
  * PRODUCER_APPEND. */
 enum err producer_state_check(const struct producer_state *state, const struct batch_info *batch,
 			      enum producer_verdict *ret, struct producer_batch *ret_dup) MUST_USE;
-/* The same for a batch that a coordinator writes in a transaction, without sequences: ERR_INVALID_PRODUCER_EPOCH. */
+/* The same for a batch that a coordinator writes in a transaction: its sequence does not count.
+ * ERR_INVALID_PRODUCER_EPOCH. */
 enum err producer_state_check_epoch(const struct producer_state *state, int64_t producer_id, int16_t epoch) MUST_USE;
 /* May the marker be written? version: of transactions, as in WriteTxnMarkers; from 2 on its epoch must be above the
  * producer's, unless nothing is open: then it is a repetition. Errors: ERR_INVALID_PRODUCER_EPOCH,

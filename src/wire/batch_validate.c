@@ -113,15 +113,14 @@ static enum err check_frame(struct bytes in, const struct batch_rules *rules, st
 	return batch_check_header((struct bytes){in.p, size}, 0, &verdict->batch);
 }
 
-static enum err check_header(const struct batch_info *batch, const struct batch_rules *rules,
-			     struct batch_verdict *verdict)
+static enum err check_header(const struct batch_info *batch, struct batch_verdict *verdict)
 {
 	if (batch->records_n != (int64_t)batch->last_offset_delta + 1)
 		return refuse(verdict, ERR_INVALID_RECORD,
 			      "Count of records and last offset delta disagree.");
 	if (batch_is_control(batch))
 		return refuse(verdict, ERR_INVALID_RECORD, "Clients cannot write control batches.");
-	if (batch->producer_id >= 0 && batch->base_sequence < 0 && !rules->no_sequence)
+	if (batch->producer_id >= 0 && batch->base_sequence < 0)
 		return refuse(verdict, ERR_INVALID_RECORD,
 			      "A batch with a producer id needs a sequence number.");
 	if (batch->producer_id >= 0 && batch->producer_epoch < 0)
@@ -356,7 +355,7 @@ enum err batch_validate(uint8_t *records, size_t len, const struct batch_rules *
 	verdict->errors_n = 0;
 	err = check_frame((struct bytes){records, len}, rules, verdict);
 	if (!err)
-		err = check_header(batch, rules, verdict);
+		err = check_header(batch, verdict);
 	if (err)
 		return err;
 	codec = batch_codec(batch);

@@ -27,7 +27,6 @@ struct batch_rules {
 	bool keep_codec;                 /* compression.type=producer */
 	bool log_append_time;            /* message.timestamp.type */
 	bool compacted;                  /* cleanup.policy contains compact: every record has a key */
-	bool no_sequence;                /* a coordinator writes for a transaction: it does not count batches */
 };
 
 enum record_fault {

@@ -208,9 +208,9 @@ class Enrolment(Txn):
         answer = self.c.call("AddPartitionsToTxn", 5, transactions=[
             one(0, False, 0, 1), one(1, True, 0, 1), dict(one(2, False, 0), producer_epoch=9)])
         self.assertEqual(answer.error, 0)
-        self.assertEqual({t.transactional_id: [p.error for r in t.topics for p in r.partitions]
+        self.assertEqual({t.transactional_id: {p.index: p.error for r in t.topics for p in r.partitions}
                           for t in answer.transactions},
-                         {ids[0]: [0, 0], ids[1]: [ABORTABLE, 0], ids[2]: [FENCED]})
+                         {ids[0]: {0: 0, 1: 0}, ids[1]: {0: ABORTABLE, 1: 0}, ids[2]: {0: FENCED}})
 
     def test_offsets_enrol_the_partition_of_the_group(self):
         self.find("some-group", 0)

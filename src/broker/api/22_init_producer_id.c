@@ -135,7 +135,6 @@ void api_init_producer_id(struct request *request)
 		.timeout_ms = in->transaction_timeout_ms,
 		.expected = {in->producer_id, in->producer_epoch},
 		.fresh_id = -1,
-		.version = transaction_version(request->shard),
 	};
 	init_txn_start(init);
 }

@@ -201,8 +201,7 @@ static enum err step_run(struct step *step, bool write_fails)
 static enum err init_as(struct txn_producer expected, struct txn_producer *ret, bool *ret_aborting)
 {
 	struct step step = {.kind = STEP_INIT,
-			    .init = {.id = STR("t"), .timeout_ms = 60000, .expected = expected, .fresh_id = -1,
-				     .version = TXN_VERSION_2}};
+			    .init = {.id = STR("t"), .timeout_ms = 60000, .expected = expected, .fresh_id = -1}};
 	enum err err = step_run(&step, false);
 
 	if (!err && step.init.needs_id) {
