@@ -56,6 +56,7 @@ const struct api_def api_defs[] = {
 	{API_DESCRIBE_CONFIGS, 1, 4, 1, API_BROKER | API_CONTROLLER, api_describe_configs},
 	{API_DESCRIBE_QUORUM, 0, 2, 0, API_BROKER | API_CONTROLLER, api_describe_quorum},
 	{API_DESCRIBE_CLUSTER, 0, 2, 0, API_BROKER | API_CONTROLLER, api_describe_cluster},
+	{API_DESCRIBE_PRODUCERS, 0, 0, 0, API_BROKER, api_describe_producers},
 	{API_DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, API_BROKER, api_describe_topic_partitions},
 };
 

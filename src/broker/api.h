@@ -62,6 +62,7 @@ void api_push_telemetry(struct request *request);
 void api_list_config_resources(struct request *request);
 void api_describe_log_dirs(struct request *request);
 void api_describe_cluster(struct request *request);
+void api_describe_producers(struct request *request);
 void api_describe_topic_partitions(struct request *request);
 void api_describe_client_quotas(struct request *request);
 void api_alter_client_quotas(struct request *request);

@@ -8,7 +8,8 @@
  *
  * The checks: size, one whole batch with a right checksum, records as Kafka's leader wants them (batch_validate), the
  * producer's sequence. A repeated batch of an idempotent producer is answered with the offset it got before, after it
- * is stored: the first attempt may still be on its way to the disk.
+ * is stored: the first attempt may still be on its way to the disk. The first batch of a transaction comes after the
+ * coordinator was asked (is_guarded), and is refused when the answer is out of date.
  */
 #include <inttypes.h>
 
@@ -140,6 +141,25 @@ static enum err leader_append_validate(struct leader_append *la)
 	return ERR_NONE;
 }
 
+/* The order is the original's: a repetition, an epoch that is over, a transaction that nobody knows of, sequences. */
+static enum err leader_append_check_producer(const struct leader_append *la, enum producer_verdict *ret_verdict,
+					     struct producer_batch *ret_duplicate)
+{
+	const struct producer_state *producers = &la->partition->log->producers;
+	const struct batch_info *info = &la->append.info;
+	enum err err = producer_state_check(producers, info, ret_verdict, ret_duplicate), guard_err;
+
+	if (err == ERR_INVALID_PRODUCER_EPOCH || (!err && *ret_verdict == PRODUCER_DUPLICATE))
+		return err;
+	if (!la->is_guarded || !batch_is_transactional(info) || info->producer_id < 0)
+		return err;
+	if (producer_state_has_txn(producers, info->producer_id, info->producer_epoch))
+		return err;
+	guard_err = txn_guard_check(&la->partition->txn_guards, info->producer_id, la->txn_guard, info->base_sequence,
+				    producer_state_has_batches(producers, info->producer_id));
+	return guard_err == ERR_INVALID_TXN_STATE ? guard_err : err ? err : guard_err;
+}
+
 void leader_append_start(struct leader_append *la)
 {
 	struct part_log *log = la->partition->log;
@@ -157,7 +177,7 @@ void leader_append_start(struct leader_append *la)
 		err = producer_state_check_epoch(&log->producers, la->append.info.producer_id,
 						 la->append.info.producer_epoch);
 	else if (!err)
-		err = producer_state_check(&log->producers, &la->append.info, &verdict, &duplicate);
+		err = leader_append_check_producer(la, &verdict, &duplicate);
 	if (!err && verdict == PRODUCER_DUPLICATE) {
 		la->base_offset = duplicate.last_offset - duplicate.offset_delta;
 		la->append_time_ms = la->partition->config.log_append_time ? duplicate.timestamp_ms : -1;
@@ -173,4 +193,6 @@ void leader_append_start(struct leader_append *la)
 		return;
 	}
 	la->base_offset = la->append.info.base_offset;
+	if (batch_is_transactional(&la->append.info))
+		txn_guard_drop(&la->partition->txn_guards, la->append.info.producer_id);
 }

@@ -66,6 +66,8 @@ void leader_marker_start(struct leader_marker *marker)
 		err = batch_parse(batch, &marker->append.info);
 	if (!err)
 		err = part_log_append(partition->log, &marker->append, partition->leader_epoch);
+	if (!err)
+		txn_guard_drop(&partition->txn_guards, marker->producer_id);
 	if (err)
 		leader_marker_end(marker, err);
 }

@@ -33,7 +33,7 @@ struct leader_marker {
 	int64_t now_ms; /* wall clock, the marker's timestamp */
 	void *ctx;      /* the caller's */
 	/* out: ERR_INVALID_PRODUCER_EPOCH, ERR_TRANSACTION_COORDINATOR_FENCED, ERR_NOT_LEADER_OR_FOLLOWER,
-	 * ERR_INVALID_RECORD (no producer), or what the log failed with */
+	 * ERR_UNKNOWN_SERVER_ERROR (no producer), or what the log failed with */
 	enum err err;
 	int64_t offset; /* out: the marker's, -1 on error */
 	void (*done)(struct leader_marker *marker);

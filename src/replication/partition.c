@@ -162,6 +162,7 @@ void partition_free(struct partition *partition)
 {
 	watch_list_deinit(&partition->hw_watches, ERR_NOT_LEADER_OR_FOLLOWER);
 	watch_list_deinit(&partition->open_watches, ERR_NOT_LEADER_OR_FOLLOWER);
+	txn_guards_deinit(&partition->txn_guards);
 	if (partition->log)
 		part_log_free(partition->log);
 	mem_free(partition->topic);

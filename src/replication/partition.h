@@ -20,6 +20,7 @@
 #include "part_log.h"
 #include "reactor.h"
 #include "timer.h"
+#include "txn_guard.h"
 #include "watch.h"
 
 struct compress_ctx;
@@ -53,6 +54,7 @@ struct partition {
 	struct log_pos high_watermark;
 	struct watch_list hw_watches;   /* high watermark reaches a goal, or any advance */
 	struct watch_list open_watches; /* the log is open (or failed) */
+	struct txn_guards txn_guards;   /* of transactions that are about to begin here */
 	int64_t checkpoint_recovery_point, checkpoint_log_start; /* from the checkpoint files, -1 none */
 	int64_t checkpoint_high_watermark;
 	int64_t recovery_collected; /* the recovery point that a checkpoint under way writes, -1 */
@@ -114,6 +116,8 @@ struct leader_append {
 	struct compress_ctx *compress;
 	bool is_coordinators; /* a coordinator writes for a transaction: sequences do not count */
 	struct arena *arena; /* for texts; only this append's reactor uses it while the append runs */
+	bool is_guarded;     /* the first batch of a transaction needs `txn_guard` */
+	uint64_t txn_guard;  /* of txn_guard_take, before the coordinator was asked */
 	/* out */
 	enum err err;
 	bool was_rebuilt;       /* the batch was packed anew */

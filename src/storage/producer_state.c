@@ -214,6 +214,13 @@ bool producer_state_has_txn(const struct producer_state *state, int64_t producer
 	return entry && entry->txn_first_offset >= 0 && (entry->epoch == epoch || FAULT(txn_no_epoch));
 }
 
+bool producer_state_has_batches(const struct producer_state *state, int64_t producer_id)
+{
+	const struct producer_entry *entry = producer_entry_find(state, producer_id);
+
+	return entry && entry->batches_n > 0;
+}
+
 /* ---- checks ---- */
 
 static const struct producer_batch *producer_entry_newest(const struct producer_entry *entry)
@@ -285,6 +292,8 @@ enum err producer_state_check(const struct producer_state *state, const struct b
 		err = producer_entry_check(entry, batch);
 		if (err)
 			return err;
+		if (entry->txn_first_offset >= 0 && !batch_is_transactional(batch))
+			return ERR_INVALID_TXN_STATE;
 	}
 	*ret = PRODUCER_APPEND;
 	return ERR_NONE;
@@ -303,7 +312,7 @@ enum err producer_state_check_marker(const struct producer_state *state, int64_t
 	const struct producer_entry *entry;
 
 	if (producer_id < 0 || epoch < 0)
-		return ERR_INVALID_RECORD;
+		return ERR_UNKNOWN_SERVER_ERROR;
 	entry = producer_entry_find(state, producer_id);
 	if (!entry || FAULT(txn_no_epoch))
 		return ERR_NONE;

@@ -77,8 +77,8 @@ struct producer_undo {
 void producer_state_init(struct producer_state *state, uint64_t seed);
 void producer_state_deinit(struct producer_state *state);
 /* May the batch be appended? With PRODUCER_DUPLICATE *ret_dup is the batch it repeats. Errors:
- * ERR_INVALID_PRODUCER_EPOCH, ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, ERR_INVALID_RECORD. A producer id of -1 is always
- * PRODUCER_APPEND. */
+ * ERR_INVALID_PRODUCER_EPOCH, ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, ERR_INVALID_RECORD, ERR_INVALID_TXN_STATE (not
+ * transactional, while its transaction is open). A producer id of -1 is always PRODUCER_APPEND. */
 enum err producer_state_check(const struct producer_state *state, const struct batch_info *batch,
 			      enum producer_verdict *ret, struct producer_batch *ret_dup) MUST_USE;
 /* The same for a batch that a coordinator writes in a transaction: its sequence does not count.
@@ -86,11 +86,13 @@ enum err producer_state_check(const struct producer_state *state, const struct b
 enum err producer_state_check_epoch(const struct producer_state *state, int64_t producer_id, int16_t epoch) MUST_USE;
 /* May the marker be written? version: of transactions, as in WriteTxnMarkers; from 2 on its epoch must be above the
  * producer's, unless nothing is open: then it is a repetition. Errors: ERR_INVALID_PRODUCER_EPOCH,
- * ERR_TRANSACTION_COORDINATOR_FENCED, ERR_INVALID_RECORD (no producer). */
+ * ERR_TRANSACTION_COORDINATOR_FENCED, ERR_UNKNOWN_SERVER_ERROR (no producer, and the original's word for it). */
 enum err producer_state_check_marker(const struct producer_state *state, int64_t producer_id, int16_t epoch,
 				     int32_t coordinator_epoch, int16_t version) MUST_USE;
 /* Does this producer have an open transaction in this epoch? */
 bool producer_state_has_txn(const struct producer_state *state, int64_t producer_id, int16_t epoch);
+/* Are batches of the producer, in its newest epoch, remembered? */
+bool producer_state_has_batches(const struct producer_state *state, int64_t producer_id);
 /* Is the batch a marker that aborts an open transaction? Before it is recorded; *ret is what the index of aborted
  * transactions says of it. */
 bool producer_state_aborts(const struct producer_state *state, const struct batch_info *batch, struct aborted_txn *ret);

@@ -4,49 +4,32 @@
  * version 0 is missing (KAFKA-18659).
  *
  *    SPLIT by owner --> each partition appends as leader --> all stored, replicated, or failed --> reply
+ *        |                    ^
+ *        +--transactional--> the coordinator knows (produce_enrol.c)
  *
  * The order of a connection's produce requests is fixed as soon as they are handed to the owners: messages between
  * reactors keep their order, and an owner assigns offsets as they come. So the next request may start at once.
  *
  * acks=0: no response at all; after an error the connection ends, so that the client notices.
  * Same as Kafka: one batch a partition; zstd needs version 7; internal topics refuse all clients but the tools'.
- * A transactional batch without a transactional id ends the whole request with an authorisation error.
- * Differs: transactional batches are refused until transactions exist (their coordinator is not advertised either).
+ * A transactional batch without a transactional id ends the whole request with an authorisation error; batches of two
+ * producers in a transaction end it with INVALID_PRODUCER_ID_MAPPING.
  */
 #include "api.h"
 #include "batch.h"
 #include "broker.h"
 #include "client_quota.h"
 #include "internal_topics.h"
-#include "msg/produce.h"
-#include "owner_part.h"
+#include "produce_op.h"
 #include "shard.h"
-
-struct produce;
-
-struct produce_part {
-	struct owner_part owner;
-	struct produce *produce;
-	struct leader_append append;
-	const struct produce_request_topic_data_partition_data *in;
-	struct produce_response_responses_partition_responses *out;
-};
-
-struct produce {
-	struct request *request;
-	const struct produce_request *in;
-	struct produce_response out;
-	struct scatter *scatter;
-	int64_t now_ms;
-	bool is_foreign_transaction; /* transactional, but in nobody's name */
-	bool failed;
-};
 
 static void produce_release(struct request *request)
 {
 	struct produce *produce = request->op;
 
 	scatter_free(produce->scatter);
+	if (produce->is_enrolling)
+		transaction_call_free(&produce->enrol);
 	request_released(request);
 }
 
@@ -140,6 +123,8 @@ static void produce_part_ready(struct owner_part *owner, enum err err)
 	append->reactor = shard->reactor;
 	append->compress = shard->compress;
 	append->arena = &owner->leg->arena;
+	append->is_guarded = part->produce->is_guarded;
+	append->txn_guard = part->txn_guard;
 	append->done = produce_part_appended;
 	leader_append_start(append);
 }
@@ -188,7 +173,7 @@ static enum err produce_check(const struct produce *produce, struct str topic,
 		return ERR_INVALID_TOPIC_EXCEPTION;
 	if ((attributes & BATCH_CODEC_MASK) == CODEC_ZSTD && produce->request->version < 7)
 		return ERR_UNSUPPORTED_COMPRESSION_TYPE;
-	return attributes & BATCH_TRANSACTIONAL ? ERR_INVALID_TXN_STATE : ERR_NONE;
+	return ERR_NONE;
 }
 
 static const struct topic_image *produce_topic(const struct produce *produce,
@@ -211,6 +196,7 @@ static void produce_split_topic(struct produce *produce, const struct produce_re
 				struct produce_response_responses *out)
 {
 	struct arena *arena = &produce->request->arena;
+	struct str name = {0};
 	enum err missing;
 	const struct topic_image *topic = produce_topic(produce, in, &missing);
 
@@ -241,9 +227,55 @@ static void produce_split_topic(struct produce *produce, const struct produce_re
 		part->owner.topic_id = topic->id;
 		part->owner.index = partition->index;
 		part->owner.leader_epoch = -1;
+		part->producer = TXN_PRODUCER_NONE;
+		if (produce_attributes(&partition->records.piece) & BATCH_TRANSACTIONAL)
+			produce_part_read_producer(part);
+		if (part->producer.id >= 0 && !name.p)
+			name = arena_str(arena, topic->name);
+		part->topic = name;
+		*produce->parts_end = part;
+		produce->parts_end = &part->next;
+	}
+}
+
+static enum transaction_ask produce_ask(int16_t version)
+{
+	return version >= 12 ? TRANSACTION_ADD : version == 11 ? TRANSACTION_VERIFY : TRANSACTION_VERIFY_OLD;
+}
+
+/* Is there a transactional batch that the coordinator may have to know of? */
+static bool produce_needs_coordinator(const struct produce *produce)
+{
+	if (!produce->in->transactional_id.p)
+		return false;
+	if (produce->ask != TRANSACTION_ADD && !transaction_is_verified(produce->request->shard))
+		return false;
+	for (const struct produce_part *part = produce->parts; part; part = part->next) {
+		if (part->producer.id >= 0 && !part->is_ended)
+			return true;
+	}
+	return false;
+}
+
+static void produce_fail(struct produce *produce, enum err err)
+{
+	for (struct produce_part *part = produce->parts; part; part = part->next) {
+		part->out->error_code = err_wire(err);
+		part->is_ended = true;
+	}
+}
+
+void produce_append(struct produce *produce)
+{
+	scatter_clear(produce->scatter);
+	for (struct produce_part *part = produce->parts; part; part = part->next) {
+		if (part->is_ended)
+			continue;
 		part->owner.ready = produce_part_ready;
 		owner_part_add(produce->scatter, &part->owner);
 	}
+	request_order_fixed(produce->request);
+	scatter_run(produce->scatter, owner_parts_run, produce_reply);
 }
 
 void api_produce(struct request *request)
@@ -256,6 +288,8 @@ void api_produce(struct request *request)
 	msg_init(&produce_response_type, &produce->out);
 	produce->scatter = scatter_new(request->shard, &request->arena);
 	produce->scatter->home_op = produce;
+	produce->parts_end = &produce->parts;
+	produce->ask = produce_ask(request->version);
 	request->op = produce;
 	request->release = produce_release;
 	produce->out.responses_n = produce->in->topic_data_n;
@@ -268,6 +302,10 @@ void api_produce(struct request *request)
 		request_throttle(request, client_quota_record(request->shard, CLIENT_QUOTA_PRODUCE,
 							      request_user(request), request->head.client_id,
 							      (double)request->frame.len));
-	request_order_fixed(request);
-	scatter_run(produce->scatter, owner_parts_run, produce_reply);
+	if (produce_has_two_producers(produce))
+		produce_fail(produce, ERR_INVALID_PRODUCER_ID_MAPPING);
+	if (produce_needs_coordinator(produce))
+		produce_enrol(produce);
+	else
+		produce_append(produce);
 }

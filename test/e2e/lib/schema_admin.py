@@ -215,4 +215,25 @@ response
     infos []
       mechanism int8
       iterations int32
+
+api DescribeProducers 61 flex=0
+request
+  topics []
+    name string
+    partitions int32[]
+response
+  throttle_ms int32
+  topics []
+    name string
+    partitions []
+      index int32
+      error int16
+      message string null=0+
+      producers []
+        producer_id int64
+        producer_epoch int32
+        last_sequence int32
+        last_timestamp int64
+        coordinator_epoch int32
+        txn_start int64
 """

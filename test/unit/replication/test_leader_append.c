@@ -32,6 +32,7 @@ static int queued_n, closes_n, done_n;
 static enum err append_err, producer_err;
 static struct producer_batch known;
 static enum producer_verdict verdict;
+static bool has_txn;
 
 /* ---- the log ---- */
 
@@ -92,6 +93,16 @@ enum err producer_state_check(const struct producer_state *state, const struct b
 	*ret = verdict;
 	*ret_dup = known;
 	return producer_err;
+}
+
+bool producer_state_has_txn(const struct producer_state *state, int64_t producer_id, int16_t epoch)
+{
+	return has_txn;
+}
+
+bool producer_state_has_batches(const struct producer_state *state, int64_t producer_id)
+{
+	return false;
 }
 
 void producer_state_settle(struct producer_state *state, int64_t offset)

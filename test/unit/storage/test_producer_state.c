@@ -163,7 +163,7 @@ static void test_marker_checks(void **state)
 	struct batch_info marker;
 
 	producer_state_init(&s, 1);
-	assert_int_equal(producer_state_check_marker(&s, -1, 0, 0, 0), ERR_INVALID_RECORD);
+	assert_int_equal(producer_state_check_marker(&s, -1, 0, 0, 0), ERR_UNKNOWN_SERVER_ERROR);
 	assert_int_equal(producer_state_check_marker(&s, 1, 0, 0, 2), ERR_NONE);
 	append_txn(&s, 1, 4, 0, 0);
 	for (int16_t version = 0; version <= 2; version++) {
