@@ -36,11 +36,14 @@ struct trim_job {
 	VEC(int64_t) bases;
 };
 
-static const char *const trim_suffixes[] = {".index", ".timeindex", ".txnindex", ".snapshot", ".log"};
+/* The log first: its indexes without it are orphans, which the next start removes. A log that comes back without its
+ * index of aborted transactions would show what they wrote; one without the others gets new ones. */
+static const char *const trim_suffixes[] = {".log", ".index", ".timeindex", ".snapshot", ".txnindex"};
 
 static enum err trim_segment(struct trim_job *job, struct fs *fs, int64_t base)
 {
 	char from[FS_PATH_MAX], to[FS_PATH_MAX + 16];
+	struct fs_stat stat;
 
 	for (size_t k = 0; k < ARRAY_N(trim_suffixes); k++) {
 		enum err err;
@@ -48,7 +51,11 @@ static enum err trim_segment(struct trim_job *job, struct fs *fs, int64_t base)
 		if (!segment_path(from, job->log->path, base, trim_suffixes[k]))
 			return ERR_TOO_LARGE;
 		snprintf(to, sizeof(to), "%s.deleted", from);
-		err = fs->ops->rename(fs, from, to);
+		err = ERR_NONE;
+		if (k + 1 == ARRAY_N(trim_suffixes) && !fs->ops->stat(fs, from, &stat))
+			err = fs->ops->sync_dir(fs, job->log->path);
+		if (!err)
+			err = fs->ops->rename(fs, from, to);
 		if (err && err != ERR_NOT_FOUND)
 			return err;
 	}

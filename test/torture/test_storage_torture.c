@@ -3,10 +3,11 @@
  * Storage under torture: a random script of appends, syncs, checkpoints, closings is broken at each changing
  * disk operation in turn, by the end of the process, a power cut, one error, a full disk. What comes up again
  * is compared with what was written: nothing acknowledged is lost, what is there is a prefix of what was
- * appended, log and indexes, epochs and producers agree.
+ * appended, log and indexes, epochs, producers, open and aborted transactions agree.
  */
 #include <inttypes.h>
 
+#include "control.h"
 #include "index_file.h"
 #include "mem.h"
 #include "mem_disk.h"
@@ -14,6 +15,8 @@
 
 #define BATCHES_MAX 4096
 #define PRODUCERS_N 3
+#define TXN_PRODUCERS_N 3 /* their ids follow */
+#define IDS_N (PRODUCERS_N + TXN_PRODUCERS_N)
 #define LOG_NAME "t-0"
 #define LOG_PATH "/d/" LOG_NAME
 
@@ -76,26 +79,55 @@ static void script_append_done(struct log_append *append)
 	mem_free(a);
 }
 
-static void script_append(struct script *s)
+/* The end of an open transaction, perhaps in the next epoch. */
+static void script_make_marker(struct script *s, struct script_append *a, const struct producer_entry *entry)
 {
-	struct script_append *a = MEM_NEW(struct script_append);
-	int p = (int)rng_below(&s->rng, PRODUCERS_N + 1);
-	enum producer_verdict verdict = PRODUCER_APPEND;
-	struct producer_batch dup;
+	struct control_marker marker = {
+		.timestamp = 1700000000000 + (int64_t)rng_below(&s->rng, 5000),
+		.producer_id = entry->producer_id,
+		.producer_epoch = (int16_t)(entry->epoch + (rng_below(&s->rng, 2) != 0)),
+		.coordinator_epoch = entry->coordinator_epoch + (int32_t)rng_below(&s->rng, 2),
+		.commit = rng_chance(&s->rng, 1, 3),
+	};
 
-	a->s = s;
+	a->append.len = CONTROL_MARKER_LEN;
+	a->append.batch = mem_alloc(CONTROL_MARKER_LEN);
+	control_marker_build(a->append.batch, &marker);
+}
+
+static void script_make_batch(struct script *s, struct script_append *a, int p)
+{
+	const struct producer_entry *entry = map_get_u64(&s->log->producers.by_id, (uint64_t)p);
+	bool is_transactional = p >= PRODUCERS_N && p < IDS_N;
+
+	if (is_transactional && entry && entry->txn_first_offset >= 0 && rng_chance(&s->rng, 1, 3)) {
+		script_make_marker(s, a, entry);
+		return;
+	}
 	a->spec = (struct test_batch){-1, -1, -1, (int32_t)rng_between(&s->rng, 1, 4),
 				      1700000000000 + (int64_t)rng_below(&s->rng, 5000),
 				      (size_t)rng_below(&s->rng, 120)};
-	if (p < PRODUCERS_N) {
-		const struct producer_entry *entry = map_get_u64(&s->log->producers.by_id, (uint64_t)p);
-
+	if (p < IDS_N) {
 		a->spec.producer_id = p;
-		a->spec.epoch = 0;
+		a->spec.epoch = entry ? entry->epoch : 0;
 		a->spec.seq = entry && entry->batches_n
 			? sequence_add(entry->batches[entry->batches_n - 1].last_seq, 1) : 0;
 	}
 	a->append.batch = batch_make(&a->spec, &a->append.len);
+	if (is_transactional) {
+		batch_set_attributes(a->append.batch, BATCH_TRANSACTIONAL);
+		batch_set_crc(a->append.batch);
+	}
+}
+
+static void script_append(struct script *s)
+{
+	struct script_append *a = MEM_NEW(struct script_append);
+	enum producer_verdict verdict = PRODUCER_APPEND;
+	struct producer_batch dup;
+
+	a->s = s;
+	script_make_batch(s, a, (int)rng_below(&s->rng, IDS_N + 1));
 	assert_int_equal(batch_check_header((struct bytes){a->append.batch, a->append.len}, BATCH_CHECK_CRC,
 					    &a->append.info),
 			 ERR_NONE);
@@ -317,8 +349,9 @@ static void check_indexes(struct script *s)
 /* Each producer's last batch in the log is what the state says. */
 static void check_producers(struct script *s)
 {
-	int32_t last[PRODUCERS_N] = {-1, -1, -1};
-	int64_t last_offset[PRODUCERS_N] = {-1, -1, -1};
+	int32_t last[IDS_N] = {-1, -1, -1, -1, -1, -1};
+	int64_t last_offset[IDS_N] = {-1, -1, -1, -1, -1, -1};
+	int16_t epochs[IDS_N] = {0};
 	struct part_log *log = s->log;
 	int64_t offset = log->log_start;
 
@@ -330,14 +363,18 @@ static void check_producers(struct script *s)
 		assert_int_equal(log_get(&s->t, log, offset, 1, &p, &len), ERR_NONE);
 		assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &info),
 				 ERR_NONE);
-		if (info.producer_id >= 0) {
+		if (info.producer_id >= 0 && !batch_is_control(&info)) {
 			last[info.producer_id] = batch_last_sequence(&info);
 			last_offset[info.producer_id] = info.last_offset;
+		} else if (info.producer_id >= 0 && info.producer_epoch != epochs[info.producer_id]) {
+			last[info.producer_id] = -1; /* the epoch forgets them */
 		}
+		if (info.producer_id >= 0)
+			epochs[info.producer_id] = info.producer_epoch;
 		offset = info.last_offset + 1;
 		mem_free(p);
 	}
-	for (int i = 0; i < PRODUCERS_N; i++) {
+	for (int i = 0; i < IDS_N; i++) {
 		const struct producer_entry *entry = map_get_u64(&log->producers.by_id, (uint64_t)i);
 		const struct producer_batch *newest = entry && entry->batches_n
 			? &entry->batches[entry->batches_n - 1] : NULL;
@@ -352,6 +389,94 @@ static void check_producers(struct script *s)
 			if (entry->batches[k].last_offset <= entry->batches[k - 1].last_offset)
 				BAD(s, "producer %d: window not ascending", i);
 	}
+}
+
+/* What the log says of transactions, from its start on. */
+struct model_txns {
+	int64_t open[IDS_N]; /* first offset, -1 */
+	VEC(struct aborted_txn) aborted;
+};
+
+static void model_txns_read(struct script *s, struct model_txns *model)
+{
+	int64_t offset = s->log->log_start;
+
+	for (int i = 0; i < IDS_N; i++)
+		model->open[i] = -1;
+	while (offset < s->log->end) {
+		struct batch_info info;
+		uint8_t *p;
+		size_t len;
+
+		assert_int_equal(log_get(&s->t, s->log, offset, 1, &p, &len), ERR_NONE);
+		assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &info), ERR_NONE);
+		if (batch_is_control(&info)) {
+			struct aborted_txn txn = {info.producer_id, model->open[info.producer_id], info.last_offset, 0};
+
+			if (txn.first_offset >= 0 && p[BATCH_HEADER_LEN + 8] == CONTROL_ABORT)
+				vec_push(&model->aborted, txn);
+			model->open[info.producer_id] = -1;
+		} else if (batch_is_transactional(&info) && model->open[info.producer_id] < 0) {
+			model->open[info.producer_id] = info.base_offset;
+		}
+		offset = info.last_offset + 1;
+		mem_free(p);
+	}
+}
+
+/* A transaction that began below the start of the log may be known from there or from where its rest begins. */
+static void check_aborted(struct script *s, const struct model_txns *model)
+{
+	const struct aborted_txns *all = &s->log->aborted;
+	size_t at = 0;
+
+	for (size_t i = 0; i < all->list.n; i++) {
+		const struct aborted_txn *txn = &all->list.v[i];
+
+		if (i && txn->last_offset <= txn[-1].last_offset)
+			BAD(s, "aborted transactions are not in order");
+		if (txn->last_offset < s->log->log_start)
+			continue;
+		if (txn->last_stable_offset > txn->last_offset + 1)
+			BAD(s, "aborted at %" PRId64 ": stable up to %" PRId64, txn->last_offset,
+			    txn->last_stable_offset);
+		if (at < model->aborted.n && model->aborted.v[at].last_offset == txn->last_offset) {
+			if (txn->producer_id != model->aborted.v[at].producer_id ||
+			    txn->first_offset > model->aborted.v[at].first_offset)
+				BAD(s, "aborted at %" PRId64 ": from %" PRId64 ", log %" PRId64, txn->last_offset,
+				    txn->first_offset, model->aborted.v[at].first_offset);
+			at++;
+		} else if (txn->first_offset >= s->log->log_start) {
+			BAD(s, "aborted at %" PRId64 " from %" PRId64 ", log has %" PRId64 " next, starts at %" PRId64,
+			    txn->last_offset, txn->first_offset,
+			    at < model->aborted.n ? model->aborted.v[at].last_offset : -1, s->log->log_start);
+		}
+	}
+	if (at < model->aborted.n)
+		BAD(s, "aborted at %" PRId64 " is in no index", model->aborted.v[at].last_offset);
+}
+
+static void check_transactions(struct script *s)
+{
+	struct model_txns model = {0};
+	int64_t first = INT64_MAX;
+
+	model_txns_read(s, &model);
+	for (int i = 0; i < IDS_N; i++) {
+		const struct producer_entry *entry = map_get_u64(&s->log->producers.by_id, (uint64_t)i);
+		int64_t open = entry ? entry->txn_first_offset : -1;
+
+		if (open >= 0)
+			first = MIN(first, open);
+		if (open != model.open[i] && (open < 0 || open >= s->log->log_start))
+			BAD(s, "producer %d: open from %" PRId64 ", log %" PRId64, i, open, model.open[i]);
+	}
+	producer_state_settle(&s->log->producers, s->log->end);
+	if (producer_state_first_unstable(&s->log->producers) != first)
+		BAD(s, "undecided from %" PRId64 ", open from %" PRId64,
+		    producer_state_first_unstable(&s->log->producers), first);
+	check_aborted(s, &model);
+	vec_deinit(&model.aborted);
 }
 
 static void check_time(struct script *s)
@@ -386,6 +511,7 @@ static void script_verify(struct script *s, enum log_dir_stop stop, int64_t leas
 	check_batches(s);
 	check_indexes(s);
 	check_producers(s);
+	check_transactions(s);
 	check_time(s);
 	/* It goes on. */
 	s->acked_end = s->log->end;
@@ -410,6 +536,7 @@ static void script_verify(struct script *s, enum log_dir_stop stop, int64_t leas
 	check_batches(s);
 	check_indexes(s);
 	check_producers(s);
+	check_transactions(s);
 	script_close(s);
 	script_drop(s);
 }
@@ -526,6 +653,7 @@ static void test_full_and_back(void **state)
 	assert_true(s->acked_end > acked + 40);
 	check_batches(s);
 	check_producers(s);
+	check_transactions(s);
 	script_close(s);
 	assert_true(s->was_clean);
 	script_drop(s);
