@@ -178,6 +178,12 @@ struct str arena_printf(struct arena *arena, const char *fmt, ...)
 	p = arena_alloc_raw(arena, (size_t)len + 1);
 	vsnprintf(p, (size_t)len + 1, fmt, again);
 	va_end(again);
+	if (len > INT16_MAX) {
+		len = INT16_MAX;
+		while (len > 0 && ((uint8_t)p[len] & 0xc0) == 0x80)
+			len--;
+		p[len] = '\0';
+	}
 	return (struct str){p, (size_t)len};
 }
 

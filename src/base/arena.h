@@ -38,6 +38,7 @@ bool arena_has_room(const struct arena *arena, size_t len, size_t pieces_n);
 /* Copies; the str copy is NUL-terminated behind its length. Null stays null. */
 struct str arena_str(struct arena *arena, struct str s);
 struct bytes arena_bytes(struct arena *arena, struct bytes b);
+/* Cut, between two characters of UTF-8, to what the longest string on the wire may be (INT16_MAX bytes). */
 struct str arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Frees everything; the arena can be used again, with its first block and limit. */
 void arena_reset(struct arena *arena);

@@ -114,6 +114,27 @@ static void test_copies(void **state)
 	arena_reset(&arena);
 }
 
+/* A text that holds what a client sent still fits into an answer. */
+static void test_printf_is_cut(void **state)
+{
+	struct arena arena = {0};
+	char *name = malloc(40000);
+	struct str text;
+
+	memset(name, 'n', 40000);
+	text = arena_printf(&arena, "%.*s", INT16_MAX, name);
+	assert_int_equal(text.len, INT16_MAX);
+	text = arena_printf(&arena, "%.*s!", INT16_MAX, name);
+	assert_int_equal(text.len, INT16_MAX);
+	assert_int_equal(text.p[text.len], 0);
+	memcpy(name + INT16_MAX - 1, "\xe4\xb8\x96", 3);
+	text = arena_printf(&arena, "%.*s", 39999, name);
+	assert_int_equal(text.len, INT16_MAX - 1);
+	assert_int_equal(text.p[text.len - 1], 'n');
+	free(name);
+	arena_reset(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +142,7 @@ int main(void)
 		cmocka_unit_test(test_content),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_printf_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
