@@ -13,12 +13,12 @@
 #include "log_compact.h"
 #include "mem.h"
 #include "placement_dir.h"
+#include "progress.h"
 
 #define MOVE_PIECE_BYTES MIB(4)
 /* With no more than this left to copy the log is closed for the rest of it. */
 #define MOVE_CLOSE_BYTES MIB(1)
 #define MOVE_WAIT_NS (100 * NS_PER_MS)
-#define MOVE_SAY_NS (10 * NS_PER_S)
 
 enum move_state { MOVE_COPYING, MOVE_CLOSING, MOVE_LAST, MOVE_SAVING, MOVE_REMOVING, MOVE_CLEARING };
 
@@ -37,7 +37,8 @@ struct move {
 	int64_t bytes;      /* copied in all */
 	int64_t bytes_left; /* when the last piece ended, about */
 	int64_t log_start, end; /* of the closed log */
-	int64_t began_ns, said_ns, closed_ns;
+	int64_t closed_ns;
+	struct progress progress;
 	char name[300];     /* "orders-4" */
 	char future[300];
 	char away[300];
@@ -201,7 +202,7 @@ static void move_arrived(struct move *move)
 	dir_assign_flush(shard);
 	log_info("move.done", "log=%s from=%s to=%s bytes=%" PRId64 " took_ms=%" PRId64 " held_ms=%" PRId64,
 		 move->name, move_path(move, move->from_dir), move_path(move, move->dir), move->bytes,
-		 (shard->reactor->now_ns - move->began_ns) / NS_PER_MS,
+		 (shard->reactor->now_ns - move->progress.began_ns) / NS_PER_MS,
 		 (shard->reactor->now_ns - move->closed_ns) / NS_PER_MS);
 	partition->move = NULL;
 	move->partition = NULL;
@@ -238,16 +239,14 @@ static void move_last_done(struct io_op *op)
 static void move_say(struct move *move)
 {
 	int64_t now_ns = move->mover->shard->reactor->now_ns;
-	int64_t took_ns = MAX(now_ns - move->began_ns, NS_PER_MS);
-	double rate = (double)move->bytes / ((double)took_ns / 1e9);
 
-	if (now_ns - move->said_ns < MOVE_SAY_NS)
-		return;
-	move->said_ns = now_ns;
-	log_info("move.progress",
-		 "log=%s to=%s done_bytes=%" PRId64 " total_bytes=%" PRId64 " rate_mb_s=%.1f eta_s=%.0f", move->name,
-		 move_path(move, move->dir), move->bytes, move->bytes + move->bytes_left, rate / 1e6,
-		 rate > 0 ? (double)move->bytes_left / rate : -1.0);
+	move->progress.done = move->bytes;
+	move->progress.total = move->bytes + move->bytes_left;
+	if (progress_is_due(&move->progress, now_ns))
+		log_info("move.progress",
+			 "log=%s to=%s done_bytes=%" PRId64 " total_bytes=%" PRId64 " rate_mb_s=%.1f eta_s=%.0f",
+			 move->name, move_path(move, move->dir), move->progress.done, move->progress.total,
+			 progress_rate(&move->progress, now_ns) / 1e6, progress_eta_s(&move->progress, now_ns));
 }
 
 static void move_copied(struct io_op *op)
@@ -375,7 +374,7 @@ enum err mover_start(struct shard *shard, struct partition *partition, int dir)
 	move->partition = partition;
 	move->dir = dir;
 	move->from_dir = from;
-	move->began_ns = move->said_ns = shard->reactor->now_ns;
+	progress_begin(&move->progress, 0, shard->reactor->now_ns);
 	move->bytes_left = partition->log->size_bytes;
 	snprintf(move->name, sizeof(move->name), "%s", partition->log->name);
 	if (!log_dir_away_name(str_of(move->name), "-future", unique, move->future, sizeof(move->future)) ||

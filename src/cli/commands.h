@@ -17,6 +17,7 @@ enum cli_exit cmd_config_sample(const struct cli_run *run);
 enum cli_exit cmd_storage(const struct cli_run *run);
 enum cli_exit cmd_format(const struct cli_run *run);
 enum cli_exit cmd_dump_log(const struct cli_run *run);
+enum cli_exit cmd_check(const struct cli_run *run);
 enum cli_exit cmd_health(const struct cli_run *run);
 enum cli_exit cmd_grafana_dashboard(const struct cli_run *run);
 enum cli_exit cmd_alerts(const struct cli_run *run);

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See dir_check.h. */
+#include "dir_check.h"
+
+#include <stdio.h>
+
+#include "batch_scan.h"
+#include "checkpoint.h"
+#include "epoch_cache.h"
+#include "index_file.h"
+#include "log_dir.h"
+#include "mem.h"
+#include "producer_state.h"
+#include "segment.h"
+#include "txn_index.h"
+
+#define SMALL_FILE_MAX MIB(256)
+
+struct check_names {
+	VEC(char *) list;
+	bool wants_dirs;
+};
+
+struct check_run {
+	struct dir_check *check;
+	struct fs *fs;
+	const char *dir; /* of the file at hand */
+};
+
+static bool check_name(void *ctx, const char *name, enum fs_kind kind)
+{
+	struct check_names *names = ctx;
+
+	if (kind == (names->wants_dirs ? FS_KIND_DIR : FS_KIND_FILE))
+		vec_push(&names->list, mem_strdup_n(name, strlen(name)));
+	return true;
+}
+
+static void check_names_deinit(struct check_names *names)
+{
+	for (size_t i = 0; i < names->list.n; i++)
+		mem_free(names->list.v[i]);
+	vec_deinit(&names->list);
+}
+
+static void check_say(struct check_run *run, const char *name, int64_t pos, const char *what)
+{
+	char path[FS_PATH_MAX];
+
+	run->check->found_n++;
+	if (snprintf(path, sizeof(path), "%s/%s", run->dir, name) > 0)
+		run->check->found(run->check, path, pos, what);
+}
+
+static bool check_ends(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), suffix_len = strlen(suffix);
+
+	return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
+/* ---- files of batches ---- */
+
+static void check_batches(struct check_run *run, const char *name, int64_t base, int64_t size, struct batch_scan *scan)
+{
+	int64_t next = base, pos;
+	struct batch_info info;
+
+	while (batch_scan_next(scan, &info, &pos)) {
+		run->check->batches_n++;
+		if (info.last_offset < next || info.base_offset < base)
+			check_say(run, name, pos, "the batch's offsets do not follow those before it");
+		next = MAX(next, info.last_offset + 1);
+		run->check->bytes += (int64_t)info.size;
+		if (run->check->read)
+			run->check->read(run->check, (int64_t)info.size);
+	}
+	if (scan->err)
+		check_say(run, name, scan->pos, "the disk gives an error when it is read here");
+	else if (scan->is_bad)
+		check_say(run, name, scan->pos, "the batch is damaged or cut");
+}
+
+static void check_log(struct check_run *run, const char *name, int64_t base)
+{
+	char path[FS_PATH_MAX];
+	struct batch_scan scan;
+	fs_file file;
+	int64_t size;
+
+	if (snprintf(path, sizeof(path), "%s/%s", run->dir, name) >= FS_PATH_MAX)
+		return;
+	if (fs_open(run->fs, path, FS_READ, &file)) {
+		check_say(run, name, 0, "the file cannot be opened");
+		return;
+	}
+	if (run->fs->ops->file_size(run->fs, file, &size)) {
+		check_say(run, name, 0, "the size of the file cannot be read");
+	} else {
+		batch_scan_init(&scan, run->fs, file, 0, size, true);
+		check_batches(run, name, base, size, &scan);
+		batch_scan_deinit(&scan);
+	}
+	fs_close(run->fs, file);
+}
+
+/* ---- indexes ---- */
+
+/* A tail of zeros is what a file allocated in advance has; it says nothing. */
+static bool check_is_zero(struct check_run *run, fs_file file, int64_t pos, int64_t size)
+{
+	uint8_t buf[4096];
+
+	while (pos < size) {
+		size_t got;
+
+		if (fs_pread(run->fs, file, buf, (size_t)MIN((int64_t)sizeof(buf), size - pos), pos, FS_WAIT, &got) ||
+		    got == 0)
+			return false;
+		for (size_t i = 0; i < got; i++) {
+			if (buf[i])
+				return false;
+		}
+		pos += (int64_t)got;
+	}
+	return true;
+}
+
+static void check_index(struct check_run *run, const char *name, int64_t base, bool is_time)
+{
+	char path[FS_PATH_MAX];
+	int64_t entry_len = is_time ? TIME_ENTRY_LEN : INDEX_ENTRY_LEN;
+	struct fs_stat log;
+	fs_file file;
+	int64_t size = 0;
+	uint32_t n = 0;
+	enum err err;
+
+	if (!segment_path(path, run->dir, base, ".log"))
+		return;
+	if (run->fs->ops->stat(run->fs, path, &log)) {
+		check_say(run, name, 0, "there is no log that the index belongs to");
+		return;
+	}
+	if (snprintf(path, sizeof(path), "%s/%s", run->dir, name) >= FS_PATH_MAX ||
+	    fs_open(run->fs, path, FS_READ, &file)) {
+		check_say(run, name, 0, "the file cannot be opened");
+		return;
+	}
+	err = run->fs->ops->file_size(run->fs, file, &size);
+	if (!err)
+		err = is_time ? time_index_check(run->fs, file, base, INT64_MAX, &n)
+			      : index_check(run->fs, file, base, log.size, INT64_MAX, &n);
+	if (err)
+		check_say(run, name, 0, "the index cannot be read");
+	else if (n * entry_len < size && !check_is_zero(run, file, n * entry_len, size))
+		check_say(run, name, n * entry_len, "the entry is damaged: the index is made anew at the next start");
+	fs_close(run->fs, file);
+}
+
+/* ---- small files ---- */
+
+enum check_kind { CHECK_META, CHECK_OFFSETS, CHECK_PARTITION, CHECK_EPOCHS, CHECK_SNAPSHOT, CHECK_CLEAN };
+
+static enum err check_parse(enum check_kind kind, struct bytes text, struct arena *arena)
+{
+	struct offset_checkpoint offsets = {0};
+	struct meta_properties meta;
+	struct producer_state producers;
+	struct epoch_cache epochs = {0};
+	struct uuid id;
+	int64_t epoch;
+	enum err err;
+
+	switch (kind) {
+	case CHECK_META:
+		return meta_properties_parse(text, arena, &meta);
+	case CHECK_OFFSETS:
+		err = offset_checkpoint_parse(text, arena, &offsets);
+		vec_deinit(&offsets.entries);
+		return err;
+	case CHECK_PARTITION:
+		return partition_metadata_parse(text, &id);
+	case CHECK_EPOCHS:
+		err = epoch_cache_decode(&epochs, text);
+		epoch_cache_deinit(&epochs);
+		return err;
+	case CHECK_SNAPSHOT:
+		producer_state_init(&producers, 1);
+		err = producer_state_decode(&producers, text);
+		producer_state_deinit(&producers);
+		return err;
+	case CHECK_CLEAN:
+		return clean_shutdown_parse(text, &epoch);
+	}
+	UNREACHABLE();
+}
+
+static void check_small(struct check_run *run, const char *name, enum check_kind kind)
+{
+	struct arena arena = {0};
+	char path[FS_PATH_MAX];
+	char *p;
+	size_t len;
+
+	if (snprintf(path, sizeof(path), "%s/%s", run->dir, name) >= FS_PATH_MAX)
+		return;
+	if (fs_read_all(run->fs, path, SMALL_FILE_MAX, &p, &len)) {
+		check_say(run, name, 0, "the file cannot be read");
+		return;
+	}
+	if (check_parse(kind, (struct bytes){(const uint8_t *)p, len}, &arena))
+		check_say(run, name, 0, "the content is damaged");
+	mem_free(p);
+	arena_reset(&arena);
+}
+
+/* ---- directories ---- */
+
+static void check_partition_file(struct check_run *run, const char *name)
+{
+	struct aborted_txns txns = {0};
+	struct str suffix;
+	int64_t base;
+
+	run->check->files_n++;
+	if (strcmp(name, "partition.metadata") == 0) {
+		check_small(run, name, CHECK_PARTITION);
+	} else if (strcmp(name, "leader-epoch-checkpoint") == 0) {
+		check_small(run, name, CHECK_EPOCHS);
+	} else if (check_ends(name, ".checkpoint")) {
+		check_log(run, name, 0); /* a snapshot of the metadata is a file of batches */
+	} else if (segment_parse_name(str_of(name), &base, &suffix)) {
+		if (str_eq_c(suffix, ".log")) {
+			check_log(run, name, base);
+		} else if (str_eq_c(suffix, ".index") || str_eq_c(suffix, ".timeindex")) {
+			check_index(run, name, base, str_eq_c(suffix, ".timeindex"));
+		} else if (str_eq_c(suffix, ".snapshot")) {
+			check_small(run, name, CHECK_SNAPSHOT);
+		} else if (str_eq_c(suffix, ".txnindex")) {
+			if (txn_index_read(run->fs, run->dir, base, &txns))
+				check_say(run, name, 0, "the content is damaged");
+			vec_deinit(&txns.list);
+		} else {
+			run->check->files_n--;
+		}
+	} else {
+		run->check->files_n--;
+	}
+}
+
+static enum err check_partition(struct check_run *run, bool only_sizes)
+{
+	struct check_names names = {0};
+	enum err err = run->fs->ops->list(run->fs, run->dir, check_name, &names);
+
+	for (size_t i = 0; !err && i < names.list.n; i++) {
+		char path[FS_PATH_MAX];
+		struct fs_stat stat;
+
+		if (!only_sizes)
+			check_partition_file(run, names.list.v[i]);
+		else if (check_ends(names.list.v[i], ".log") &&
+			 snprintf(path, sizeof(path), "%s/%s", run->dir, names.list.v[i]) < FS_PATH_MAX &&
+			 !run->fs->ops->stat(run->fs, path, &stat))
+			run->check->bytes_total += stat.size;
+	}
+	check_names_deinit(&names);
+	return err;
+}
+
+static void check_dir_files(struct check_run *run)
+{
+	static const struct {
+		const char *name;
+		enum check_kind kind;
+	} files[] = {
+		{"meta.properties", CHECK_META},	{RECOVERY_POINT_FILE, CHECK_OFFSETS},
+		{LOG_START_FILE, CHECK_OFFSETS},	{HIGH_WATERMARK_FILE, CHECK_OFFSETS},
+		{CLEANER_FILE, CHECK_OFFSETS},		{".kafka_cleanshutdown", CHECK_CLEAN},
+	};
+	char path[FS_PATH_MAX];
+	struct fs_stat stat;
+
+	for (size_t i = 0; i < ARRAY_N(files); i++) {
+		if (snprintf(path, sizeof(path), "%s/%s", run->dir, files[i].name) >= FS_PATH_MAX ||
+		    run->fs->ops->stat(run->fs, path, &stat))
+			continue;
+		run->check->files_n++;
+		check_small(run, files[i].name, files[i].kind);
+	}
+}
+
+static bool check_is_partition(struct fs *fs, const char *path)
+{
+	struct check_names names = {0};
+	bool has_log = false;
+
+	if (!fs->ops->list(fs, path, check_name, &names)) {
+		for (size_t i = 0; i < names.list.n; i++)
+			has_log = has_log || check_ends(names.list.v[i], ".log");
+	}
+	check_names_deinit(&names);
+	return has_log;
+}
+
+/* The partitions of a log directory; those on their way out are left. */
+static void check_partitions(struct check_run *run, const struct check_names *names, const char *path,
+			     bool only_sizes)
+{
+	char dir[FS_PATH_MAX];
+	struct str topic;
+	int32_t index;
+
+	for (size_t i = 0; i < names->list.n; i++) {
+		const char *name = names->list.v[i];
+
+		if (log_dir_parse_name(str_of(name), &topic, &index) || check_ends(name, "-delete") ||
+		    check_ends(name, "-future") || snprintf(dir, sizeof(dir), "%s/%s", path, name) >= FS_PATH_MAX)
+			continue;
+		run->dir = dir;
+		if (check_partition(run, only_sizes) && !only_sizes)
+			check_say(run, "", 0, "the directory cannot be listed");
+	}
+}
+
+enum err dir_check_run(struct dir_check *check, struct fs *fs, const char *path)
+{
+	struct check_run run = {check, fs, path};
+	struct check_names names = {.wants_dirs = true};
+	enum err err;
+
+	if (check_is_partition(fs, path)) {
+		err = check_partition(&run, true);
+		return err ? err : check_partition(&run, false);
+	}
+	err = fs->ops->list(fs, path, check_name, &names);
+	if (!err) {
+		check_dir_files(&run);
+		check_partitions(&run, &names, path, true);
+		check_partitions(&run, &names, path, false);
+	}
+	check_names_deinit(&names);
+	return err;
+}

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kind of file, damaged while the node is down: what the next start makes of it, and what `debug check` says.
+
+Records that were told are all there, or those of one partition are missing from the damage on, or the directory is out
+of service: the table says which. The other partition is whole in every case."""
+import glob
+import os
+import subprocess
+
+from lib.broker import binary
+from lib.case import Case, moldau_only
+
+N = 40
+
+
+def flip(path, at=0.5):
+    with open(path, "r+b") as f:
+        size = os.fstat(f.fileno()).st_size
+        pos = min(int(size * at), size - 1)
+        f.seek(pos)
+        byte = f.read(1)[0]
+        f.seek(pos)
+        f.write(bytes([byte ^ 0x41]))
+
+
+def zero_tail(path):
+    with open(path, "r+b") as f:
+        size = os.fstat(f.fileno()).st_size
+        f.seek(size - size // 3)
+        f.write(bytes(size // 3))
+
+
+def cut(path):
+    os.truncate(path, max(os.stat(path).st_size * 2 // 3 - 1, 1))
+
+
+def junk(path):
+    with open(path, "wb") as f:
+        f.write(b"\xffdamaged\n")
+
+
+WHOLE, SHORTER, OFFLINE = "whole", "shorter", "offline"
+# what, the file (the first in order of names), how, clean stop before, outcome, does the check find it
+TABLE = [
+    ("flipped offset index", "t/*.index", flip, True, WHOLE, None),
+    ("zeroed offset index", "t/*.index", zero_tail, True, WHOLE, None),
+    ("cut offset index", "t/*.index", cut, True, WHOLE, None),
+    ("flipped time index", "t/*.timeindex", flip, True, WHOLE, None),
+    ("zeroed time index", "t/*.timeindex", zero_tail, True, WHOLE, None),
+    ("cut time index", "t/*.timeindex", cut, True, WHOLE, None),
+    ("missing indexes", "t/*index", os.unlink, True, WHOLE, False),
+    ("flipped snapshot", "t/*.snapshot", flip, True, WHOLE, True),
+    ("cut snapshot", "t/*.snapshot", cut, True, WHOLE, True),
+    ("junk epochs", "t/leader-epoch-checkpoint", junk, True, WHOLE, True),
+    ("missing epochs", "t/leader-epoch-checkpoint", os.unlink, True, WHOLE, False),
+    ("junk recovery points", "recovery-point-offset-checkpoint", junk, True, WHOLE, True),
+    ("junk start offsets", "log-start-offset-checkpoint", junk, True, WHOLE, True),
+    ("junk high watermarks", "replication-offset-checkpoint", junk, True, WHOLE, True),
+    ("junk cleaner offsets", "cleaner-offset-checkpoint", junk, True, WHOLE, True),
+    ("junk clean mark", ".kafka_cleanshutdown", junk, True, WHOLE, True),
+    ("cut tail after a kill", "t/*.log", cut, False, SHORTER, True),
+    ("zeroed tail after a kill", "t/*.log", zero_tail, False, SHORTER, True),
+    ("flipped batch after a kill", "t/*.log", flip, False, None, True),
+    ("flipped batch after a clean stop", "t/*.log", flip, True, None, True),
+    ("junk meta.properties", "meta.properties", junk, True, OFFLINE, True),
+]
+
+
+class Damage(Case):
+    def check(self, path):
+        done = subprocess.run([binary(), "debug", "check", path], capture_output=True, text=True, check=False,
+                              timeout=60)
+        self.assertIn(done.returncode, (0, 6), done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual(bool(lines), done.returncode == 6)
+        return lines
+
+    def make(self):
+        node = self.moldau({"log.index.interval.bytes": "200", "durability": "synced"})
+        self.dirs = [os.path.join(node.own_dir, d) for d in ("a", "b")]
+        node.overrides["log.dirs"] = ",".join(self.dirs)
+        node.start()
+        conn = self.conn(node)
+        topic = self.topic(conn, 2)
+        for i in range(N):
+            for index in (0, 1):
+                self.assertEqual(conn.produce(topic, [b"%04d" % i + b"v" * 96], index).error, 0)
+        second = {p.index for r in conn.call("DescribeLogDirs", 5, topics=None).results if r.dir == self.dirs[1]
+                  for t in r.topics for p in t.partitions}
+        return node, topic, next(iter(second))
+
+    def values(self, conn, topic, index):
+        """What can be read from the beginning on, and the error that ends it."""
+        out = []
+        while True:
+            got = conn.fetch(topic, len(out), index, max_wait_ms=0)
+            if got.error or not got.records:
+                return out, got.error
+            out += [r.value for r in conn.read_all(topic, len(out), index)]
+
+    def one(self, what, pattern, how, is_clean, outcome, is_found):
+        node, topic, index = self.make()
+        if is_clean:
+            node.stop()
+            self.assertEqual(self.check(self.dirs[1]), [])
+        else:
+            node.kill()
+        paths = sorted(glob.glob(os.path.join(self.dirs[1], pattern.replace("t/", f"{topic}-{index}/"))))
+        self.assertTrue(paths, what)
+        how(paths[0])
+        lines = self.check(self.dirs[1])
+        if is_found is not None:
+            self.assertEqual(any(line.startswith(f"{paths[0]}: position ") for line in lines), is_found, lines)
+        node.start()
+        conn = self.conn(node)
+        want = [b"%04d" % i + b"v" * 96 for i in range(N)]
+        self.assertEqual(self.values(conn, topic, 1 - index), (want, 0))  # the other directory
+        if outcome == OFFLINE:
+            self.assertIn(conn.fetch(topic, 0, index).error, (56, 6))
+        elif outcome == WHOLE:
+            self.assertEqual(self.values(conn, topic, index), (want, 0))
+            self.assertEqual(conn.produce(topic, [b"new"], index).base_offset, N)
+        elif outcome == SHORTER:
+            got, error = self.values(conn, topic, index)
+            self.assertEqual((got, error), (want[:len(got)], 0))
+            self.assertTrue(0 < len(got) < N)
+            self.assertEqual(conn.produce(topic, [b"new"], index).base_offset, len(got))
+        node.stop()
+        node.close()
+
+    @moldau_only
+    def test_table(self):
+        for row in TABLE:
+            with self.subTest(row[0]):
+                self.one(*row)
