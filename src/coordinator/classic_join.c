@@ -5,8 +5,7 @@
  * A join that is parked is answered when the phase ends, or its member goes. A member that joins again while its first
  * join is parked (on another connection) takes its place; the first is told to join again.
  */
-#include "group_classic.h"
-
+#include "consumer_host.h"
 #include "log.h"
 #include "mem.h"
 
@@ -375,6 +374,12 @@ enum err classic_join(struct coord_op *op, void *machine, struct coord_records *
 		err = ERR_UNKNOWN_MEMBER_ID;
 	if (!err && !group && store->groups.n >= GROUPS_MAX)
 		err = ERR_GROUP_MAX_SIZE_REACHED;
+	if (!err && group && group->kind == &group_kind_consumer) {
+		if (!group->kind->is_empty(group))
+			return consumer_host_join(group, join, records);
+		consumer_end_empty(group);
+		group = group_find(store, join->in->group_id);
+	}
 	if (!err && group && group->kind != &group_kind_classic)
 		err = ERR_INCONSISTENT_GROUP_PROTOCOL;
 	if (!err && group && group->classic->metadata_len + classic_join_len(join) > CLASSIC_METADATA_MAX)

@@ -5,7 +5,7 @@
  */
 #include "group_classic.h"
 
-#include "group_consumer.h"
+#include "consumer_host.h"
 #include "log.h"
 #include "mem.h"
 
@@ -173,6 +173,10 @@ enum err classic_sync(struct coord_op *op, void *machine, struct coord_records *
 	struct group_classic *classic;
 	struct classic_member *member;
 
+	if (group && group->kind == &group_kind_consumer && sync->in->group_id.len) {
+		consumer_host_sync(group, sync);
+		return ERR_NONE;
+	}
 	if (err) {
 		classic_sync_error(sync, err);
 		return ERR_NONE;
@@ -201,6 +205,8 @@ static enum err classic_heartbeat_decide(struct group_store *store, const struct
 
 	if (in->group_id.len == 0)
 		return ERR_INVALID_GROUP_ID;
+	if (group && group->kind == &group_kind_consumer)
+		return consumer_host_heartbeat(group, in);
 	if (!group || group->kind != &group_kind_classic)
 		return ERR_UNKNOWN_MEMBER_ID;
 	classic = group->classic;

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "consumer_host.h"
 #include "log.h"
 
 
@@ -19,6 +20,7 @@ struct beat {
 	struct coord_records *records;
 	struct arena *arena;
 	struct err_text *text;
+	struct consumer_group_member_metadata_value_classic_member_metadata *hosted;
 	struct str member_id;
 	struct group *group;		/* NULL: not there yet */
 	struct group_consumer *consumer;
@@ -51,6 +53,10 @@ static enum err beat_find_group(struct beat *beat, bool make)
 				    beat->request->member_epoch >= 0 ? "Consumer group %.*s not found." :
 								       "Group %.*s not found.",
 				    STR_ARGS(id));
+	if (group && group->kind == &group_kind_classic && make && !group->kind->is_empty(group) &&
+	    !consumer_upgrade(group, beat->text))
+		return ERR_GROUP_ID_NOT_FOUND;
+	group = group_find(beat->store, id);
 	if (group && group->kind != &group_kind_consumer) {
 		if (!make || !group->kind->is_empty(group))
 			return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND, "Group %.*s is not a consumer group.",
@@ -146,7 +152,9 @@ static enum err beat_find_static(struct beat *beat, bool make)
 					    STR_ARGS(beat->member_id), STR_ARGS(instance_id), STR_ARGS(member->id));
 		return beat_check_member_epoch(beat, member);
 	}
-	if (member->current.epoch != CONSUMER_EPOCH_LEAVE_STATIC && !str_eq(member->id, beat->member_id))
+	/* A classic client does not say that it goes; the next one takes its place. */
+	if (member->current.epoch != CONSUMER_EPOCH_LEAVE_STATIC && !str_eq(member->id, beat->member_id) &&
+	    !(beat->hosted && member->meta->value.classic_member_metadata))
 		return err_text_set(beat->text, ERR_UNRELEASED_INSTANCE_ID,
 				    "Static member %.*s with instance id %.*s cannot join the group because the instance "
 				    "id is owned by %.*s member.",
@@ -207,7 +215,7 @@ static void beat_make_meta(struct beat *beat, struct str client_id, struct str c
 		beat->meta.subscribed_topic_regex = request->subscribed_topic_regex;
 	beat->meta.client_id = client_id;
 	beat->meta.client_host = client_host;
-	beat->meta.classic_member_metadata = NULL;
+	beat->meta.classic_member_metadata = beat->hosted;
 }
 
 static bool names_are_equal(const struct consumer_group_member_metadata_value *a,
@@ -400,7 +408,7 @@ static enum err beat_reconcile(struct beat *beat, struct member_current *ret_bef
 	const struct consumer_member *before = beat->member ? beat->member : beat->replaced;
 
 	*ret_before = before ? before->current : (struct member_current){0};
-	if (beat->request->member_epoch == CONSUMER_EPOCH_JOIN)
+	if (beat->request->member_epoch == CONSUMER_EPOCH_JOIN && !beat->hosted)
 		ret_before->epoch = ret_before->previous_epoch = 0;
 	beat->current = *ret_before;
 	/* Before there is a target there is nothing to go to. */
@@ -542,9 +550,9 @@ static enum err beat_stay(struct beat *beat, const struct consumer_heartbeat *he
 	if (err)
 		return err;
 	if (make)
-		log_info("group.joined", "group=%.*s member=%.*s%s%.*s protocol=consumer", STR_ARGS(beat->request->group_id),
+		log_info("group.joined", "group=%.*s member=%.*s%s%.*s protocol=%s", STR_ARGS(beat->request->group_id),
 			 STR_ARGS(beat->member_id), beat->request->instance_id.p ? " instance=" : "",
-			 STR_ARGS(beat->request->instance_id));
+			 STR_ARGS(beat->request->instance_id), beat->hosted ? "classic" : "consumer");
 	if (beat->member)
 		consumer_member_heard(beat->member);
 	beat_answer(beat, &before, heartbeat->response);
@@ -569,4 +577,15 @@ enum err consumer_heartbeat_decide(struct consumer_heartbeat *heartbeat, struct 
 	if (err && text.text[0])
 		heartbeat->response->error_message = arena_str(beat.arena, str_of(text.text));
 	return err;
+}
+
+enum err consumer_heartbeat_host(struct consumer_heartbeat *heartbeat, struct coord_records *records)
+{
+	struct err_text text = {""};
+	struct beat beat = {.store = heartbeat->store, .request = heartbeat->request, .records = records,
+			    .arena = records->arena, .text = &text, .hosted = heartbeat->hosted,
+			    .member_id = heartbeat->request->member_id};
+
+	CHECK(heartbeat->store->image != NULL);
+	return beat_stay(&beat, heartbeat);
 }

@@ -16,6 +16,8 @@ struct consumer_heartbeat {
 	const struct consumer_group_heartbeat_request *request;
 	struct str client_id, client_host;
 	int16_t version; /* of the request */
+	/* A classic member that joins (consumer_host.c); else NULL. */
+	struct consumer_group_member_metadata_value_classic_member_metadata *hosted;
 	/* out, memory of records->arena; a default object */
 	struct consumer_group_heartbeat_response *response;
 };
@@ -26,6 +28,9 @@ enum err consumer_request_check(const struct group_settings *settings,
 				struct err_text *text) MUST_USE;
 /* Joins, stays or leaves. On an error the response has its code and, where Kafka has one, its message. */
 enum err consumer_heartbeat_decide(struct consumer_heartbeat *heartbeat, struct coord_records *records) MUST_USE;
+
+/* The same for a classic member that joins; the request tells what it owns, and was checked. */
+enum err consumer_heartbeat_host(struct consumer_heartbeat *heartbeat, struct coord_records *records) MUST_USE;
 
 /* consumer_describe.c: one group, as it is; topic names from store->image. An unknown or classic group is an error in `ret`. */
 void consumer_describe(struct group_store *store, struct str group_id, struct arena *arena,

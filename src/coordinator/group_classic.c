@@ -154,6 +154,15 @@ void classic_write(struct group_classic *classic, coord_settled_fn *settled, voi
 	arena_reset(&arena);
 }
 
+/* Members have to show that they live from here on. */
+static void classic_watch(struct group_classic *classic)
+{
+	struct classic_member *member;
+
+	for (uint32_t it = 0; (member = map_next(&classic->members, &it)) != NULL;)
+		classic_member_alive(member);
+}
+
 static void classic_replay_member(struct group_classic *classic, const struct group_metadata_value *value,
 				  const struct group_metadata_value_member_metadata *in)
 {
@@ -193,6 +202,8 @@ static void classic_replay_value(struct group_classic *classic, const struct gro
 		sm_move(&classic->state, CLASSIC_STABLE, classic->group->id.p);
 	classic->state_ms = value->current_state_timestamp;
 	classic_topics_update(classic);
+	if (classic->group->store->shard->state == COORD_ACTIVE)
+		classic_watch(classic);
 }
 
 static enum err classic_replay(struct group_store *store, struct coord_origin origin, const void *k, const void *v,

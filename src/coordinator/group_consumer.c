@@ -6,7 +6,7 @@
  */
 #include "group_consumer.h"
 
-#include "group_classic.h"
+#include "consumer_host.h"
 
 #define MEMBER_BYTES(member) ((int64_t)(sizeof(struct consumer_member) + (member)->id.len))
 
@@ -165,10 +165,24 @@ static bool member_has_deadlines(const struct consumer_member *member)
 void consumer_member_heard(struct consumer_member *member)
 {
 	struct group *group = member->group;
-	int32_t session_ms = consumer_setting(group->store, group->id, "consumer.session.timeout.ms",
-					      group->store->settings.consumer_session_timeout_ms);
+	const struct consumer_group_member_metadata_value *meta = member->meta ? &member->meta->value : NULL;
+	int32_t session_ms = meta && meta->classic_member_metadata ?
+				     meta->classic_member_metadata->session_timeout_ms :
+				     consumer_setting(group->store, group->id, "consumer.session.timeout.ms",
+						      group->store->settings.consumer_session_timeout_ms);
 
 	coord_timer_start(group->store->shard, &member->session, session_ms, member_session_ended);
+}
+
+static void member_rejoin_ended(struct coord_timer *timer, void *machine UNUSED)
+{
+	member_fence(container_of(timer, struct consumer_member, rejoin), "it did not join again in time");
+}
+
+void consumer_member_await_join(struct consumer_member *member)
+{
+	coord_timer_start(member->group->store->shard, &member->rejoin,
+			  MAX(member->meta->value.rebalance_timeout_ms, 0), member_rejoin_ended);
 }
 
 /* A member that has to give back has its rebalance timeout for it, counted from when it was told first. */
@@ -217,6 +231,11 @@ static int64_t meta_bytes(const struct consumer_meta *meta)
 	return meta ? (int64_t)(sizeof(*meta) + meta->arena.used) : 0;
 }
 
+static int meta_is_guest(const struct consumer_meta *meta)
+{
+	return meta && meta->value.classic_member_metadata;
+}
+
 void consumer_member_set_meta(struct consumer_member *member, struct consumer_meta *take_meta)
 {
 	struct group_consumer *consumer = member->group->consumer;
@@ -226,6 +245,7 @@ void consumer_member_set_meta(struct consumer_member *member, struct consumer_me
 	if (old && old->value.instance_id.p && consumer_instance_find(consumer, old->value.instance_id) == member)
 		map_remove_str(&consumer->instances, old->value.instance_id);
 	consumer->members_n += (take_meta != NULL) - (old != NULL);
+	consumer->guests_n += meta_is_guest(take_meta) - meta_is_guest(old);
 	member->meta = take_meta;
 	group_store_count(member->group->store, meta_bytes(take_meta) - meta_bytes(old));
 	meta_free(old);
@@ -234,9 +254,12 @@ void consumer_member_set_meta(struct consumer_member *member, struct consumer_me
 	if (!take_meta) {
 		coord_timer_stop(member->group->store->shard, &member->session);
 		coord_timer_stop(member->group->store->shard, &member->rebalance);
+		coord_timer_stop(member->group->store->shard, &member->rejoin);
 	} else if (is_new && member_has_deadlines(member)) {
 		consumer_member_heard(member);
 	}
+	if (member->group->store->shard->state == COORD_ACTIVE)
+		consumer_downgrade_soon(member->group);
 }
 
 static void member_own(struct consumer_member *member, struct part_set set)
@@ -393,12 +416,16 @@ static enum err consumer_check_member(const struct group *group, struct str memb
 static enum err consumer_check_commit(struct group *group, struct str member_id, struct str instance_id UNUSED,
 				      int32_t epoch, int16_t version, bool is_transactional)
 {
+	const struct consumer_member *member;
 	enum err err;
 
 	/* Tools and simple consumers commit for a group that nobody is in. */
 	if (epoch < 0 && group->consumer->members_n == 0)
 		return ERR_NONE;
-	if (!is_transactional && version < 9 && consumer_member_find(group->consumer, member_id))
+	member = consumer_member_find(group->consumer, member_id);
+	if (member && meta_is_guest(member->meta))
+		return epoch <= member->current.epoch ? ERR_NONE : ERR_ILLEGAL_GENERATION;
+	if (!is_transactional && version < 9 && member)
 		return ERR_UNSUPPORTED_VERSION;
 	err = consumer_check_member(group, member_id, epoch);
 	/* On its way the member's epoch rose: what it was given before is still its own (KIP-1251). */
@@ -421,12 +448,12 @@ static enum err consumer_check_commit_partition(const struct group *group, struc
 {
 	const struct consumer_member *member = consumer_member_find(group->consumer, member_id);
 
-	if (!member || epoch >= member->current.epoch || epoch < 0)
+	if (!member || epoch >= member->current.epoch)
 		return ERR_NONE;
 	if (epoch >= part_epoch(member->current.assigned, topic_id, partition) ||
 	    epoch >= part_epoch(member->current.revoking, topic_id, partition))
 		return ERR_NONE;
-	return ERR_STALE_MEMBER_EPOCH;
+	return meta_is_guest(member->meta) ? ERR_ILLEGAL_GENERATION : ERR_STALE_MEMBER_EPOCH;
 }
 
 static enum err consumer_check_fetch(struct group *group, struct str member_id, int32_t epoch)
@@ -513,6 +540,7 @@ static void consumer_loaded(struct group *group)
 		consumer_member_heard(member);
 		member_follow_current(member, false);
 	}
+	consumer_downgrade_soon(group);
 }
 
 static void consumer_unload(struct group *group UNUSED, enum err err UNUSED)
@@ -538,8 +566,10 @@ static void consumer_free(struct group *group)
 	map_deinit(&consumer->instances);
 	map_deinit(&consumer->regexes);
 	map_deinit(&consumer->owners);
+	coord_timer_stop(group->store->shard, &consumer->downgrade);
 	mem_free(consumer);
 	group->consumer = NULL;
+	group->kind = NULL;
 }
 
 const struct group_kind group_kind_consumer = {

@@ -48,6 +48,7 @@ struct consumer_member {
 	struct part_set target;	       /* owned */
 	struct coord_timer session;    /* it has to be heard of until then */
 	struct coord_timer rebalance;  /* it has to give back until then */
+	struct coord_timer rejoin;     /* of a classic member: it has to join again until then */
 };
 
 /* A regular expression of subscriptions and the topics it stood for when it was resolved. */
@@ -70,10 +71,12 @@ struct group_consumer {
 	struct map regexes;   /* source -> struct consumer_regex */
 	struct map owners;    /* topic id -> struct consumer_owners */
 	int32_t members_n;    /* with meta */
+	int32_t guests_n;     /* of them, those of the classic protocol (consumer_host.h) */
 	int64_t image_offset; /* of the image the metadata hash was last compared with; -1: none */
 	int64_t regex_image_offset;
 	int64_t regexes_resolved_ms; /* when all of them were resolved anew; 0: never */
 	struct coord_timer assign; /* the next target may be made then */
+	struct coord_timer downgrade; /* nobody of the consumer protocol may be left */
 };
 
 /* The consumer group, or NULL (absent, or of another kind). */
@@ -126,6 +129,8 @@ struct consumer_meta *consumer_meta_new(const struct consumer_group_member_metad
 void consumer_assign_later(struct group *group, int64_t delay_ms);
 /* A sign of life: the session begins anew. */
 void consumer_member_heard(struct consumer_member *member);
+/* A classic member was told to join again, within its rebalance timeout. */
+void consumer_member_await_join(struct consumer_member *member);
 struct bytes consumer_meta_encode(const struct consumer_group_member_metadata_value *value, struct arena *arena);
 
 /* ---- consumer_leave.c ---- */

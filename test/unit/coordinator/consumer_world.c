@@ -179,8 +179,9 @@ struct consumer_group_heartbeat_response *consumer_world_beat(struct consumer_wo
 		request_owned(request, joins ? (struct part_set){0} : spec.owned, &w->arena);
 	*op = (struct beat_op){.op = {.arena = &w->arena, .origin = COORD_ORIGIN_NONE, .decide = beat_decide,
 				      .done = beat_done}};
-	op->beat = (struct consumer_heartbeat){&w->store, request, STR("client"), STR("/127.0.0.1"), 1,
-					       MSG_NEW(&w->arena, consumer_group_heartbeat_response)};
+	op->beat = (struct consumer_heartbeat){.store = &w->store, .request = request, .client_id = STR("client"),
+					       .client_host = STR("/127.0.0.1"), .version = 1,
+					       .response = MSG_NEW(&w->arena, consumer_group_heartbeat_response)};
 	coord_shard_submit(&w->shard, &op->op);
 	coord_shard_check_invariants(&w->shard);
 	if (commit) {
