@@ -5,6 +5,7 @@
  */
 #include "batch_scan.h"
 #include "fault.h"
+#include "legacy.h"
 #include "mem.h"
 #include "part_log_internal.h"
 #include "record.h"
@@ -22,6 +23,36 @@ struct time_job {
 	int64_t found_ms;
 };
 
+/* True when the record is the one that is looked for. */
+static bool time_take(struct time_job *job, int64_t offset, int64_t timestamp, int64_t target)
+{
+	if (timestamp < target || offset < job->log_start || offset >= job->bound)
+		return false;
+	job->offset = offset;
+	job->found_ms = timestamp;
+	return true;
+}
+
+/* The same in a message of format 0 or 1, which may be a pack of them. */
+static enum err time_search_legacy(struct time_job *job, const struct batch_info *info, int64_t target)
+{
+	struct compress_ctx ctx = {0};
+	struct scratch plain = {0};
+	struct legacy_iter it;
+	struct legacy_record record;
+	enum err err = legacy_iter_init(&it, info, 0, &ctx, &plain);
+
+	while (!err && legacy_iter_next(&it, &record)) {
+		if (time_take(job, record.offset, record.timestamp, target))
+			break;
+	}
+	if (!err && job->offset < 0)
+		err = it.err;
+	scratch_deinit(&plain);
+	compress_ctx_deinit(&ctx);
+	return err;
+}
+
 /* The first record of the batch that is late enough and within the bounds. */
 static enum err time_search_batch(struct time_job *job, struct batch_scan *scan, int64_t pos,
 				  struct batch_info *info,
@@ -35,24 +66,20 @@ static enum err time_search_batch(struct time_job *job, struct batch_scan *scan,
 	uint8_t *p;
 	enum err err;
 
-	if (info->magic < BATCH_MAGIC_NOW) {
-		job->offset = MAX(info->base_offset, job->log_start);
-		job->found_ms = info->max_timestamp;
-		return ERR_NONE;
-	}
 	err = batch_scan_load(scan, pos, info, &p);
 	if (err)
 		return err;
+	if (info->magic < BATCH_MAGIC_NOW) {
+		err = time_search_legacy(job, info, target);
+		mem_free(p);
+		return err;
+	}
 	err = batch_payload(info, &ctx, &plain, &payload);
 	if (!err) {
 		record_iter_init(&it, info, payload);
 		while (record_iter_next(&it, &record)) {
-			if (record.timestamp < target || record.offset < job->log_start ||
-			    record.offset >= job->bound)
-				continue;
-			job->offset = record.offset;
-			job->found_ms = record.timestamp;
-			break;
+			if (time_take(job, record.offset, record.timestamp, target))
+				break;
 		}
 		err = job->offset >= 0 ? ERR_NONE : it.err;
 	}
