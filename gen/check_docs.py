@@ -7,5 +7,6 @@ import sys
 
 generated, kept = (open(path, encoding="utf-8").read() for path in sys.argv[1:3])
 if generated != kept:
-    print(f"{sys.argv[2]} is not that of schema/*.cfg any more. Take the new one:\n\n    cp {sys.argv[1]} {sys.argv[2]}")
+    print(f"{sys.argv[2]} is not that of schema/*.cfg any more. Take the new one:\n\n"
+          f"    cp {sys.argv[1]} {sys.argv[2]}")
     sys.exit(1)

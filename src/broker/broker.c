@@ -67,8 +67,8 @@ static enum err broker_open_dir(struct broker *broker, struct fs *fs, struct str
 	if (err == ERR_INCONSISTENT_CLUSTER_ID && broker->dirs_n == 0)
 		return err_text_set(text, err,
 				    "ML1010 %s belongs to another cluster than %.*s, which cluster.id (or CLUSTER_ID) "
-				    "asks for. Nothing was changed. If you meant this data, remove cluster.id; for a new "
-				    "cluster choose an empty directory.",
+				    "asks for. Nothing was changed. If you meant this data, remove cluster.id; for a "
+				    "new cluster choose an empty directory.",
 				    name, STR_ARGS(broker->cluster_id));
 	if (refusal == LOG_DIR_UNREADABLE || refusal == LOG_DIR_NO_SPACE) {
 		*dir = (struct log_dir){.path = mem_strdup_n(name, strlen(name)), .lock = FS_FILE_NONE,

@@ -54,7 +54,7 @@ static enum err check_sockets(const struct broker_config *fixed, struct config_l
 		if (!str_eq(new, (struct str){running, f.len}))
 			return err_text_set(text, ERR_INVALID_REQUEST,
 					    "Listeners are opened when a broker starts: %.*s cannot change while it "
-					    "runs. Set it in the broker's configuration file and start the broker again.",
+					    "runs. Set it in the broker's configuration file and start it again.",
 					    STR_ARGS(def->name));
 	}
 	return ERR_NONE;

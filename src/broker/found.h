@@ -30,8 +30,8 @@ struct found {
 void found_init(struct found *found, uint64_t seed);
 void found_deinit(struct found *found);
 /* `paths` are those of all directories, `dir` the one to read. Lists one directory and reads its checkpoint files. A
- * damaged checkpoint file is reported and taken as missing: that costs time at recovery, not data. The same partition in
- * two directories is an error, unless one is a marked copy of the other (dir_copy.h). */
+ * damaged checkpoint file is reported and taken as missing: that costs time at recovery, not data. The same
+ * partition in two directories is an error, unless one is a marked copy of the other (dir_copy.h). */
 enum err found_read_dir(struct found *found, struct fs *fs, const char *const *paths, int dir,
 			struct err_text *text) MUST_USE;
 /* NULL when it was not there, or is of another topic. */

@@ -169,10 +169,11 @@ static const struct cli_command moldau_commands[] = {
 		.words = "debug dump-log",
 		.args = "OPTIONS",
 		.summary = "Print what is in files of a log directory: Kafka's kafka-dump-log",
-		.detail = "Options and output are those of kafka-dump-log.sh; also under that name. Files are only read,\n"
-			  "also those of a broker that runs.",
+		.detail = "Options and output are those of kafka-dump-log.sh; also under that name. Files are only\n"
+			  "read, also those of a broker that runs.",
 		.examples = "  moldau debug dump-log --print-data-log --files data/topic-0/00000000000000000000.log\n"
-			    "  moldau debug dump-log --cluster-metadata-decoder --files data/__cluster_metadata-0/*.log",
+			    "  moldau debug dump-log --cluster-metadata-decoder --files "
+			    "data/__cluster_metadata-0/*.log",
 		.is_raw = true,
 		.run = cmd_dump_log,
 	},

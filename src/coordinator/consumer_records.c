@@ -269,7 +269,8 @@ static enum err target_replay(struct group_store *store, struct coord_origin ori
 
 	if (err || !group)
 		return err;
-	member = value ? consumer_member_make(group, key->member_id) : consumer_member_find(group->consumer, key->member_id);
+	member = value ? consumer_member_make(group, key->member_id)
+		       : consumer_member_find(group->consumer, key->member_id);
 	if (!member)
 		return ERR_NONE;
 	if (value)
@@ -389,7 +390,8 @@ static enum err current_replay(struct group_store *store, struct coord_origin or
 
 	if (err || !group)
 		return err;
-	member = value ? consumer_member_make(group, key->member_id) : consumer_member_find(group->consumer, key->member_id);
+	member = value ? consumer_member_make(group, key->member_id)
+		       : consumer_member_find(group->consumer, key->member_id);
 	if (!member)
 		return ERR_NONE;
 	if (value) {

@@ -12,7 +12,7 @@
 struct part_id {
 	struct uuid topic_id;
 	int32_t partition;
-	int32_t epoch; /* of the member when it got the partition; -1 where that does not matter. Not part of the order. */
+	int32_t epoch; /* of the member when it got the partition, no part of the order; -1: does not matter */
 };
 
 /* Ascending by topic id and partition, each once. A zeroed set is empty. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What txn.c and txn_ops.c share: the next state of an entry is written as its record, and replay takes it from there. */
+/* What txn.c and txn_ops.c share: the next state of an entry is written as its record, and replay takes it from
+ * there. */
 #ifndef COORDINATOR_TXN_INTERNAL_H
 #define COORDINATOR_TXN_INTERNAL_H
 

@@ -284,7 +284,8 @@ static void open_job_done(struct io_op *op)
 
 	log->is_busy = false;
 	if (err && log->pub.state != PART_LOG_FAILED) {
-		log_event(err == ERR_DIR_OFFLINE ? LOG_DEBUG : LOG_ERROR, "log.open_failed", "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path,
+		log_event(err == ERR_DIR_OFFLINE ? LOG_DEBUG : LOG_ERROR, "log.open_failed",
+			  "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path,
 			  err_name(err),
 			  job->load.text.text);
 	} else if (log->pub.state != PART_LOG_FAILED) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "codec_internal.h"
+#include "fmt.h"
 #include "utf8.h"
 
 #define NAME_LEN 64
@@ -115,7 +116,8 @@ void json_double(struct json_out *out, double value)
 {
 	double size = fabs(value);
 	char text[40], *e;
-	int digits_n = 0, exponent, last;
+	int digits_n = 0, last;
+	int32_t exponent;
 
 	if (!isfinite(value)) {
 		json_raw(out, isnan(value) ? STR("\"NaN\"")
@@ -135,7 +137,7 @@ void json_double(struct json_out *out, double value)
 		snprintf(text, sizeof(text), "%.*e", ++digits_n, value);
 	while (digits_n < 17 && strtod(text, NULL) != value);
 	e = strchr(text, 'e');
-	exponent = atoi(e + 1);
+	CHECK(parse_i32(str_of(e + 1 + (e[1] == '+')), &exponent) == ERR_NONE);
 	last = (int)(e - text);
 	json_format(out, "%.*sE%d", last, text, exponent);
 }

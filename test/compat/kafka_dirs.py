@@ -7,7 +7,8 @@
 Each scenario is one directory with one server.properties. Whoever runs on it writes; it ends, cleanly or by kill -9;
 the other one starts on the same files and has to show exactly the same: topic ids, start and end offsets, every batch
 byte for byte, what a search by time finds, what producers wrote last (a repeated batch is known, the next one is
-taken), committed offsets and the members of groups. After every end of Moldau the original's own tool reads each of its files. -k keeps the directories.
+taken), committed offsets and the members of groups. After every end of Moldau the original's own tool reads each of
+its files. -k keeps the directories.
 
 Needs Java and the jars that dev/kafka fetches; without them everything is skipped. PORTS: E2E_PORTS. The last line is
 `N passed, N failed, N skipped`."""

@@ -69,7 +69,8 @@ class VersionNode(Node):
     def format(self):
         code, text = kafka(self.version, "class", "kafka.tools.StorageTool", "random-uuid")
         expect("random-uuid " + text, code, 0)
-        code, text = kafka(self.version, "class", "kafka.tools.StorageTool", "format", "-t", text.split()[-1], "-c", self.file)
+        code, text = kafka(self.version, "class", "kafka.tools.StorageTool", "format", "-t", text.split()[-1], "-c",
+                            self.file)
         expect("format " + text, code, 0)
 
     def start(self, who):

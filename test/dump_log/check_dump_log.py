@@ -92,7 +92,8 @@ def make(folder):
     write(folder, f"all-control/{LOG}", b"".join(control))
     batches = [bytes.fromhex(line["hex"]) for line in golden("batches") if line["kind"] != "large"]
     write(folder, f"all-batches/{LOG}", b"".join(batches))
-    text = [(b"\xff\xfe bad", b"a\xc3"), (b"\xe2\x82", b"\xed\xa0\x80|\xf0\x9f\x92|\xf4\x90\x80\x80|\xe0\x80\x80|\xc0\xaf"),
+    text = [(b"\xff\xfe bad", b"a\xc3"),
+            (b"\xe2\x82", b"\xed\xa0\x80|\xf0\x9f\x92|\xf4\x90\x80\x80|\xe0\x80\x80|\xc0\xaf"),
             ("\u00fc\u20ac\U0001f4a9".encode(), b"tab\there \"quoted\" \\ \x01"), (b"", b""), (None, None),
             (b"\0\0\0\x07", b"\0\0\0\0\0\0\0\x2a"), (b"\xff\xff\xff\xff12", b"\x80\0\0\0\0\0\0\0")]
     write(folder, f"text/{LOG}", stored_batch(text, 0))
@@ -142,14 +143,16 @@ def cases(folder):
         ["--print-data-log", "--skip-record-metadata"], ["--max-bytes", "700", "--print-data-log"], ["--max-bytes=100"],
         ["--value-decoder-class"], ["--max-message-size", "100"],
         ["--deep-iteration", "--value-decoder-class", "org.apache.kafka.tools.api.StringDecoder"])]
-    for sub, option in (("__consumer_offsets-0", "--offsets-decoder"), ("__transaction_state-0", "--transaction-log-decoder"),
+    for sub, option in (("__consumer_offsets-0", "--offsets-decoder"),
+                        ("__transaction_state-0", "--transaction-log-decoder"),
                         ("__share_group_state-0", "--share-group-state-decoder"),
                         ("__cluster_metadata-0", "--cluster-metadata-decoder"),
                         ("remote-0", "--remote-log-metadata-decoder")):
         for more in ([], ["--skip-record-metadata"], ["--print-data-log", "--deep-iteration"]):
             out.append([option, "--files", ",".join(listed(folder, sub))] + more)
     out.append(["--cluster-metadata-decoder", "--files", "bootstrap.checkpoint"])
-    for sub, option in (("all__consumer_offsets", "--offsets-decoder"), ("all__transaction_state", "--transaction-log-decoder"),
+    for sub, option in (("all__consumer_offsets", "--offsets-decoder"),
+                        ("all__transaction_state", "--transaction-log-decoder"),
                         ("all__share_group_state", "--share-group-state-decoder"),
                         ("all-metadata", "--cluster-metadata-decoder"), ("all-control", "--print-data-log"),
                         ("all-control", "--cluster-metadata-decoder"), ("all-batches", "--print-data-log"),
@@ -175,7 +178,8 @@ def cases(folder):
 def run(command, args, folder):
     """Output, errors, exit code; a stack trace is only a failure."""
     env = dict(os.environ, LC_ALL="C.UTF-8", JAVA_OPTS="-Dfile.encoding=UTF-8")
-    done = subprocess.run(command + args, cwd=folder, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, env=env)
+    done = subprocess.run(command + args, cwd=folder, capture_output=True, stdin=subprocess.DEVNULL,
+                          timeout=60, env=env)
     err = done.stderr.decode().replace(folder, "DIR")
     if "\nException in" in "\n" + err:
         err = ""

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""dev/soak [MINUTES [SECONDS]] [--seed N] [--rate N]: a broker under load that dies every few seconds; see README.md."""
+"""dev/soak [MINUTES [SECONDS]] [--seed N] [--rate N]: a broker under load that dies every few seconds;
+see README.md."""
 import argparse
 import glob
 import os

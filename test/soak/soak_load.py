@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The load of the soak: threads that write, delete, commit, create and read while the broker dies under them.
 
-A thread's connection may break at any moment. What was asked and not answered may have happened or not; everything else is
-known. Writers are idempotent and repeat what was not answered until it is.
+A thread's connection may break at any moment. What was asked and not answered may have happened or not;
+everything else is known. Writers are idempotent and repeat what was not answered until it is.
 """
 import collections
 import random
@@ -195,9 +195,10 @@ class Committer(Task):
     def turn(self):
         time.sleep(self.random.uniform(0, 0.1))
         self.sent += 1
-        error = self.conn.call("OffsetCommit", 8, group=self.group, generation=-1, member="", topics=[
-            {"name": self.log.topic, "partitions": [{"index": self.log.index, "offset": self.sent,
-                                                     "leader_epoch": -1, "metadata": ""}]}]).topics[0].partitions[0].error
+        partition = {"index": self.log.index, "offset": self.sent, "leader_epoch": -1, "metadata": ""}
+        answer = self.conn.call("OffsetCommit", 8, group=self.group, generation=-1, member="", topics=[
+            {"name": self.log.topic, "partitions": [partition]}])
+        error = answer.topics[0].partitions[0].error
         if not error:
             self.acked = self.sent
         elif error not in AGAIN:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quotas are written when they change and only then, all of an entity or nothing; and what clients may change counts. */
+/* Quotas are written when they change and only then, all of an entity or nothing; and what clients may change
+ * counts. */
 #include "controller_world.h"
 #include "msg/alter_client_quotas.h"
 
