@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "codec_internal.h"
+#include "check.h"
 #include "fmt.h"
 #include "utf8.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * FindCoordinator (key 10), versions 0-6: the leader of the partition of __consumer_offsets that the group's id, or of
- * __transaction_state that the transactional id falls on. The topic is created on first use, and the answer held until its leaders are there (at most 5 s): differs from
- * Kafka, which answers COORDINATOR_NOT_AVAILABLE first.
+ * __transaction_state that the transactional id falls on. The topic is created on first use, and the answer held
+ * until its leaders are there (at most 5 s): differs from Kafka, which answers COORDINATOR_NOT_AVAILABLE first.
  *
  * There is no coordinator of share groups yet: such keys are refused with an error that clients do
  * not retry.

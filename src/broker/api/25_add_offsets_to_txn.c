@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AddOffsetsToTxn (key 25), versions 0-4: enrols the partition of __consumer_offsets that keeps the group. Same as Kafka:
- * up to version 1 a fenced producer is told INVALID_PRODUCER_EPOCH.
+ * AddOffsetsToTxn (key 25), versions 0-4: enrols the partition of __consumer_offsets that keeps the group. Same as
+ * Kafka: up to version 1 a fenced producer is told INVALID_PRODUCER_EPOCH.
  */
 #include "api.h"
 #include "broker.h"

@@ -7,8 +7,8 @@
  *    version 5:        enrolled with the coordinator (version 2 of transactions) --> committed: a late one is refused
  *                      by its epoch, which the end of the transaction has raised
  *
- * Same as Kafka: topics and partitions that do not exist are answered one by one, the rest is committed; an error of the
- * group, or of the transaction, is everybody's; up to version 1 COORDINATOR_LOAD_IN_PROGRESS is told as
+ * Same as Kafka: topics and partitions that do not exist are answered one by one, the rest is committed; an error
+ * of the group, or of the transaction, is everybody's; up to version 1 COORDINATOR_LOAD_IN_PROGRESS is told as
  * COORDINATOR_NOT_AVAILABLE, which old producers survive.
  */
 #include "api.h"
