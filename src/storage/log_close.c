@@ -53,16 +53,27 @@ static void close_job_run(struct io_op *op, struct fs *fs)
 	op->err = err == ERR_NOT_FOUND ? ERR_NONE : err;
 }
 
+static bool close_job_is_empty(const struct close_job *job)
+{
+	return !job->index.bytes && !job->index.txn_n && !job->snapshot.p && !job->epochs.p &&
+	       job->snapshot_remove < 0 && job->bases.n == 0;
+}
+
+static void close_job_free(struct close_job *job)
+{
+	index_write_free(&job->index);
+	mem_free((void *)(uintptr_t)job->snapshot.p);
+	mem_free((void *)(uintptr_t)job->epochs.p);
+	vec_deinit(&job->bases);
+	mem_free(job);
+}
+
 static void close_job_done(struct io_op *op)
 {
 	struct close_job *job = container_of(op, struct close_job, op);
 	struct log_impl *log = job->log;
 
 	log->is_busy = false;
-	index_write_free(&job->index);
-	mem_free((void *)(uintptr_t)job->snapshot.p);
-	mem_free((void *)(uintptr_t)job->epochs.p);
-	vec_deinit(&job->bases);
 	if (log->pub.state == PART_LOG_CLOSING && op->err) {
 		storage_dir_failed(log->pub.dir, op->err);
 		/* Not closed in order, even if the disk is only full: the next start has to look. */
@@ -72,7 +83,7 @@ static void close_job_done(struct io_op *op)
 		log_closed(log);
 	}
 	log_unref(log);
-	mem_free(job);
+	close_job_free(job);
 }
 
 static bool log_has_base(const struct log_impl *log, int64_t offset)
@@ -100,12 +111,19 @@ void log_close_start(struct log_impl *log)
 		if (log->snapshot_offset >= 0 && !log_has_base(log, log->snapshot_offset))
 			job->snapshot_remove = log->snapshot_offset;
 	}
-	if (log->epochs_changed)
-		job->epochs = epoch_cache_encode(&log->pub.epochs);
+	if (log_wants_epochs(log))
+		job->epochs = log_take_epochs(log);
 	for (size_t i = log_first_unsynced(log); i < log->segments.list.n; i++)
 		vec_push(&job->bases, log->segments.list.v[i].base);
 	if (log->pub.recovery_point == log->pub.end && !job->index.bytes)
 		job->bases.n = 0;
+	if (close_job_is_empty(job)) {
+		close_job_free(job);
+		log_ref(log);
+		log_closed(log);
+		log_unref(log);
+		return;
+	}
 	log->is_busy = true;
 	log_submit_work(log, &job->op, close_job_run, close_job_done);
 }

@@ -296,6 +296,22 @@ enum err log_write_epochs(struct fs *fs, const char *path, struct bytes bytes)
 	return log_epochs_path(name, path) ? fs_write_atomic(fs, name, bytes) : ERR_TOO_LARGE;
 }
 
+bool log_wants_epochs(const struct log_impl *log)
+{
+	const struct epoch_cache *epochs = &log->pub.epochs;
+
+	if (log->epochs_changed)
+		return true;
+	return log->epoch_is_new && epochs->entries.n &&
+	       epochs->entries.v[epochs->entries.n - 1].start_offset < log->pub.end;
+}
+
+struct bytes log_take_epochs(struct log_impl *log)
+{
+	log->epochs_changed = log->epoch_is_new = false;
+	return epoch_cache_encode(&log->pub.epochs);
+}
+
 enum err log_write_epochs_tmp(struct fs *fs, const char *path, struct bytes bytes)
 {
 	char name[FS_PATH_MAX];
@@ -439,10 +455,8 @@ void log_roll_start(struct log_impl *log)
 	/* A checkpoint under way writes the same files; and no snapshot without the epochs below it. */
 	if (!log->in_checkpoint)
 		job->snapshot = log_encode_producers(log);
-	if (!log->in_checkpoint && log->epochs_changed) {
-		job->epochs = epoch_cache_encode(&log->pub.epochs);
-		log->epochs_changed = false;
-	}
+	if (!log->in_checkpoint && log_wants_epochs(log))
+		job->epochs = log_take_epochs(log);
 	log->is_busy = true;
 	log_submit_work(log, &job->op, roll_job_run, roll_job_done);
 }

@@ -249,6 +249,7 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 	log->active_created_ms = log_reactor(log)->wall_ms;
 	log->snapshot_offset = load->snapshot_offset;
 	log->epochs_changed = load->epochs_changed;
+	log->epoch_is_new = false;
 	active->file = file_cache_add(&core_of(pub->storage)->files, log, active->base, load->active);
 	load->active = FS_FILE_NONE;
 }
@@ -542,8 +543,10 @@ void part_log_start_epoch(struct part_log *pub, int32_t epoch)
 {
 	struct log_impl *log = impl_of(pub);
 
+	/* The one before may have got records and not be in the file either. */
+	log->epochs_changed = log_wants_epochs(log);
 	if (epoch_cache_assign(&pub->epochs, epoch, pub->end))
-		log->epochs_changed = true;
+		log->epoch_is_new = true;
 }
 
 void part_log_set_config(struct part_log *pub, const struct log_config *config)

@@ -97,6 +97,7 @@ struct log_impl {
 	int64_t dirty_since_ns;
 	int64_t snapshot_offset;   /* of the newest snapshot file, -1 */
 	bool epochs_changed;       /* since the file was written */
+	bool epoch_is_new;         /* the last epoch was begun since, and had no records then */
 	bool in_checkpoint;        /* whose job writes the epochs and a snapshot */
 };
 
@@ -177,6 +178,10 @@ void index_write_done(struct log_impl *log, const struct index_write *write);
 enum err log_write_snapshot(struct fs *fs, const char *path, int64_t offset, struct bytes bytes,
 			    bool sync) MUST_USE;
 enum err log_write_epochs(struct fs *fs, const char *path, struct bytes bytes) MUST_USE;
+/* Whether the file has to be written. An epoch without records is not worth it: no start would keep it. */
+bool log_wants_epochs(const struct log_impl *log);
+/* What the file is to hold; it counts as written from now on. The caller frees it. */
+struct bytes log_take_epochs(struct log_impl *log);
 /* The same in two steps, for many logs: see fs_write_tmp. */
 enum err log_write_epochs_tmp(struct fs *fs, const char *path, struct bytes bytes) MUST_USE;
 enum err log_rename_epochs_tmp(struct fs *fs, const char *path) MUST_USE;

@@ -439,10 +439,8 @@ static void checkpoint_add(struct checkpoint_job *job, struct log_impl *log)
 		if (log->snapshot_offset >= 0 && !log_is_base(log, log->snapshot_offset))
 			item.snapshot_remove = log->snapshot_offset;
 	}
-	if (log->epochs_changed) {
-		item.epochs = epoch_cache_encode(&pub->epochs);
-		log->epochs_changed = false;
-	}
+	if (log_wants_epochs(log))
+		item.epochs = log_take_epochs(log);
 	for (size_t i = log_first_unsynced(log); i < log->segments.list.n; i++)
 		vec_push(&item.bases, log->segments.list.v[i].base);
 	/* Also segments that a commit has synced: with few files they cost little, and the list is never
@@ -525,7 +523,7 @@ static bool log_wants_checkpoint(const struct log_impl *log, const struct storag
 		return false;
 	if (log->pub.state != PART_LOG_OPEN && log->pub.state != PART_LOG_CLOSING)
 		return false;
-	return log->pub.recovery_point < log->pub.appended.offset || log->epochs_changed ||
+	return log->pub.recovery_point < log->pub.appended.offset || log_wants_epochs(log) ||
 	       log->pub.durable.offset < log->pub.appended.offset;
 }
 
