@@ -68,6 +68,7 @@ struct group_store {
 	/* of open transactions: see offsets_pending.h */
 	struct map pending_keys, pending_producers, pending_groups;
 	int64_t pendings_n;
+	uint64_t pending_seq;
 	struct coord_timer expiry; /* the next look for expired offsets, or the next part of one */
 	uint32_t expiry_next;      /* where in `groups` it goes on */
 	struct coord_timer purge;  /* the next part of deleting a topic's offsets */

@@ -9,7 +9,7 @@ struct pending_key {
 	struct bytes id; /* owned: partition, length of the group, group, topic */
 	struct str group, topic; /* views into id */
 	int32_t partition;
-	struct list entries; /* struct pending_offset, oldest first */
+	struct list entries; /* struct pending_offset */
 };
 
 struct pending_producer {
@@ -17,14 +17,22 @@ struct pending_producer {
 	struct list entries;
 };
 
+/* Its place among the records of its key. */
+struct pending_mark {
+	uint64_t seq;	   /* of its record among those of all keys */
+	int32_t later_n;   /* plain commits that came after it */
+	int32_t deleted_n; /* deletions that came after it */
+	bool is_overtaken; /* a transaction that committed the key later has ended first */
+};
+
 struct pending_offset {
 	struct list in_key, in_producer;
 	struct pending_key *key;
 	struct pending_producer *producer;
 	int16_t producer_epoch;
-	int32_t later_n;   /* plain commits that came after it */
-	int32_t deleted_n; /* deletions that came after it */
-	bool is_overtaken; /* a transaction that committed the key later has ended first */
+	bool has_before;
+	struct pending_mark mark;
+	struct pending_mark before; /* of what this one replaced: a producer commits a key again when that is answered */
 	struct committed_offset entry;
 };
 
@@ -194,7 +202,16 @@ void pending_put(struct group_store *store, struct coord_origin origin, struct s
 		 const struct committed_offset *take_entry)
 {
 	struct pending_offset *pending = MEM_NEW(struct pending_offset);
+	const struct pending_offset *old =
+		pending_lookup(store, origin.producer_id, group, topic, take_entry->partition);
 
+	pending->mark.seq = ++store->pending_seq;
+	if (old && store->shard->is_undoing && old->has_before) {
+		pending->mark = old->before;
+	} else if (old) {
+		pending->before = old->mark;
+		pending->has_before = true;
+	}
 	pending_remove(store, origin, group, topic, take_entry->partition);
 	pending->key = pending_key_get(store, group, topic, take_entry->partition);
 	pending->producer = pending_producer_get(store, origin.producer_id);
@@ -212,7 +229,7 @@ static void pending_count_later(struct group_store *store, struct str group, str
 
 	for (struct list *node = key ? key->entries.next : NULL; node && node != &key->entries; node = node->next) {
 		struct pending_offset *pending = list_entry(node, struct pending_offset, in_key);
-		int32_t *n = is_deletion ? &pending->deleted_n : &pending->later_n;
+		int32_t *n = is_deletion ? &pending->mark.deleted_n : &pending->mark.later_n;
 
 		*n = MAX(*n + by, 0);
 	}
@@ -233,8 +250,16 @@ void pending_overtaken_undone(struct group_store *store, struct str group, struc
 /* Those before it in the log that are still open do not count any more once this one does. */
 static void pending_overtakes(struct pending_offset *pending)
 {
-	for (struct list *node = pending->key->entries.next; node != &pending->in_key; node = node->next)
-		list_entry(node, struct pending_offset, in_key)->is_overtaken = true;
+	for (struct list *node = pending->key->entries.next; node != &pending->key->entries; node = node->next) {
+		struct pending_offset *other = list_entry(node, struct pending_offset, in_key);
+
+		other->mark.is_overtaken |= other->mark.seq < pending->mark.seq;
+	}
+}
+
+static bool pending_counts(const struct pending_offset *pending)
+{
+	return pending->mark.later_n == 0 && pending->mark.deleted_n == 0 && !pending->mark.is_overtaken;
 }
 
 void pending_settle(struct group_store *store, struct coord_origin origin, bool commit,
@@ -254,7 +279,7 @@ void pending_settle(struct group_store *store, struct coord_origin origin, bool 
 		is_last = node == &producer->entries;
 		if (pending->producer_epoch > origin.producer_epoch)
 			continue;
-		if (commit && pending->later_n == 0 && pending->deleted_n == 0 && !pending->is_overtaken) {
+		if (commit && pending_counts(pending)) {
 			pending_overtakes(pending);
 			put(store, pending->key->group, pending->key->topic, &pending->entry);
 		} else {
@@ -269,7 +294,7 @@ bool pending_is(const struct group_store *store, struct str group, struct str to
 	struct pending_key *key = pending_key_find(store, group, topic, partition);
 
 	for (struct list *node = key ? key->entries.next : NULL; node && node != &key->entries; node = node->next) {
-		if (list_entry(node, struct pending_offset, in_key)->deleted_n == 0)
+		if (list_entry(node, struct pending_offset, in_key)->mark.deleted_n == 0)
 			return true;
 	}
 	return false;

@@ -564,3 +564,33 @@ class Crashes(Txn):
         self.c = self.conn()
         self.retry(lambda: self.end(producer))
         self.state("CompleteCommit")
+
+
+@moldau_only
+class Features(Txn):
+    own = True
+
+    def level(self, level):
+        answer = self.c.call("UpdateFeatures", 1, updates=[
+            {"feature": "transaction.version", "level": level, "upgrade_type": 1 if level > self.finalized() else 2}])
+        self.assertEqual(answer.error, 0)
+
+    def finalized(self):
+        answer = self.c.call("ApiVersions", 4, software_name="e2e", software_version="1")
+        return {f.name: f.max for f in answer.finalized_features}.get("transaction.version", 0)
+
+    def test_switched_while_running(self):
+        topic = self.topic(self.c)
+        self.assertEqual(self.finalized(), 2)
+        producer = self.init()
+        for level in (1, 0, 2, 0, 1, 2):
+            self.enrolled(producer, (topic, 0))
+            before = self.describe()
+            self.level(level)
+            self.eventually(lambda wanted=level: self.assertEqual(self.finalized(), wanted))
+            self.assertEqual(self.describe(), before)
+            self.ended(producer)
+            self.state("CompleteCommit")
+            self.broker.crash()
+            self.c = self.conn()
+            self.eventually(lambda: self.assertEqual(self.describe().state, "CompleteCommit"))
