@@ -9,6 +9,7 @@ broker says in the end is at least what any member was told it had committed. NA
 what `dev/compat` installs. The last line is `N passed, N failed, N skipped`."""
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,7 +23,16 @@ from lib import broker as brokers  # noqa: E402
 PARTITIONS, ROUNDS = 6, 10
 # Name: the client of each member.
 GROUPS = {"librdkafka": ["confluent"] * 4, "librdkafka-sticky": ["confluent"] * 4, "kafka-python": ["python"] * 3,
-          "mixed": ["confluent", "python", "confluent"], "static": ["confluent"] * 3}
+          "mixed": ["confluent", "python", "confluent"], "static": ["confluent"] * 3,
+          "librdkafka-consumer": ["confluent-consumer"] * 4, "static-consumer": ["confluent-consumer"] * 3,
+          "both-protocols": ["confluent", "confluent-consumer", "confluent"],
+          "both-protocols-sticky": ["confluent-consumer", "confluent", "confluent"],
+          "java": ["java"] * 2, "java-consumer": ["java-consumer"] * 3,
+          "java-both-protocols": ["java", "java-consumer", "java"]}
+SETTINGS = {"group.initial.rebalance.delay.ms": 500, "group.consumer.min.session.timeout.ms": 1000,
+            "group.consumer.session.timeout.ms": 6000, "group.consumer.min.heartbeat.interval.ms": 100,
+            "group.consumer.heartbeat.interval.ms": 500}
+JARS = os.environ.get("MOLDAU_KAFKA_JARS", os.path.expanduser("~/.cache/moldau/kafka-4.3.1"))
 
 
 class Wrong(Exception):
@@ -32,6 +42,10 @@ class Wrong(Exception):
 class Member:
     def __init__(self, client, address, topic, group, instance=None):
         command = [VENV_PYTHON, os.path.join(here, "python", "group_member.py"), client, address, topic, group]
+        if client.startswith("java"):
+            command = ["java", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
+                       os.path.join(JARS, "*"), os.path.join(here, "java", "GroupMember.java"),
+                       "consumer" if "consumer" in client else "classic", address, topic, group]
         self.process = subprocess.Popen(command + ([instance] if instance else []), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.lines, self.other = [], []
@@ -50,6 +64,12 @@ class Member:
             self.kill()
             raise Wrong("a member did not end: " + "\n".join(self.other[-5:])) from None
         self.thread.join(5)
+
+    def pause(self, seconds):
+        self.process.send_signal(signal.SIGSTOP)
+        timer = threading.Timer(seconds, self.process.send_signal, [signal.SIGCONT])
+        timer.daemon = True
+        timer.start()
 
     def kill(self):
         self.process.kill()
@@ -117,7 +137,9 @@ class Storm:
 
     def run(self, clients):
         for i, client in enumerate(clients):
-            self.begin(client, f"i{i}" if self.name == "static" else None)
+            self.begin(client, f"i{i}" if self.name.startswith("static") else None)
+        if clients[0].startswith("java"):
+            time.sleep(6)  # they are compiled first
         for turn in range(ROUNDS):
             self.write()
             member, client, instance = self.members[0]
@@ -133,6 +155,9 @@ class Storm:
                 self.begin(client, instance)
             elif turn in (3, 7):
                 self.broker.crash()
+            elif turn == 5 and len(clients) > 3:
+                # Still for longer than its session: it finds itself replaced when it goes on.
+                self.members[1][0].pause(9)
             time.sleep(0.7)
         self.wait_all_read(60)
         time.sleep(1)
@@ -150,11 +175,15 @@ def main():
     if set(args.names) - set(GROUPS):
         sys.exit(f"there are {', '.join(GROUPS)}")
     for name in args.names or GROUPS:
+        if name.startswith("java") and not os.path.isdir(JARS):
+            print(f"skip {name}: no jars in {JARS}; dev/kafka jars fetches them")
+            counts["skipped"] += 1
+            continue
         if not os.path.exists(VENV_PYTHON):
             print(f"skip {name}: dev/compat has not installed the Python clients")
             counts["skipped"] += 1
             continue
-        broker = brokers.Moldau({"group.initial.rebalance.delay.ms": 500}).start()
+        broker = brokers.Moldau(SETTINGS).start()
         storm = Storm(name, broker)
         try:
             storm.run(GROUPS[name])

@@ -483,7 +483,7 @@ class Expressions(ConsumerCase):
         self.c.create(base + "-abc", 1)
         a = Consumer(self, regex="abc").join()
         b = Consumer(self, regex=base + "-(?i)ABC|nothing").join()
-        self.eventually(lambda: self.assertEqual((a.beat().n(), b.beat().n()), (0, 1)))
+        self.eventually(lambda: self.assertEqual((a.beat().n(), b.beat().n()), (0, 1)), 30)
 
 
 class Offsets(ConsumerCase):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One member of a group, of confluent-kafka or kafka-python: reads, prints each record ("R partition offset"), commits
+"""One member of a group, of confluent-kafka (either protocol) or kafka-python: reads, prints each record ("R partition offset"), commits
 now and then and prints what it committed ("C partition offset"), until stdin ends.
 
-    group_member.py confluent|python BOOTSTRAP TOPIC GROUP [INSTANCE]"""
+    group_member.py confluent|confluent-consumer|python BOOTSTRAP TOPIC GROUP [INSTANCE]"""
 import select
 import sys
 
@@ -15,11 +15,19 @@ def say(*words):
     print(*words, flush=True)
 
 
-def confluent(bootstrap, topic, group, instance):
+def confluent_consumer(bootstrap, topic, group, instance):
+    confluent(bootstrap, topic, group, instance, "consumer")
+
+
+def confluent(bootstrap, topic, group, instance, protocol="classic"):
     from confluent_kafka import Consumer, KafkaException
     config = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False,
-              "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500,
-              "partition.assignment.strategy": "cooperative-sticky" if group.endswith("sticky") else "range"}
+              "auto.offset.reset": "earliest"}
+    if protocol == "consumer":
+        config["group.protocol"] = protocol
+    else:
+        config.update({"session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "partition.assignment.strategy":
+                       "range" if "sticky" not in group else "cooperative-sticky"})
     if instance:
         config["group.instance.id"] = instance
     consumer = Consumer(config)
@@ -62,4 +70,4 @@ def python(bootstrap, topic, group, instance):
     consumer.close()
 
 
-{"confluent": confluent, "python": python}[sys.argv[1]](*sys.argv[2:5], sys.argv[5] if len(sys.argv) > 5 else None)
+{"confluent": confluent, "confluent-consumer": confluent_consumer, "python": python}[sys.argv[1]](*sys.argv[2:5], sys.argv[5] if len(sys.argv) > 5 else None)
