@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 here = os.path.dirname(os.path.realpath(__file__))
@@ -342,7 +343,14 @@ def difference(got, wanted):
 # ---- the original's reader of files
 
 def dump(files, *options):
-    code, text = kafka_tool("tool", "dump-log", "--files", ",".join(files), *options)
+    """Ours has to say the same, word by word."""
+    env, words = dict(os.environ, LC_ALL="C.UTF-8", JAVA_OPTS="-Dfile.encoding=UTF-8"), ["--files", ",".join(files), *options]
+    theirs, ours = (subprocess.run(command + words, capture_output=True, timeout=120, stdin=subprocess.DEVNULL, env=env)
+                    for command in ([TOOL, "tool", "dump-log"], [brokers.binary(), "debug", "dump-log"]))
+    code, text = theirs.returncode, (theirs.stdout + theirs.stderr).decode(errors="replace")
+    if not code and ours.stdout != theirs.stdout:
+        lines = [(a, b) for a, b in zip(theirs.stdout.splitlines(), ours.stdout.splitlines()) if a != b]
+        raise Wrong(f"moldau debug dump-log {' '.join(options)} differs: {lines[:2] or 'in length'} {ours.stderr[-500:]}")
     # It says of the first record of any segment but 0 that "-1 is followed by" it.
     text = re.sub(r"(?m)^Non-consecutive offsets in .*\n  -1 is followed by \d+\n(?!  )", "", text)
     bad = [line for line in text.splitlines() if COMPLAINT.search(line.split(" payload: ")[0])]
@@ -483,6 +491,81 @@ class Exchange:
                 self.step(f"{number}: dump-log reads every file", self.dump)
 
 
+class Loaded(Exchange):
+    """Killed in the middle of writing: nothing that was acknowledged may be lost or be another one later."""
+
+    def __init__(self, name, node):
+        super().__init__(name, node)
+        self.acknowledged, self.number = {0: {}, 1: {}}, 0
+
+    def load(self, index, stop):
+        """Writes until the connection breaks."""
+        try:
+            with self.node.conn() as conn:
+                while not stop.is_set():
+                    self.number += 1
+                    values = [b"load %d %d %d" % (index, self.number, i) for i in range(3)]
+                    answer = conn.produce("load", batch([Record(v) for v in values]), index)
+                    if answer.error:
+                        raise Wrong(f"Produce load-{index}: error {answer.error}")
+                    self.acknowledged[index].update({answer.base_offset + i: v for i, v in enumerate(values)})
+        except (brokers.Closed, brokers.WireError, OSError):
+            pass
+
+    def more(self, big):
+        with self.node.conn() as conn:
+            if "load" not in [t.name for t in conn.call("Metadata", 12, topics=None).topics]:
+                conn.create("load", 2)
+            conn.wait_leader("load", 2)
+        super().more(big)
+
+    def end_loaded(self):
+        before, stop = sum(map(len, self.acknowledged.values())), threading.Event()
+        threads = [threading.Thread(target=self.load, args=(i, stop)) for i in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        self.node.end("kill")
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+        if sum(map(len, self.acknowledged.values())) < before + 20:
+            raise Wrong("there was no load")
+
+    def check_load(self):
+        with self.node.conn() as conn:
+            for index, wanted in self.acknowledged.items():
+                got = {r.offset: r.value for r in conn.read_all("load", 0, index)} if wanted else {}
+                lost = [offset for offset, value in wanted.items() if got.get(offset) != value]
+                if lost:
+                    raise Wrong(f"load-{index}: {len(lost)} of {len(wanted)} acknowledged records are not there or "
+                                f"others, the first at {min(lost)} of {len(got)}")
+
+    def run_loaded(self, turns):
+        for n in range(turns):
+            who = ("moldau", "kafka")[n % 2]
+            number, other = f"turn {n + 1}", who.capitalize()
+            if not self.step(f"{number}: {other} starts", self.start, who, False if n else None):
+                return
+            if not self.step(f"{number}: {other} shows what was there", self.check, False):
+                return
+            if not self.step(f"{number}: {other} has all that was acknowledged", self.check_load):
+                return
+            if not self.step(f"{number}: {other} takes more", self.more, 2):
+                return
+            if not self.step(f"{number}: {other} is killed under load", self.end_loaded):
+                return
+        if self.step("Moldau starts at last", self.start, "moldau", False) and \
+                self.step("Moldau shows what was there", self.check, False) and \
+                self.step("Moldau has all that was acknowledged", self.check_load):
+            self.step("Moldau ends", self.node.end, "clean")
+            self.step("dump-log reads every file", self.dump)
+
+
+def scenario_ten_times(name, node):
+    Loaded(name, node).run_loaded(10)
+
+
 def format_with(node, *options):
     code, text = kafka_tool("class", "kafka.tools.StorageTool", "random-uuid")
     expect("random-uuid", code, 0)
@@ -579,6 +662,7 @@ SCENARIOS = {
     "kafka-scram": (scenario_kafka_scram, "bootstrap"),
     "stock-file": (scenario_stock_file, "bootstrap"),
     "kafka-old-release": (scenario_kafka_old_release, "voters"),
+    "ten-times": (scenario_ten_times, "bootstrap"),
 }
 
 

@@ -3,6 +3,7 @@
 """Segments of message formats 0 and 1, as clusters that are older than 0.11 still hold them: Moldau serves what Kafka serves.
 
    kafka_legacy.py [-v]
+   kafka_legacy.py --record FILE      writes down Kafka's answers, for test/e2e/test_foreign_dirs.py
 
 One directory gets segments made by hand (and, for snappy and lz4, from the golden batches): plain and packed messages,
 both kinds of timestamps, gaps as compaction leaves them, formats mixed within a segment as an upgrade leaves them. The
@@ -11,6 +12,7 @@ client asks both for everything: offsets by time, the batches from each offset o
 `N passed, N failed, N skipped`."""
 import glob
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -108,11 +110,17 @@ def look(node, n):
     return out
 
 
+def answers(seen):
+    """What is kept: by digest where it is long."""
+    return {repr(key): value if len(repr(value)) < 100 else hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+            for key, value in seen.items()}
+
+
 def shortened(text):
     return "\n".join(line[:300] for line in text.splitlines()[:30])
 
 
-def run_all(loud):
+def run_all(loud, record=None):
     kafka_dirs.verbose = loud
     reason = kafka_dirs.missing()
     if not os.access(brokers.binary(), os.X_OK):
@@ -137,6 +145,10 @@ def run_all(loud):
                 node.start(who)
                 seen[who, turn] = look(node, len(parts))
                 node.end("kill")
+        if record:
+            with open(record, "w") as f:
+                json.dump(answers(seen["kafka", "first"]), f, indent=0)
+                f.write("\n")
         for turn in ("first", "after kill -9"):
             text = difference(seen["moldau", turn], seen["kafka", "first"])
             say("not ok" if text else "ok", f"old message formats: Moldau serves what Kafka serves, {turn}", shortened(text))
@@ -154,7 +166,7 @@ def run_all(loud):
 
 
 def main():
-    run_all("-v" in sys.argv[1:])
+    run_all("-v" in sys.argv[1:], sys.argv[sys.argv.index("--record") + 1] if "--record" in sys.argv else None)
     counts = kafka_dirs.counts
     print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
     return counts["not ok"] > 0

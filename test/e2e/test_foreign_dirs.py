@@ -4,12 +4,16 @@
 The directory is Kafka 4.3.1's (test/dump_log), with records added to its metadata log that a newer Kafka could have
 written there."""
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "compat"))
+import kafka_legacy  # noqa: E402
 from lib import broker as brokers
 from lib.batch import Record, batch
 from lib.case import Case, moldau_only
@@ -163,3 +167,20 @@ class ForeignDirs(Case):
         for name, value in before.items():
             if name.startswith(("__share_group_state-0/0", "__consumer_offsets-0/0", "txn-0/0")) and ".log" in name:
                 self.assertEqual(after.get(name), value, name)
+
+    def test_old_message_formats(self):
+        """Segments of formats 0 and 1, without indexes: every answer is the one that Kafka 4.3.1 gave (kafka_legacy.json)."""
+        node, parts = kafka_legacy.Node(), kafka_legacy.segments()
+        self.addCleanup(node.close, False)
+        with open(os.path.join(HERE, "kafka_legacy.json"), encoding="utf-8") as f:
+            wanted = json.load(f)
+        node.start("moldau")
+        with node.conn() as conn:
+            conn.create("old", len(parts), {"retention.ms": -1})
+        node.end("clean")
+        kafka_legacy.plant(node.data, parts)
+        for how in ("clean", "kill"):
+            node.start("moldau")
+            got = json.loads(json.dumps(kafka_legacy.answers(kafka_legacy.look(node, len(parts)))))
+            self.assertEqual(got, wanted)
+            node.end(how)
