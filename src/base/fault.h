@@ -26,8 +26,6 @@
 	X(enospc_keeps_offset, "a failed write does not take its offsets back")             \
 	X(time_query_stale, "a time query that a trim overtook is answered all the same")   \
 	X(compact_past_recovery, "compaction does not wait for the recovery point")         \
-	X(txn_no_epoch, "markers end the transaction of a producer id, whatever its epoch") \
-	X(lso_from_memory, "a transaction counts as decided before its marker is stored")   \
 	X(coord_answer_early, "a coordinator answers before its records are in the log")    \
 	X(coord_no_undo, "what a coordinator could not log stays in its state")             \
 	X(group_taken_ignored, "a member gets partitions that another one still has")       \

@@ -106,6 +106,7 @@ struct metrics_partition_row {
 	bool is_open;   /* its log is: the numbers below are known */
 	bool is_offline;
 	bool is_uncleanable; /* compaction met what cannot be read */
+	bool has_late_txn;   /* a transaction is open for longer than any may be */
 	int16_t dir;         /* of its log; -1: none here */
 	int32_t segments_n;
 	uint32_t producers_n;

@@ -23,6 +23,7 @@ static void metric_sums_add(struct metric_sums *sums, const struct metrics_parti
 	if (!row->is_leader)
 		return;
 	sums->led_n++;
+	sums->late_txns_n += row->has_late_txn;
 	sums->under_replicated_n += row->isr_n < row->replicas_n;
 	sums->under_min_isr_n += row->isr_n < row->min_isr;
 	sums->at_min_isr_n += row->isr_n == row->min_isr;
@@ -83,6 +84,8 @@ static double metric_of_partitions(const struct metric_source *source, enum metr
 		return (double)sums->offline_n;
 	case METRIC_PRODUCER_IDS:
 		return (double)sums->producers_n;
+	case METRIC_LATE_TRANSACTIONS:
+		return (double)sums->late_txns_n;
 	case METRIC_OFFLINE_PARTITIONS:
 		return (double)sums->leaderless_n;
 	case METRIC_IMBALANCE:

@@ -10,7 +10,7 @@
 
 /* Sums over all partitions, made once a page. */
 struct metric_sums {
-	int64_t ours_n, led_n, under_replicated_n, under_min_isr_n, at_min_isr_n, offline_n, producers_n;
+	int64_t ours_n, led_n, under_replicated_n, under_min_isr_n, at_min_isr_n, offline_n, producers_n, late_txns_n;
 	int64_t leaderless_n, imbalanced_n; /* of the cluster */
 };
 

@@ -175,8 +175,6 @@ int64_t producer_state_first_unstable(const struct producer_state *state)
 
 	if (state->open_first < state->open.n)
 		first = state->open.v[state->open_first].first_offset;
-	if (FAULT(lso_from_memory))
-		return first;
 	for (size_t i = 0; i < state->ending.n; i++)
 		first = MIN(first, state->ending.v[i].first_offset);
 	return first;
@@ -211,7 +209,7 @@ bool producer_state_has_txn(const struct producer_state *state, int64_t producer
 {
 	const struct producer_entry *entry = producer_entry_find(state, producer_id);
 
-	return entry && entry->txn_first_offset >= 0 && (entry->epoch == epoch || FAULT(txn_no_epoch));
+	return entry && entry->txn_first_offset >= 0 && entry->epoch == epoch;
 }
 
 bool producer_state_has_batches(const struct producer_state *state, int64_t producer_id)
@@ -314,7 +312,7 @@ enum err producer_state_check_marker(const struct producer_state *state, int64_t
 	if (producer_id < 0 || epoch < 0)
 		return ERR_UNKNOWN_SERVER_ERROR;
 	entry = producer_entry_find(state, producer_id);
-	if (!entry || FAULT(txn_no_epoch))
+	if (!entry)
 		return ERR_NONE;
 	if (epoch < entry->epoch)
 		return ERR_INVALID_PRODUCER_EPOCH;

@@ -509,6 +509,38 @@ class Kept(TxnCase):
                          (6, [(pid, 0)]))
         self.assertEqual(self.committed(t, 3), [(3, b"p1"), (4, b"p2")])
 
+    def test_what_was_open_and_what_was_aborted_survive_a_crash(self):
+        t = self.topic(self.c)
+        a, b = self.txn("a"), self.txn("b")
+        aborted_pid = b.pid
+        for i in range(3):
+            b.send(t, [b"b%d" % i] * 3)
+            b.end(ABORT)
+            self.eventually(lambda end=4 * i + 4: self.assertEqual(self.end_offset(t), end))
+        a.send(t, [b"a12"])
+        self.plain(t, b"p13")
+        before = self.producers(t)[1]
+        self.crash()
+        self.c = self.conn()
+        self.c.wait_leader(t)
+        self.assertEqual(self.stable(t), 12)
+        self.assertEqual(self.committed(t), [])
+        after = self.producers(t)[1]
+        self.assertEqual({k: (v.producer_epoch, v.last_sequence, v.txn_start, v.coordinator_epoch)
+                          for k, v in after.items()},
+                         {k: (v.producer_epoch, v.last_sequence, v.txn_start, v.coordinator_epoch)
+                          for k, v in before.items()})
+        self.assertEqual([(x.producer_id, x.first_offset) for x in self.c.fetch(t, 0, isolation=1).aborted],
+                         [(aborted_pid, 0), (aborted_pid, 4), (aborted_pid, 8)])
+        a.conn = self.conn()
+        answer = a.produce(t, a.batch([b"a14"], sequence=1))
+        self.assertEqual((answer.error, answer.base_offset), (0, 14))
+        answer = a.produce(t, a.batch([b"a12"], sequence=0))
+        self.assertEqual((answer.error, answer.base_offset), (0, 12))
+        a.end(COMMIT)
+        self.wait_stable(t, 16)
+        self.assertEqual(self.committed(t), [(12, b"a12"), (13, b"p13"), (14, b"a14")])
+
     def wait_end(self, topic, stable):
         self.eventually(lambda: self.assertEqual(self.c.fetch(topic, 3, max_wait_ms=0).last_stable, stable))
 
