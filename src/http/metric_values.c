@@ -377,7 +377,6 @@ double metric_value(const struct metric_source *source, enum metric_id id)
 	case METRIC_CONTROLLER_OPERATIONS_LATE:
 	case METRIC_STATIC_VOTERS_IGNORED:
 	case METRIC_REASSIGNING:
-	case METRIC_LATE_TRANSACTIONS:
 	case METRIC_ISR_SHRINKS:
 	case METRIC_ISR_EXPANDS:
 	case METRIC_ISR_FAILED:
