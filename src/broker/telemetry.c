@@ -8,6 +8,7 @@
 #include "msg/push_telemetry.h"
 #include "otlp.h"
 #include "telemetry_subscriptions.h"
+#include "utf8.h"
 
 #define LONG_AGO_MS (INT64_MIN / 4)
 #define KEPT_MS_MIN 60000
@@ -106,10 +107,16 @@ static void telemetry_label(struct fmt *f, struct str key, struct str text)
 		fmt_add(f, "%c", is_word ? c : '_');
 	}
 	fmt_add(f, "=\"");
-	for (size_t i = 0; i < text.len; i++) {
+	for (size_t i = 0, step; i < text.len; i += step) {
 		char c = text.p[i];
+		bool is_character;
 
-		if (c == '"' || c == '\\')
+		step = utf8_step((const uint8_t *)text.p + i, text.len - i, &is_character);
+		if (!is_character)
+			fmt_add(f, "?");
+		else if (step > 1)
+			fmt_add(f, "%.*s", (int)step, text.p + i);
+		else if (c == '"' || c == '\\')
 			fmt_add(f, "\\%c", c);
 		else if (c == '\n')
 			fmt_add(f, "\\n");

@@ -16,7 +16,7 @@
 
 /* By record type. Without a row: known to the schema, not to this build; skipped, and left in the log. */
 static const struct group_record_ops *const group_records[] = {
-	[GROUP_LEGACY_OFFSET_COMMIT] = &offsets_record_ops,
+	[GROUP_LEGACY_OFFSET_COMMIT] = &offsets_legacy_record_ops,
 	[GROUP_OFFSET_COMMIT] = &offsets_record_ops,
 	[GROUP_GROUP_METADATA] = &classic_record_ops,
 	[GROUP_CONSUMER_GROUP_METADATA] = &consumer_record_epoch,

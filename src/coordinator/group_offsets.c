@@ -152,7 +152,6 @@ static void offsets_overtake(struct group_store *store, const struct group *grou
 					 !group || !offsets_find(group, key->topic, key->partition));
 }
 
-/* Types 0 and 1 have one shape of key, and values that read alike. */
 static enum err offsets_replay(struct group_store *store, struct coord_origin origin, const void *k, const void *v,
 			       struct err_text *text)
 {
@@ -227,6 +226,33 @@ static bool offsets_current(struct group_store *store, struct coord_origin origi
 }
 
 const struct group_record_ops offsets_record_ops = {offsets_replay, offsets_current};
+
+/* The oldest form has a shape of its own. */
+static enum err offsets_legacy_replay(struct group_store *store, struct coord_origin origin, const void *k,
+				      const void *v, struct err_text *text)
+{
+	const struct legacy_offset_commit_key *key = k;
+	const struct legacy_offset_commit_value *value = v;
+	struct offset_commit_key as_key = {key->group, key->topic, key->partition};
+	struct offset_commit_value as_value;
+
+	msg_init(&offset_commit_value_type, &as_value);
+	if (value) {
+		as_value.offset = value->offset;
+		as_value.metadata = value->metadata;
+		as_value.commit_timestamp = value->commit_timestamp;
+	}
+	return offsets_replay(store, origin, &as_key, value ? &as_value : NULL, text);
+}
+
+/* Never written here, so never undone. */
+static bool offsets_legacy_current(struct group_store *store, struct coord_origin origin, const void *k,
+				   struct arena *arena, void *v, int16_t *ret_version)
+{
+	return false;
+}
+
+const struct group_record_ops offsets_legacy_record_ops = {offsets_legacy_replay, offsets_legacy_current};
 
 struct pending_tombstones {
 	const struct group *group;

@@ -39,7 +39,8 @@ struct offset_fetch_response_groups;
 struct offset_delete_request;
 struct offset_delete_response;
 
-extern const struct group_record_ops offsets_record_ops; /* types 0 and 1 */
+extern const struct group_record_ops offsets_record_ops;
+extern const struct group_record_ops offsets_legacy_record_ops; /* read, not written */
 
 /* Frees a group's offsets. */
 void offsets_free(struct group *group);

@@ -258,6 +258,7 @@ static void http_ticked(evutil_socket_t fd, short events, void *arg)
 	struct http *http = arg;
 	int64_t now_ns = http_now_ns();
 
+	http_listen_bound(http);
 	http_fail_waiting(http, "an event loop does not answer", now_ns - HTTP_ANSWER_S * NS_PER_S);
 	if (!(http->has_harvest && http->harvest.is_asking) && now_ns - http->tick_at_ns >= HTTP_SAMPLE_NS)
 		http_start_harvest(http, 0);

@@ -13,6 +13,7 @@ struct evhttp_request;
 struct event_base;
 struct event;
 struct evhttp;
+struct evconnlistener;
 
 struct http_request;
 
@@ -42,6 +43,7 @@ struct http {
 	uint16_t port;
 	struct event_base *base;
 	struct evhttp *server;
+	struct evconnlistener *listener; /* the server's */
 	struct event *wake_event, *tick;
 	int wake_fd;
 	pthread_t thread;
@@ -87,6 +89,8 @@ extern const size_t http_routes_n;
 
 /* http_listen.c: binds options.listener, and tells Kafka clients apart. ERR_ADDRESS_IN_USE, ERR_BAD_CONFIG. */
 enum err http_listen(struct http *http, struct err_text *text) MUST_USE;
+/* Accepts while there is room for connections; called now and then. */
+void http_listen_bound(struct http *http);
 void http_listen_deinit(struct http *http);
 /* host:port, [host]:port, :port or port (of loopback). False when it is none of these. */
 bool http_listener_parse(struct str text, char *ret_host, size_t cap, uint16_t *ret_port);

@@ -13,6 +13,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 
 #define HTTP_FOREIGN_AGAIN_NS (60 * NS_PER_S)
 #define HTTP_GUARDS_MAX 4096
+#define HTTP_EVENTS_MAX 1024
 #define HTTP_HOST_DEFAULT "127.0.0.1"
 #define HTTP_FRAME_FIRST_MAX 0x08 /* of a length below 144 MiB; every method of HTTP begins with a letter */
 
@@ -78,12 +80,23 @@ static void http_first_bytes(struct evbuffer *buffer, const struct evbuffer_cb_i
 	mem_free(guard);
 }
 
+/* Every connection has an event or two of its own. Those beyond wait in the system's queue: descriptors are for Kafka's
+ * clients too. */
+void http_listen_bound(struct http *http)
+{
+	if (event_base_get_num_events(http->base, EVENT_BASE_COUNT_ADDED) >= HTTP_EVENTS_MAX)
+		evconnlistener_disable(http->listener);
+	else
+		evconnlistener_enable(http->listener);
+}
+
 static struct bufferevent *http_new_bev(struct event_base *base, void *arg)
 {
 	struct http *http = arg;
 	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	struct http_guard *guard;
 
+	http_listen_bound(http);
 	if (!bev)
 		return NULL;
 	guard = map_get_u64(&http->guards, (uint64_t)(uintptr_t)bev);
@@ -154,6 +167,7 @@ enum err http_listen(struct http *http, struct err_text *text)
 	errno = 0;
 	bound = evhttp_bind_socket_with_handle(http->server, http->listen_host, port);
 	if (bound) {
+		http->listener = evhttp_bound_socket_get_listener(bound);
 		http_bound(http, evhttp_bound_socket_get_fd(bound));
 		return ERR_NONE;
 	}

@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "mem.h"
+#include "utf8.h"
 
 #define PAGE_CHUNK_LEN ((size_t)256 * 1024)
 #define PAGE_FORMAT_MAX 1024
@@ -101,15 +102,20 @@ void page_f64(struct page *page, double value)
 		page_format(page, "%.9g", value);
 }
 
+/* One byte that is no character makes Prometheus refuse the whole page. */
 void page_escaped(struct page *page, struct str text)
 {
 	size_t clean = 0; /* from here on nothing had to be escaped */
+	size_t step;
 
-	for (size_t i = 0; i < text.len; i++) {
+	for (size_t i = 0; i < text.len; i += step) {
 		char c = text.p[i];
+		bool is_character;
 
-		if (c != '\\' && c != '"' && (unsigned char)c >= 0x20)
+		step = utf8_step((const uint8_t *)text.p + i, text.len - i, &is_character);
+		if (is_character && c != '\\' && c != '"' && (unsigned char)c >= 0x20)
 			continue;
+		step = 1;
 		page_add(page, text.p + clean, i - clean);
 		clean = i + 1;
 		if (c == '\\' || c == '"') {

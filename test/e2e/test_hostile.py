@@ -61,7 +61,7 @@ class Hostile(Case):
                 except Closed:
                     pass
         self.alive()
-        self.assertLess(time.monotonic() - began, 10)
+        self.assertLess(time.monotonic() - began, 60)  # it was hours
 
     def test_one_group_asked_for_again_and_again(self):
         conn = self.conn(self.broker, timeout=60)
