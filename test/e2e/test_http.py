@@ -509,6 +509,47 @@ class Listener(Case):
         port = int(re.search(r"http\.listen host=127\.0\.0\.1 port=(\d+)", broker.log())[1])
         self.assertEqual(get(port, "/readyz")[0], 200)
 
+    def test_connections_without_end(self):
+        # Descriptors are for Kafka's clients too: those beyond the bound wait in the system's queue.
+        port = free_port()
+        broker = self.moldau({"http.listener": str(port)}).start()
+        fds = f"/proc/{broker.process.pid}/fd"
+        before = len(os.listdir(fds))
+        crowd = []
+        try:
+            for _ in range(1400):
+                try:
+                    crowd.append(socket.create_connection(("127.0.0.1", port), 0.5))
+                    crowd[-1].sendall(b"GET /livez HTTP/1.1\r\n")
+                except OSError:
+                    break  # that queue is full
+            time.sleep(0.2)
+            self.assertGreater(len(crowd), 400)
+            self.assertLess(len(os.listdir(fds)) - before, 1050)
+            self.assertEqual(self.conn(broker).call("ApiVersions", 0).error, 0)
+        finally:
+            for one in crowd:
+                one.close()
+        self.eventually(lambda: self.assertEqual(get(port, "/livez")[0], 200))
+
+    @needs_parser
+    def test_names_that_are_no_text(self):
+        port = free_port()
+        broker = self.moldau({"http.listener": str(port), "group.initial.rebalance.delay.ms": 0}).start()
+        c = self.conn(broker)
+        topic = self.topic(c)
+        for group in (b"bad-\xff\xfe", "good-\u00e9".encode()):
+            for _ in range(200):
+                answer = c.call("OffsetCommit", 8, group=group, topics=[{"name": topic, "partitions": [
+                    {"index": 0, "offset": 1, "metadata": ""}]}])
+                if answer.topics[0].partitions[0].error == 0:
+                    break
+                c.call("FindCoordinator", 3, key="g")
+                time.sleep(0.02)
+        for dialect in DIALECTS:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics?dialect={dialect}", timeout=10) as page:
+                page.read().decode()
+
     @needs_parser
     def test_several_loops(self):
         port = free_port()
