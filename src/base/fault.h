@@ -29,7 +29,8 @@
 	X(coord_answer_early, "a coordinator answers before its records are in the log")    \
 	X(coord_no_undo, "what a coordinator could not log stays in its state")             \
 	X(group_taken_ignored, "a member gets partitions that another one still has")       \
-	X(group_commit_unchecked, "anybody's commit is taken, of any generation or epoch")
+	X(group_commit_unchecked, "anybody's commit is taken, of any generation or epoch")  \
+	X(dir_begun_anew, "what lies in a directory that is missing is begun anew in another")
 
 enum fault {
 	FAULT_NONE,

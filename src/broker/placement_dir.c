@@ -4,6 +4,7 @@
 
 #include "broker.h"
 #include "dir_assign.h"
+#include "fault.h"
 
 static bool placement_dir_is_reserved(struct uuid id)
 {
@@ -87,6 +88,8 @@ static struct storage_dir *placement_dir_for_unfound(struct shard *shard, const 
 	struct storage_dir *missing = placement_dir_missing(shard);
 	struct storage_dir *dir = placement_dir_named(shard, id);
 
+	if (FAULT(dir_begun_anew))
+		return placement_dir_least(shard, true);
 	if (dir)
 		return dir;
 	/* A directory that was taken out of log.dirs, or is missing: an empty log elsewhere would be a loss that nobody
