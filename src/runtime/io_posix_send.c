@@ -3,7 +3,8 @@
  * Sending pieces. Memory and short parts of files go out together in one sendmsg, the file parts read into the
  * reactor's scratch first. A longer part of a file goes by sendfile, which spares the copy, but only when the
  * system says (cachestat) that all of it stands in the page cache, since sendfile would wait for the disk; without
- * that call everything takes the first way. A part that is not cached is loaded by a helper, and the send goes on
+ * that call everything takes the first way. What is being read ahead stands there too before it has arrived: bytes here
+ * and there, the last one among them, are tried with a read that may not wait. A part that is not cached is loaded by a helper, and the send goes on
  * when it is back.
  *
  * 1. pieces[0] is the first piece that has not left completely; bytes leave in order.
@@ -28,6 +29,8 @@
 /* From here on sendfile is cheaper than a copy and its extra calls; see README.md for the figures. */
 #define POSIX_SENDFILE_MIN (32 * 1024)
 #define POSIX_SENDFILE_MAX (1024 * 1024)
+/* Between two bytes that are tried; what is on its way from the disk is the end of a range, a window of this order. */
+#define POSIX_PROBE_STEP (256 * 1024)
 
 #ifndef __NR_cachestat
 #define __NR_cachestat 451
@@ -276,6 +279,24 @@ static bool posix_send_batch(struct io_posix *io, struct posix_sock *sock, const
 	return true;
 }
 
+static bool posix_byte_has_arrived(int fd, int64_t pos)
+{
+	uint8_t byte;
+	size_t n;
+
+	return !fs_posix_read_cached(fd, &byte, 1, pos, &n) && n == 1;
+}
+
+/* From the end on, which is the last to come. */
+static bool posix_has_arrived(int fd, int64_t pos, size_t len)
+{
+	for (int64_t at = pos + (int64_t)len - 1; at > pos; at -= POSIX_PROBE_STEP) {
+		if (!posix_byte_has_arrived(fd, at))
+			return false;
+	}
+	return posix_byte_has_arrived(fd, pos);
+}
+
 static bool posix_is_cached(struct io_posix *io, int fd, int64_t pos, size_t len)
 {
 	struct posix_cache_range range = {.pos = (uint64_t)pos, .len = len};
@@ -286,7 +307,7 @@ static bool posix_is_cached(struct io_posix *io, int fd, int64_t pos, size_t len
 		io->has_cachestat = false;
 		return false;
 	}
-	return pages.cached > (range.pos + len - 1) / page - range.pos / page;
+	return pages.cached > (range.pos + len - 1) / page - range.pos / page && posix_has_arrived(fd, pos, len);
 }
 
 enum posix_sent { POSIX_SENT_NOTHING, POSIX_SENT_SOME, POSIX_SENT_STOP };
