@@ -2,8 +2,8 @@
 /*
  * Producers whose transaction is about to reach a partition: between the question to the coordinator, whether the
  * partition is in the transaction, and the first append (KIP-890). A guard is a number that tells this question from
- * every other. The end of a transaction takes the guards of its producer away: an answer that belongs to the transaction
- * before lets nothing into the next.
+ * every other. The end of a transaction takes the guards of its producer away: an answer that belongs to the
+ * transaction before lets nothing into the next.
  *
  *    absent --take--> waiting --first append, marker--> absent
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records of __consumer_offsets in any order, replayed into a shard: of every type and version, well formed or not, over
- * a few groups, members and partitions, so that they meet each other. Whatever the order:
+ * Records of __consumer_offsets in any order, replayed into a shard: of every type and version, well formed or not,
+ * over a few groups, members and partitions, so that they meet each other. Whatever the order:
  *
  *   - what a key holds, replayed, changes nothing: neither what that key holds nor what any other key does;
  *   - a shard that has loaded them starts, keeps its invariants, and goes away without a rest.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DescribeProducers (key 61), version 0 (KIP-664): the producers that the leader of a partition remembers, and where the
- * transaction began that each has open there. How kafka-transactions.sh finds one that hangs.
+ * DescribeProducers (key 61), version 0 (KIP-664): the producers that the leader of a partition remembers, and
+ * where the transaction began that each has open there. How kafka-transactions.sh finds one that hangs.
  */
 #include "api.h"
 #include "broker.h"
