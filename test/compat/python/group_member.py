@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One member of a group, of confluent-kafka (either protocol) or kafka-python: reads, prints each record ("R partition offset"), commits
-now and then and prints what it committed ("C partition offset"), until stdin ends.
+"""One member of a group, of confluent-kafka (either protocol) or kafka-python: reads, prints each record ("R partition
+offset"), commits now and then and prints what it committed ("C partition offset"), until stdin ends.
 
     group_member.py confluent|confluent-consumer|python BOOTSTRAP TOPIC GROUP [INSTANCE]"""
 import select
@@ -70,4 +70,5 @@ def python(bootstrap, topic, group, instance):
     consumer.close()
 
 
-{"confluent": confluent, "confluent-consumer": confluent_consumer, "python": python}[sys.argv[1]](*sys.argv[2:5], sys.argv[5] if len(sys.argv) > 5 else None)
+CLIENTS = {"confluent": confluent, "confluent-consumer": confluent_consumer, "python": python}
+CLIENTS[sys.argv[1]](*sys.argv[2:5], sys.argv[5] if len(sys.argv) > 5 else None)
