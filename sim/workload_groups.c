@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Consumers in two groups, one of the classic and one of the consumer protocol, that share the partitions of the first
- * topic: they join, leave, stand still, die, come again under other names, send things twice and hear nothing. Each
+ * Consumers in three groups, one of the classic protocol, one of the consumer protocol and one that changes between
+ * them as its members do, each with all partitions of the first topic: they join, leave, stand still, die, come again under other names, send things twice and hear nothing. Each
  * keeps the clients' own rule: who hears nothing for a session owns nothing any more.
  *
  *      OUT --JoinGroup, SyncGroup | heartbeat of epoch 0--> IN --[heartbeat | commit | fetch]...
@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "msg/consumer_group_heartbeat.h"
+#include "msg/consumer_protocol.h"
 #include "msg/find_coordinator.h"
 #include "msg/heartbeat.h"
 #include "msg/join_group.h"
@@ -25,7 +26,7 @@
 #include "msg/sync_group.h"
 #include "workload.h"
 
-#define GROUPS_N 2
+#define GROUPS_N 3
 #define MEMBERS_N 3 /* of each group */
 #define PARTS_MAX 4
 #define SESSION_MS 3000
@@ -48,7 +49,6 @@ struct group_part {
 
 struct sim_group {
 	const char *name;
-	bool is_consumer;
 	struct group_part parts[PARTS_MAX];
 	VEC(struct group_doubt) doubts;
 };
@@ -57,6 +57,7 @@ struct group_member {
 	struct wl_groups *all;
 	struct sim_group *group;
 	int index, lives;
+	bool is_consumer; /* its protocol, in this life */
 	struct sim_conn conn;
 	struct sim_call call, twin; /* twin: a request sent twice; its answer is not read */
 	struct sim_event next;
@@ -125,7 +126,8 @@ static void member_reborn(struct group_member *m)
 	m->owns = m->told = 0;
 	m->epoch = 0;
 	m->id[0] = '\0';
-	if (m->group->is_consumer)
+	m->is_consumer = m->index % GROUPS_N == 1 || (m->index % GROUPS_N == 2 && world_chance(member_world(m), 1, 2));
+	if (m->is_consumer)
 		snprintf(m->id, sizeof(m->id), "m%d-%d", m->index, m->lives);
 }
 
@@ -476,6 +478,71 @@ static void classic_lost(struct group_member *m)
 	m->owns = 0;
 }
 
+/* What consumers hand in when they join: the first topic. They are eager and own nothing then. */
+static struct bytes subscription_make(const struct group_member *m, struct arena *arena)
+{
+	struct str topic = str_of(m->all->wl->topics[0].name);
+	uint8_t *p = arena_alloc(arena, 16 + topic.len);
+	struct bytes ret = {p, 16 + topic.len};
+
+	memset(p, 0, ret.len);
+	store_be16(p, 1);
+	store_be32(p + 2, 1);
+	store_be16(p + 6, (uint16_t)topic.len);
+	memcpy(p + 8, topic.p, topic.len);
+	store_be32(p + 8 + topic.len, UINT32_MAX); /* no user data; then no owned partitions */
+	return ret;
+}
+
+static struct bytes assignment_make(const struct group_member *m, uint32_t set, struct arena *arena)
+{
+	struct str topic = str_of(m->all->wl->topics[0].name);
+	uint8_t *p = arena_alloc(arena, 16 + topic.len + 4 * PARTS_MAX), *at = p + 12 + topic.len;
+	uint32_t n = 0;
+
+	store_be16(p, 1);
+	store_be32(p + 2, 1);
+	store_be16(p + 6, (uint16_t)topic.len);
+	memcpy(p + 8, topic.p, topic.len);
+	for (uint32_t i = 0; i < PARTS_MAX; i++) {
+		if (!(set >> i & 1))
+			continue;
+		store_be32(at, i);
+		at += 4;
+		n++;
+	}
+	store_be32(p + 8 + topic.len, n);
+	store_be32(at, UINT32_MAX);
+	return (struct bytes){p, (size_t)(at + 4 - p)};
+}
+
+static uint32_t set_of_classic(struct group_member *m, struct bytes in)
+{
+	struct consumer_protocol_assignment assignment;
+	struct arena arena = {0};
+	uint32_t set = 0;
+
+	if (in.len < 2)
+		return 0;
+	if (codec_decode(&consumer_protocol_assignment_type, 1, (struct bytes){in.p + 2, in.len - 2}, &arena, &assignment,
+			 NULL, NULL)) {
+		world_fail(member_world(m), "%s: an assignment of %zu bytes does not decode", m->group->name, in.len);
+		return 0;
+	}
+	for (int32_t t = 0; t < assignment.assigned_partitions_n; t++) {
+		for (int32_t p = 0; p < assignment.assigned_partitions[t].partitions_n; p++) {
+			int32_t index = assignment.assigned_partitions[t].partitions[p];
+
+			if (index < 0 || index >= m->all->parts_n)
+				world_fail(member_world(m), "%s: partition %d is assigned", m->group->name, index);
+			else
+				set |= 1u << index;
+		}
+	}
+	arena_reset(&arena);
+	return set;
+}
+
 static void sync_done(struct sim_call *call)
 {
 	struct group_member *m = container_of(call, struct group_member, call);
@@ -489,7 +556,7 @@ static void sync_done(struct sim_call *call)
 	if (response->error_code == ERR_NONE) {
 		member_heard(m, call);
 		m->is_in = true;
-		m->owns = response->assignment.len ? response->assignment.p[0] : 0;
+		m->owns = set_of_classic(m, response->assignment);
 		groups_check_owners(m);
 	} else if (is_fencing(response->error_code)) {
 		member_reborn(m);
@@ -502,6 +569,7 @@ static void member_sync(struct group_member *m)
 	struct sync_group_request_assignments assignments[MEMBERS_N * 4];
 	uint8_t sets[MEMBERS_N * 4] = {0};
 	struct sync_group_request request;
+	struct arena arena = {0};
 
 	msg_init(&sync_group_request_type, &request);
 	request.group_id = str_of(m->group->name);
@@ -515,12 +583,13 @@ static void member_sync(struct group_member *m)
 		for (int i = 0; i < m->others_n; i++) {
 			msg_init(&sync_group_request_assignments_type, &assignments[i]);
 			assignments[i].member_id = str_of(m->others[i]);
-			assignments[i].assignment = (struct bytes){&sets[i], 1};
+			assignments[i].assignment = assignment_make(m, sets[i], &arena);
 		}
 		request.assignments = assignments;
 		request.assignments_n = m->others_n;
 	}
 	member_send(m, API_SYNC_GROUP, &request, REBALANCE_MS + 2000, sync_done);
+	arena_reset(&arena);
 }
 
 static void id_copy(char to[ID_MAX], struct str from)
@@ -559,6 +628,7 @@ static void member_join(struct group_member *m)
 {
 	struct join_group_request_protocols protocol;
 	struct join_group_request request;
+	struct arena arena = {0};
 
 	classic_lost(m); /* eager: everything is given back before */
 	msg_init(&join_group_request_type, &request);
@@ -571,8 +641,9 @@ static void member_join(struct group_member *m)
 	request.protocols = &protocol;
 	request.protocols_n = 1;
 	protocol.name = STR("sim");
-	protocol.metadata = (struct bytes){(const uint8_t *)m->id, strlen(m->id)};
+	protocol.metadata = subscription_make(m, &arena);
 	member_send(m, API_JOIN_GROUP, &request, REBALANCE_MS + 4000, join_done);
+	arena_reset(&arena);
 }
 
 static void classic_beat_done(struct sim_call *call)
@@ -619,11 +690,12 @@ static void member_leave(struct group_member *m)
 	struct consumer_group_heartbeat_request beat;
 	struct leave_group_request_members member;
 	struct leave_group_request leave;
+	bool is_consumer = m->is_consumer;
 	char id[ID_MAX];
 
 	memcpy(id, m->id, sizeof(id));
 	member_reborn(m);
-	if (m->group->is_consumer) {
+	if (is_consumer) {
 		msg_init(&consumer_group_heartbeat_request_type, &beat);
 		beat.group_id = str_of(m->group->name);
 		beat.member_id = str_of(id);
@@ -706,7 +778,7 @@ static void member_step(struct group_member *m)
 		member_commit(m);
 	else if (world_chance(member_world(m), 1, 6))
 		member_fetch(m);
-	else if (m->group->is_consumer)
+	else if (m->is_consumer)
 		member_beat(m);
 	else if (m->is_in)
 		classic_beat(m);
@@ -740,14 +812,13 @@ static void member_down(struct sim_conn *conn)
 
 struct wl_groups *wl_groups_new(struct workload *wl)
 {
-	static const char *const names[GROUPS_N] = {"classic", "consumer"};
+	static const char *const names[GROUPS_N] = {"classic", "consumer", "both"};
 	struct wl_groups *g = MEM_NEW(struct wl_groups);
 
 	g->wl = wl;
 	g->parts_n = MIN(wl->topics[0].parts_n, PARTS_MAX);
 	for (int i = 0; i < GROUPS_N; i++) {
 		g->groups[i].name = names[i];
-		g->groups[i].is_consumer = i == 1;
 		for (int p = 0; p < PARTS_MAX; p++)
 			g->groups[i].parts[p].acked = -1;
 	}
