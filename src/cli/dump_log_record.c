@@ -148,8 +148,7 @@ static bool plain_print(struct dump_run *run, const struct record *record, const
 
 /* ---- records of coordinators ---- */
 
-/* Subscription and assignment of a consumer's member as what they are. Empty text in run->why: all is well.
- */
+/* Subscription and assignment of a consumer's member as what they are; as bytes when they are none. */
 static bool embedded_write(void *ctx, const struct msg_type *owner, const struct msg_field *field,
 			   struct bytes value, struct json_out *out)
 {
@@ -163,16 +162,12 @@ static bool embedded_write(void *ctx, const struct msg_type *owner, const struct
 		return false;
 	type = strcmp(field->name, "assignment") == 0 ? &consumer_protocol_assignment_type
 						      : &consumer_protocol_subscription_type;
-	if (value.len < 2) {
-		dump_fail(run, "null");
-		out->err = ERR_DECODE;
-		return true;
-	}
+	if (value.len < 2)
+		return false;
 	version = known_version(type, (int16_t)load_be16(value.p));
 	if (!message_decode(run, type, version, (struct bytes){value.p + 2, value.len - 2}, &obj, &used))
-		out->err = ERR_DECODE;
-	else
-		json_message(out, type, version, obj, NULL);
+		return false;
+	json_message(out, type, version, obj, NULL);
 	return true;
 }
 
