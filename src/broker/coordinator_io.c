@@ -380,6 +380,14 @@ static void coordinator_call_arrives(struct reactor *reactor, struct msg *msg)
 	coordinator_call_on_owner(container_of(msg, struct coordinator_call, msg));
 }
 
+bool coordinator_calls_fit(struct request *request, int32_t n)
+{
+	if (n <= COORDINATOR_CALLS_MAX)
+		return true;
+	request_close(request, "it names more groups or transactions than one request may");
+	return false;
+}
+
 void coordinator_call_start(struct coordinator_call *call)
 {
 	struct shard *home = call->home ? call->home : call->request->shard;

@@ -73,6 +73,11 @@ struct coordinator_call {
 	struct arena arena;
 };
 
+/* Each call has a block of memory of its own. A request that would need more of them than CALLS_MAX is refused, which ends
+ * its connection; then false. */
+#define COORDINATOR_CALLS_MAX 50000
+bool coordinator_calls_fit(struct request *request, int32_t n);
+
 /* Runs the operation where the group is coordinated. `done` runs later, or before this returns. */
 void coordinator_call_start(struct coordinator_call *call);
 /* At home, while it runs: the client has gone. */

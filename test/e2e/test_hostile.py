@@ -2,8 +2,10 @@
 """Small requests that mean much work, or much memory, to a coordinator: each is refused or answered, at once, and the
 broker goes on."""
 import os
+import struct
 import time
 
+from lib import wire
 from lib.case import Case, moldau_only
 from lib.client import Closed
 
@@ -92,6 +94,24 @@ class Hostile(Case):
                 other.send("DescribeGroups", 5, groups=[self.group + "2"] * n)
                 self.assertLess(len(other.recv_frame()), 300 << 20)
             self.alive()
+
+    def test_more_names_than_one_request_may_hold(self):
+        conn = self.conn(self.broker)
+        self.ready(conn)
+        n = 1_000_000
+        compact = wire.uvarint(n + 1) + b"\1" * n
+        for key, version, body in ((15, 0, struct.pack(">i", n) + b"\0\0" * n),
+                                   (42, 0, struct.pack(">i", n) + b"\0\0" * n),
+                                   (69, 0, b"\0" + compact + b"\0\0"), (65, 0, b"\0" + compact + b"\0"),
+                                   (10, 4, b"\0\0" + compact + b"\0")):
+            with self.conn(self.broker, timeout=30) as other:
+                try:
+                    other.send_frame(struct.pack(">hhih", key, version, 1, -1) + body)
+                    other.recv_frame()
+                except Closed:
+                    pass
+            self.eventually(self.alive)
+        self.assertIn("it names more groups", self.broker.log())
 
     def sockets(self):
         at = f"/proc/{self.broker.process.pid}/fd"

@@ -519,12 +519,12 @@ class Listener(Case):
         try:
             for _ in range(1400):
                 try:
-                    crowd.append(socket.create_connection(("127.0.0.1", port), 0.5))
+                    crowd.append(socket.create_connection(("127.0.0.1", port), 3))
                     crowd[-1].sendall(b"GET /livez HTTP/1.1\r\n")
                 except OSError:
                     break  # that queue is full
             time.sleep(0.2)
-            self.assertGreater(len(crowd), 400)
+            self.assertGreater(len(crowd), 100)
             self.assertLess(len(os.listdir(fds)) - before, 1050)
             self.assertEqual(self.conn(broker).call("ApiVersions", 0).error, 0)
         finally:

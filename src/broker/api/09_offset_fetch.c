@@ -261,6 +261,8 @@ void api_offset_fetch(struct request *request)
 	struct offset_fetch *fetch = ARENA_NEW(&request->arena, struct offset_fetch);
 	int32_t n;
 
+	if (!coordinator_calls_fit(request, in->groups_n))
+		return;
 	fetch->request = request;
 	fetch->require_stable = in->require_stable;
 	fetch->groups_n = request->version < 8 ? 1 : in->groups_n;

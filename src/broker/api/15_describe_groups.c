@@ -70,6 +70,8 @@ void api_describe_groups(struct request *request)
 	struct describe_groups *all = ARENA_NEW(&request->arena, struct describe_groups);
 	int32_t n = in->groups_n; /* the last answer may free `in` */
 
+	if (!coordinator_calls_fit(request, n))
+		return;
 	all->request = request;
 	msg_init(&describe_groups_response_type, &all->out);
 	all->out.groups = MSG_NEW_N(&request->arena, describe_groups_response_groups, in->groups_n);

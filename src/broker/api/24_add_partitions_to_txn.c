@@ -215,6 +215,8 @@ void api_add_partitions_to_txn(struct request *request)
 
 	all->request = request;
 	all->n = n;
+	if (!coordinator_calls_fit(request, n))
+		return;
 	all->v = ARENA_NEW_N(&request->arena, struct add_partitions_one, n);
 	for (int32_t i = 0; i < n; i++)
 		all->v[i].all = all;

@@ -47,6 +47,8 @@ void api_delete_groups(struct request *request)
 	struct delete_groups *all = ARENA_NEW(&request->arena, struct delete_groups);
 	int32_t n = in->groups_names_n; /* the last answer may free `in` */
 
+	if (!coordinator_calls_fit(request, n))
+		return;
 	all->request = request;
 	msg_init(&delete_groups_response_type, &all->out);
 	if (in->groups_names_n == 0) {

@@ -94,6 +94,8 @@ void api_describe_transactions(struct request *request)
 	struct describe_transactions *all = ARENA_NEW(&request->arena, struct describe_transactions);
 	int32_t n = in->transactional_ids_n; /* the last answer may free `in` */
 
+	if (!coordinator_calls_fit(request, n))
+		return;
 	all->request = request;
 	msg_init(&describe_transactions_response_type, &all->out);
 	all->out.transaction_states = MSG_NEW_N(&request->arena, describe_transactions_response_transaction_states, n);

@@ -81,6 +81,8 @@ void api_consumer_group_describe(struct request *request)
 	struct describe_consumer_groups *all = ARENA_NEW(&request->arena, struct describe_consumer_groups);
 	int32_t n = in->group_ids_n; /* the last answer may free `in` */
 
+	if (!coordinator_calls_fit(request, n))
+		return;
 	all->request = request;
 	msg_init(&consumer_group_describe_response_type, &all->out);
 	all->out.groups = MSG_NEW_N(&request->arena, consumer_group_describe_response_groups, n);
