@@ -354,6 +354,24 @@ static void txn_abort_late(struct txn_store *store, const struct txn *txn)
 	vec_deinit(&records.v);
 }
 
+/* Once for each transaction: who reads committed records of these partitions waits for it. */
+static void txn_warn_open(struct txn_store *store, struct txn *txn)
+{
+	const struct txn_partition *first = txn->partitions.v;
+	int64_t open_ms = store->shard->wall_ms - txn->start_ms;
+
+	if (txn->told_ms == txn->start_ms || open_ms < TXN_OPEN_LONG_MS)
+		return;
+	txn->told_ms = txn->start_ms;
+	log_warn("transaction.open_long",
+		 "id=%.*s producer=%lld epoch=%d since_ms=%lld open_s=%lld timeout_ms=%d partitions=%d first=%.*s-%d "
+		 "text=\"committed readers of these partitions wait for this transaction; it is aborted at its timeout, "
+		 "or by kafka-transactions forceTerminateTransaction\"",
+		 STR_ARGS(txn->id), (long long)txn->producer_id, txn->epoch, (long long)txn->start_ms,
+		 (long long)(open_ms / 1000), txn->timeout_ms, txn->partitions.n,
+		 STR_ARGS(txn->partitions.n ? first->topic : STR("-")), txn->partitions.n ? first->partition : -1);
+}
+
 static void txn_abort_due(struct coord_timer *timer, void *machine)
 {
 	struct txn_store *store = machine;
@@ -363,6 +381,8 @@ static void txn_abort_due(struct coord_timer *timer, void *machine)
 		if (txn->state == TXN_ONGOING && txn->epoch < INT16_MAX &&
 		    store->shard->wall_ms - txn->start_ms > txn->timeout_ms)
 			txn_abort_late(store, txn);
+		else if (txn->state == TXN_ONGOING)
+			txn_warn_open(store, txn);
 	}
 	coord_timer_start(store->shard, timer, store->settings.abort_check_ms, txn_abort_due);
 }

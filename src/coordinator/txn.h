@@ -47,6 +47,7 @@ enum txn_version { TXN_VERSION_0 = 0, TXN_VERSION_1 = 1, TXN_VERSION_2 = 2 };
 /* The last epoch that a producer id is used in by clients; the one above it ends its last transaction. */
 #define TXN_EPOCH_LAST (INT16_MAX - 1)
 #define TXN_PARTITIONS_MAX 1000000 /* of one transaction */
+#define TXN_OPEN_LONG_MS 300000	   /* a warning from then on */
 #define TXN_IDS_MAX 5000000	   /* of one shard */
 
 struct txn_partition {
@@ -73,6 +74,7 @@ struct txn {
 	enum txn_state state;
 	enum txn_version version;
 	int64_t start_ms, update_ms; /* wall; start -1: none is open */
+	int64_t told_ms;             /* the start of the one that the log was told is open for long */
 	struct txn_partitions partitions; /* topics owned, in one block with the array */
 };
 

@@ -7,7 +7,7 @@
 Each scenario is one directory with one server.properties. Whoever runs on it writes; it ends, cleanly or by kill -9;
 the other one starts on the same files and has to show exactly the same: topic ids, start and end offsets, every batch
 byte for byte, what a search by time finds, what producers wrote last (a repeated batch is known, the next one is
-taken), committed offsets and the members of groups. After every end of Moldau the original's own tool reads each of
+taken), committed offsets, the members of groups, transactions that are over and one that is open. After every end of Moldau the original's own tool reads each of
 its files. -k keeps the directories.
 
 Needs Java and the jars that dev/kafka fetches; without them everything is skipped. PORTS: E2E_PORTS. The last line is
@@ -172,6 +172,7 @@ class Writer:
             "segments": (2, {"segment.bytes": 1 << 20, "index.interval.bytes": 4096}),
             "full-index": (1, {"segment.index.bytes": 64, "index.interval.bytes": 1}), "empty": (2, {})})
         self.made, self.last = set(), {}
+        self.open = {}  # transactional id: producer
 
     def records(self, n=8, length=60):
         now = int(time.time() * 1000) - 60000 + 1000 * self.rounds
@@ -235,6 +236,7 @@ class Writer:
             self.put(conn, "full-index", 0, batch(self.records(2)))
         self.idempotent(conn)
         self.groups(conn)
+        self.transactions(conn)
         # Several with the name of an older one; the last deletion has just been asked for when the broker ends.
         for i in range(2):
             conn.create("fleeting", 2)
@@ -266,6 +268,27 @@ class Writer:
                            assignments=[{"member": joined.member, "assignment": b"round 1"}])
         expect("the assignment", (synced.error, synced.assignment), (0, b"round 1"))
 
+    def transactions(self, conn):
+        """One that commits, one that aborts, each with offsets; and one that stays open until the other broker, which
+        finds it, has ended it a round later."""
+        for i, kind in enumerate(TRANSACTIONS):
+            coordinated(conn, kind, 1)
+            coordinated(conn, "of-" + kind)
+            producer = self.open.pop(kind, None)
+            if producer:
+                settled(conn, "EndTxn", 3, transactional_id=kind, producer_id=producer[0], producer_epoch=producer[1],
+                        committed=self.rounds % 2 == 0)
+            begun = settled(conn, "InitProducerId", 4, transactional_id=kind, timeout_ms=900000)
+            who = {"transactional_id": kind, "producer_id": begun.producer_id, "producer_epoch": begun.producer_epoch}
+            settled(conn, "AddOffsetsToTxn", 3, group_id="of-" + kind, **who)
+            answer = conn.call("TxnOffsetCommit", 3, group_id="of-" + kind, topics=[{"name": "plain", "partitions": [
+                {"index": 0, "offset": 100 * self.rounds + i, "metadata": kind}]}], **who)
+            expect(f"error of offsets in {kind}", answer.topics[0].partitions[0].error, 0)
+            if kind == "open":
+                self.open[kind] = begun.producer_id, begun.producer_epoch
+            else:
+                settled(conn, "EndTxn", 3, committed=kind == "committed", **who)
+
     def names(self):
         return sorted(self.made)
 
@@ -274,11 +297,44 @@ GROUPS = [f"offsets-{i}" for i in range(6)]
 SUBSCRIPTION = b"\0\0\0\0\0\1\0\5plain\xff\xff\xff\xff"
 
 
-def coordinated(conn, group):
+TRANSACTIONS = ["committed", "aborted", "open"]
+
+
+def settled(conn, name, version, **values):
+    """Asks again while the transaction before ends, or its coordinator loads."""
+    end = time.monotonic() + 20
+    while True:
+        answer = conn.call(name, version, **values)
+        if answer.error not in (14, 15, 16, 51) or time.monotonic() > end:
+            expect(f"error of {name} of {values['transactional_id']}", answer.error, 0)
+            return answer
+        time.sleep(0.05)
+
+
+def state_of_transactions(conn, out):
+    for kind in TRANSACTIONS:
+        coordinated(conn, kind, 1)
+        coordinated(conn, "of-" + kind)
+        end = time.monotonic() + 20
+        while True:
+            one = conn.call("DescribeTransactions", 0, transactional_ids=[kind]).states[0]
+            if one.error not in (14, 15, 16) and not one.state.startswith("Prepare") or time.monotonic() > end:
+                break
+            time.sleep(0.05)
+        out["transaction", kind] = (one.error, one.state, one.timeout_ms, one.start_ms, one.producer_id,
+                                    one.producer_epoch, sorted((t.name, tuple(sorted(t.partitions))) for t in one.topics))
+        for stable in (False, True):
+            answer = conn.call("OffsetFetch", 8, require_stable=stable, groups=[
+                {"group": "of-" + kind, "topics": [{"name": "plain", "partitions": [0]}]}]).groups[0]
+            out["transaction", kind, stable] = answer.error, [(p.error, p.offset, p.metadata)
+                                                              for t in answer.topics for p in t.partitions]
+
+
+def coordinated(conn, group, kind=0):
     """Until its coordinator serves."""
     end = time.monotonic() + 20
-    while conn.call("FindCoordinator", 3, key=group).error or \
-            conn.call("DescribeGroups", 5, groups=[group]).groups[0].error:
+    while conn.call("FindCoordinator", 3, key=group, key_type=kind).error or \
+            not kind and conn.call("DescribeGroups", 5, groups=[group]).groups[0].error:
         if time.monotonic() > end:
             raise Wrong(f"no coordinator for {group}")
         time.sleep(0.05)
@@ -331,6 +387,7 @@ def state(conn, names):
                     out[name, i, back] = found.offset, found.timestamp
     if "plain" in names:
         state_of_groups(conn, out)
+        state_of_transactions(conn, out)
     out["topics"] = sorted(t.name for t in conn.call("Metadata", 12, topics=None).topics if not t.name.startswith("__"))
     return out
 

@@ -396,6 +396,26 @@ static void world_pass(int64_t ms)
 	coord_shard_time(&w.shard, end_ms, w.shard.wall_ms + end_ms - w.shard.now_ms);
 }
 
+static void test_a_transaction_that_is_open_for_long_is_told_once(void **state UNUSED)
+{
+	struct txn_producer p;
+	struct txn *txn;
+
+	w.store.settings.max_timeout_ms = 900000;
+	p = init_new();
+	assert_int_equal(add(p, 0, TXN_VERSION_2), ERR_NONE);
+	txn = txn_find(&w.store, STR("t"));
+	txn->timeout_ms = 900000;
+	world_pass(TXN_OPEN_LONG_MS - 20000);
+	assert_int_equal(txn->told_ms, 0);
+	world_pass(40000);
+	assert_int_equal(txn->told_ms, txn->start_ms);
+	assert_int_equal(txn->state, TXN_ONGOING);
+	txn->timeout_ms = 60000; /* the log says so: teardown compares */
+	world_pass(20000);
+	assert_int_equal(txn->state, TXN_PREPARE_ABORT);
+}
+
 static void test_late_transaction_is_aborted(void **state UNUSED)
 {
 	struct txn_producer p = init_new();
@@ -539,6 +559,7 @@ int main(void)
 		STORY(test_markers_are_sent_again_after_a_restart),
 		STORY(test_failed_write_decides_nothing),
 		STORY(test_refused),
+		STORY(test_a_transaction_that_is_open_for_long_is_told_once),
 		cmocka_unit_test_setup_teardown(test_drawn_histories, NULL, teardown),
 	};
 
