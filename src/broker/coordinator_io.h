@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The coordinators on one reactor: for each partition of a coordinator's topic (__consumer_offsets,
- * __transaction_state)
- * that it owns and leads, the shard (coordinator/coord_shard.h), its loading, its writes, its timer. And the way there for requests.
+ * __transaction_state) that it owns and leads, the shard (coordinator/coord_shard.h), its loading, its writes, its
+ * timer. And the way there for requests.
  *
  *   request --by the hash of its key (a group's id)--> partition --> its reactor --> operation --> answer, home again
  *

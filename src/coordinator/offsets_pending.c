@@ -32,7 +32,8 @@ struct pending_offset {
 	int16_t producer_epoch;
 	bool has_before;
 	struct pending_mark mark;
-	struct pending_mark before; /* of what this one replaced: a producer commits a key again when that is answered */
+	/* Of what this one replaced; one is enough: a producer commits a key again when it was answered. */
+	struct pending_mark before;
 	struct committed_offset entry;
 };
 

@@ -365,8 +365,8 @@ static void txn_warn_open(struct txn_store *store, struct txn *txn)
 	txn->told_ms = txn->start_ms;
 	log_warn("transaction.open_long",
 		 "id=%.*s producer=%lld epoch=%d since_ms=%lld open_s=%lld timeout_ms=%d partitions=%d first=%.*s-%d "
-		 "text=\"committed readers of these partitions wait for this transaction; it is aborted at its timeout, "
-		 "or by kafka-transactions forceTerminateTransaction\"",
+		 "text=\"committed readers of these partitions wait for it; it is aborted at its timeout, or "
+		 "by kafka-transactions forceTerminateTransaction\"",
 		 STR_ARGS(txn->id), (long long)txn->producer_id, txn->epoch, (long long)txn->start_ms,
 		 (long long)(open_ms / 1000), txn->timeout_ms, txn->partitions.n,
 		 STR_ARGS(txn->partitions.n ? first->topic : STR("-")), txn->partitions.n ? first->partition : -1);

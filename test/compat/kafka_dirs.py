@@ -7,8 +7,8 @@
 Each scenario is one directory with one server.properties. Whoever runs on it writes; it ends, cleanly or by kill -9;
 the other one starts on the same files and has to show exactly the same: topic ids, start and end offsets, every batch
 byte for byte, what a search by time finds, what producers wrote last (a repeated batch is known, the next one is
-taken), committed offsets, the members of groups, transactions that are over and one that is open. After every end of Moldau the original's own tool reads each of
-its files. -k keeps the directories.
+taken), committed offsets, the members of groups, transactions that are over and one that is open. After every end of
+Moldau the original's own tool reads each of its files. -k keeps the directories.
 
 Needs Java and the jars that dev/kafka fetches; without them everything is skipped. PORTS: E2E_PORTS. The last line is
 `N passed, N failed, N skipped`."""
@@ -99,6 +99,7 @@ listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={self.data}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
+transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
@@ -322,7 +323,8 @@ def state_of_transactions(conn, out):
                 break
             time.sleep(0.05)
         out["transaction", kind] = (one.error, one.state, one.timeout_ms, one.start_ms, one.producer_id,
-                                    one.producer_epoch, sorted((t.name, tuple(sorted(t.partitions))) for t in one.topics))
+                                    one.producer_epoch,
+                                    sorted((t.name, tuple(sorted(t.partitions))) for t in one.topics))
         for stable in (False, True):
             answer = conn.call("OffsetFetch", 8, require_stable=stable, groups=[
                 {"group": "of-" + kind, "topics": [{"name": "plain", "partitions": [0]}]}]).groups[0]

@@ -110,8 +110,8 @@ static bool txn_commit_has_guard(const struct txn_offset_commit *commit)
 }
 
 /* On the reactor of the group. */
-static void txn_commit_look(const struct group_store *store, int64_t producer_id, int16_t epoch, uint64_t *ret_markers_n,
-			    bool *ret_is_open)
+static void txn_commit_look(const struct group_store *store, int64_t producer_id, int16_t epoch,
+			    uint64_t *ret_markers_n, bool *ret_is_open)
 {
 	const struct coord_partition *part = store->shard->ctx;
 	const struct partition *partition = shard_partition(part->io->shard, part->topic_id, part->index);
