@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what transactions left in the original's directory, as the original reads it.
+"""Reads what transactions left in the original's directory as the original reads it, and the other way round.
 
    kafka_transactions.py [-v] [-k]
 
 A real Kafka is filled by transactional producers (committed, aborted, overlapping, one left open), asked, and ended
-cleanly or by kill -9; Moldau starts on the directory and has to answer the same: last stable offsets, times, and what
+cleanly or by kill -9; Moldau starts on the directory and has to answer the same, and the same with both exchanged: last stable offsets, times, and what
 a consumer with isolation.level=read_committed sees from any offset on. -k keeps the directories.
 
 Needs Java and the jars that dev/kafka fetches; without them it is skipped. The last line is `N passed, N failed, N
@@ -76,16 +76,16 @@ def fill(node):
         raise Wrong(f"the writer ended with {done.returncode}:\n{done.stderr[-2000:]}")
 
 
-def run(how, keep):
+def run(how, keep, first="kafka", second="moldau"):
     node = dirs.Node()
     try:
         dirs.format_with(node, "--standalone")
-        node.start("kafka")
+        node.start(first)
         fill(node)
         with node.conn() as conn:
             wanted = state(conn)
         node.end(how)
-        node.start("moldau")
+        node.start(second)
         with node.conn() as conn:
             got = state(conn)
         node.end("clean")
@@ -94,9 +94,9 @@ def run(how, keep):
         difference = dirs.difference(got, wanted)
         if difference:
             raise Wrong("\n".join(line[:600] for line in difference.splitlines()))
-        say("ok", f"transactions, ended {how}")
+        say("ok", f"transactions from {first} to {second}, ended {how}")
     except (Wrong, NotReady) as e:
-        say("not ok", f"transactions, ended {how}", e)
+        say("not ok", f"transactions from {first} to {second}, ended {how}", e)
     finally:
         if keep:
             print(f"# {node.dir}")
@@ -111,6 +111,7 @@ def run_all(verbose, keep):
         return
     for how in ("clean", "kill"):
         run(how, keep)
+        run(how, keep, "moldau", "kafka")
 
 
 def main():
