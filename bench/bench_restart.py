@@ -58,6 +58,7 @@ def another_boot(data):
 
 
 def start(broker, index):
+    assert broker.dead()
     began = time.monotonic()
     broker.spawn()
     while True:
@@ -100,8 +101,9 @@ def main():
                     time.sleep(1)
                 print(f"{size / 1e9:.1f} GB in {args.partitions} partitions, {left}: first record acknowledged "
                       f"{worst[0]:.0f} ms, read back {worst[1]:.0f} ms", flush=True)
-        code = broker.stop()
-        return 1 if code else 0
+            code = broker.stop()
+            assert code == 0, code
+        return 0
     finally:
         broker.close()
         shutil.rmtree(folder, ignore_errors=True)
