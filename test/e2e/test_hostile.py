@@ -99,11 +99,14 @@ class Hostile(Case):
         conn = self.conn(self.broker)
         self.ready(conn)
         n = 1_000_000
+        topic = self.topic(conn)
         compact = wire.uvarint(n + 1) + b"\1" * n
         for key, version, body in ((15, 0, struct.pack(">i", n) + b"\0\0" * n),
                                    (42, 0, struct.pack(">i", n) + b"\0\0" * n),
                                    (69, 0, b"\0" + compact + b"\0\0"), (65, 0, b"\0" + compact + b"\0"),
-                                   (10, 4, b"\0\0" + compact + b"\0")):
+                                   (10, 4, b"\0\0" + compact + b"\0"),
+                                   (61, 0, b"\0" + wire.uvarint(2) + wire.uvarint(len(topic) + 1) + topic.encode() +
+                                    wire.uvarint(n + 1) + bytes(4 * n) + b"\0\0")):
             with self.conn(self.broker, timeout=30) as other:
                 try:
                     other.send_frame(struct.pack(">hhih", key, version, 1, -1) + body)

@@ -85,8 +85,7 @@ static struct bytes make_key(const struct msg_record *row, struct arena *arena, 
 static struct bytes make_value(const struct msg_record *row, struct arena *arena, struct rng *rng)
 {
 	struct fill fill = {.rng = *rng, .arena = arena, .elems_max = 3, .tags = true};
-	int16_t version = (int16_t)(row->value->version_min +
-				    (int)rng_below(rng, (uint64_t)(row->value->version_max - row->value->version_min + 1)));
+	int16_t version = (int16_t)rng_between(rng, row->value->version_min, row->value->version_max);
 	void *value = arena_alloc(arena, row->value->size);
 
 	fill_message(&fill, row->value, version, value);

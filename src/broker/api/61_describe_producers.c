@@ -9,6 +9,10 @@
 #include "owner_part.h"
 #include "shard.h"
 
+/* What one request may name, and what one reactor adds to its answer: a partition may be named again and again. */
+#define PARTITIONS_MAX 200000
+#define ANSWER_PART_MAX MIB(64)
+
 struct describe_producers {
 	struct request *request;
 	struct scatter *scatter;
@@ -37,9 +41,13 @@ static void describe_producers_ready(struct owner_part *owner, enum err err)
 	const struct producer_state *producers;
 	const struct producer_entry *entry;
 
-	part->out->error_code = err_wire(err);
 	if (!err) {
 		producers = &owner->partition->log->producers;
+		if (owner->leg->arena.used + producers->by_id.n * sizeof(*part->out->active_producers) > ANSWER_PART_MAX)
+			err = ERR_INVALID_REQUEST;
+	}
+	part->out->error_code = err_wire(err);
+	if (!err) {
 		part->out->active_producers =
 			MSG_NEW_N(&owner->leg->arena, describe_producers_response_topics_partitions_active_producers,
 				  producers->by_id.n);
@@ -97,7 +105,14 @@ void api_describe_producers(struct request *request)
 {
 	struct describe_producers *describe = ARENA_NEW(&request->arena, struct describe_producers);
 	const struct describe_producers_request *in = request->body;
+	int64_t partitions_n = 0;
 
+	for (int32_t i = 0; i < in->topics_n; i++)
+		partitions_n += in->topics[i].partition_indexes_n;
+	if (partitions_n > PARTITIONS_MAX) {
+		request_close(request, "it names more partitions than one request may");
+		return;
+	}
 	describe->request = request;
 	describe->scatter = scatter_new(request->shard, &request->arena);
 	describe->scatter->home_op = describe;
