@@ -73,8 +73,8 @@ struct coordinator_call {
 	struct arena arena;
 };
 
-/* Each call has a block of memory of its own. A request that would need more of them than CALLS_MAX is refused, which ends
- * its connection; then false. */
+/* Each call has a block of memory of its own. A request that would need more of them than COORDINATOR_CALLS_MAX is
+ * refused, which ends its connection; then false. */
 #define COORDINATOR_CALLS_MAX 50000
 bool coordinator_calls_fit(struct request *request, int32_t n);
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random requests to every API in every version: valid ones made from the schema with values at the edges, and the
-same with bytes changed. The process stays, answers follow the schema, connections end only where a frame is wrong, and memory
-does not grow. MOLDAU_HAMMER_S and MOLDAU_HAMMER_SEED choose how long and which."""
+same with bytes changed. The process stays, answers follow the schema, connections end only where a frame is wrong, and
+memory does not grow. MOLDAU_HAMMER_S and MOLDAU_HAMMER_SEED choose how long and which."""
 import os
 import random
 import struct

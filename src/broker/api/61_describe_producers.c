@@ -40,10 +40,12 @@ static void describe_producers_ready(struct owner_part *owner, enum err err)
 	struct describe_producers_part *part = container_of(owner, struct describe_producers_part, owner);
 	const struct producer_state *producers;
 	const struct producer_entry *entry;
+	size_t len;
 
 	if (!err) {
 		producers = &owner->partition->log->producers;
-		if (owner->leg->arena.used + producers->by_id.n * sizeof(*part->out->active_producers) > ANSWER_PART_MAX)
+		len = producers->by_id.n * sizeof(*part->out->active_producers);
+		if (owner->leg->arena.used + len > ANSWER_PART_MAX)
 			err = ERR_INVALID_REQUEST;
 	}
 	part->out->error_code = err_wire(err);
