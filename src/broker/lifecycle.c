@@ -507,6 +507,7 @@ static void shard_stop_poll(struct timer *timer)
 		reactor_timer(reactor, &stop->poll, STOP_POLL_NS, shard_stop_poll);
 		return;
 	}
+	storage_stop(&stop->shard->storage);
 	stop->msg.handle = shard_stop_returns;
 	reactor_send(reactor, stop->life->reactor, &stop->msg);
 }

@@ -66,6 +66,14 @@ void storage_deinit(struct storage *storage)
 	storage->priv = NULL;
 }
 
+void storage_stop(struct storage *storage)
+{
+	struct storage_core *core = core_of(storage);
+
+	core->is_stopped = true;
+	timer_stop(&storage->reactor->timers, &core->tick);
+}
+
 bool storage_is_idle(const struct storage *storage)
 {
 	const struct storage_core *core = core_of(storage);
@@ -234,7 +242,7 @@ void storage_tick_start(struct storage *storage)
 {
 	struct storage_core *core = core_of(storage);
 
-	if (!timer_is_on(&core->tick))
+	if (!core->is_stopped && !timer_is_on(&core->tick))
 		reactor_timer(storage->reactor, &core->tick, TICK_NS, storage_tick);
 }
 

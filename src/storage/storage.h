@@ -82,6 +82,9 @@ struct storage {
 void storage_init(struct storage *storage, struct reactor *reactor, const struct storage_options *options);
 /* Every log must be freed before, and storage_is_idle. */
 void storage_deinit(struct storage *storage);
+/* All logs are closed and stay so: nothing is begun by the clock any more. What waits for its removal is found at the
+ * next start. */
+void storage_stop(struct storage *storage);
 /* No work is under way, of logs that are freed or deleted neither. */
 bool storage_is_idle(const struct storage *storage);
 /* Before any log. */

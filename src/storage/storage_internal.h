@@ -20,6 +20,7 @@ struct storage_core {
 	int32_t checkpoints_running;
 	int32_t closing_n; /* logs on their way to CLOSED */
 	int32_t works; /* jobs and writes under way, also of logs that were freed */
+	bool is_stopped; /* storage_stop: the clock begins nothing any more */
 	void (*checkpoint_done)(struct storage *storage);
 };
 

@@ -357,6 +357,32 @@ static void test_delete_and_recreate(void **state)
 	storage_test_deinit(&t);
 }
 
+/* What is due for removal after the stop stays: nobody would wait for the work. */
+static void test_stopped_storage_begins_nothing(void **state)
+{
+	struct storage_test t;
+	struct part_log *log;
+	char command[200];
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	log = log_open(&t, "d-0", -1);
+	part_log_close(log);
+	for (int i = 0; i < 1000 && log->state != PART_LOG_CLOSED; i++)
+		turn(&t);
+	part_log_delete(log, NULL, NULL);
+	for (int i = 0; i < 1000 && (file_len(&t, "d-0", "partition.metadata") >= 0 || !storage_is_idle(&t.storage));
+	     i++)
+		turn(&t);
+	storage_stop(&t.storage);
+	for (int64_t end_ns = t.reactor->now_ns + 1500 * NS_PER_MS; t.reactor->now_ns < end_ns;) {
+		turn(&t);
+		assert_true(storage_is_idle(&t.storage));
+	}
+	snprintf(command, sizeof(command), "ls %s | grep -q '^d-0\\.[0-9a-f]*-delete$'", t.path);
+	assert_int_equal(system(command), 0);
+	storage_test_deinit(&t);
+}
+
 static void test_synced(void **state)
 {
 	struct storage_test t;
@@ -507,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_truncate),
 		cmocka_unit_test(test_set_start),
 		cmocka_unit_test(test_delete_and_recreate),
+		cmocka_unit_test(test_stopped_storage_begins_nothing),
 		cmocka_unit_test(test_synced),
 		cmocka_unit_test(test_sync_during_a_commit),
 		cmocka_unit_test(test_descriptors),
