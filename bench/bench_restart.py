@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How long a start takes, by what lies there and how it was left: bench/bench_restart.py [--partitions N] [GIGABYTES...]
+"""How long a start takes, by what lies there and how it was left:
+bench/bench_restart.py [--partitions N] [GIGABYTES...]
 
-For each size: a topic whose partitions have an old segment blown up with a hole to the size asked for, and a young one with
-real batches. Then kill -9 and a start, three times; and the same with another boot's name in the running mark, which is how a
-power cut looks. Milliseconds from exec to the first acknowledged record and to the first record read back; the worst of
-three. Data lies in /dev/shm where there is one, else in the temporary folder. $MOLDAU is the binary.
+For each size: a topic whose partitions have an old segment blown up with a hole to the size asked for, and a young
+one with real batches. Then kill -9 and a start, three times; and the same with another boot's name in the running mark,
+which is how a power cut looks. Milliseconds from exec to the first acknowledged record and to the first record read
+back; the worst of three. Data lies in /dev/shm where there is one, else in the temporary folder. $MOLDAU is the binary.
 """
 import argparse
 import glob

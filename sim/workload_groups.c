@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Consumers in three groups, one of the classic protocol, one of the consumer protocol and one that changes between
- * them as its members do, each with all partitions of the first topic: they join, leave, stand still, die, come again under other names, send things twice and hear nothing. Each
- * keeps the clients' own rule: who hears nothing for a session owns nothing any more.
+ * them as its members do, each with all partitions of the first topic: they join, leave, stand still, die, come again
+ * under other names, send things twice and hear nothing. Each keeps the clients' own rule: who hears nothing for a
+ * session owns nothing any more.
  *
  *      OUT --JoinGroup, SyncGroup | heartbeat of epoch 0--> IN --[heartbeat | commit | fetch]...
  *       ^                                                   |
@@ -524,8 +525,8 @@ static uint32_t set_of_classic(struct group_member *m, struct bytes in)
 
 	if (in.len < 2)
 		return 0;
-	if (codec_decode(&consumer_protocol_assignment_type, 1, (struct bytes){in.p + 2, in.len - 2}, &arena, &assignment,
-			 NULL, NULL)) {
+	if (codec_decode(&consumer_protocol_assignment_type, 1, (struct bytes){in.p + 2, in.len - 2}, &arena,
+			 &assignment, NULL, NULL)) {
 		world_fail(member_world(m), "%s: an assignment of %zu bytes does not decode", m->group->name, in.len);
 		return 0;
 	}

@@ -134,8 +134,8 @@ enum err metadata_check(struct fs *fs, const char *dir, struct err_text *text)
 		look_snapshot(&look, fs, path);
 	}
 	/* A log that ends in the middle of a batch ends there. */
-	if (look.err == ERR_NONE && log_scan(fs, log_dir, look.has_snapshot ? look.snapshot_offset : 0, look_batch, &look,
-					     &unused) != ERR_NONE)
+	if (look.err == ERR_NONE &&
+	    log_scan(fs, log_dir, look.has_snapshot ? look.snapshot_offset : 0, look_batch, &look, &unused) != ERR_NONE)
 		unused.text[0] = '\0';
 	if (look.err == ERR_NONE && look.records_n == 0) {
 		snprintf(path, sizeof(path), "%s/bootstrap.checkpoint", dir);

@@ -12,8 +12,8 @@
 
 struct err_text;
 
-/* Reads the newest snapshot and the log behind it, or bootstrap.checkpoint when there is neither. ERR_NOT_SUPPORTED with
- * what was found. Files that are missing or damaged are none of its business: recovery tells. */
+/* Reads the newest snapshot and the log behind it, or bootstrap.checkpoint when there is neither. ERR_NOT_SUPPORTED
+ * with what was found. Files that are missing or damaged are none of its business: recovery tells. */
 enum err metadata_check(struct fs *fs, const char *dir, struct err_text *text) MUST_USE;
 
 #endif

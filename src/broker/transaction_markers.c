@@ -110,8 +110,8 @@ static void ending_warn(struct txn_ending *ending)
 		left += !ending->parts[i].is_done;
 	log_warn("transaction.end_is_held_up",
 		 "id=%.*s producer=%lld epoch=%d open_since_ms=%lld decided_s=%lld partitions_left=%d "
-		 "partition=%.*s-%d error=%s text=\"the end of this transaction cannot be written; committed readers of the partition "
-		 "wait for it\"",
+		 "partition=%.*s-%d error=%s text=\"the end of this transaction cannot be written; committed "
+		 "readers of the partition wait for it\"",
 		 STR_ARGS(ending->id), (long long)ending->producer.id, ending->producer.epoch,
 		 (long long)ending->start_ms, (long long)((reactor->now_ns - ending->started_ns) / NS_PER_S), left,
 		 STR_ARGS(ending->last_part ? ending->last_part->topic : STR("-")),

@@ -184,8 +184,8 @@ static const struct cli_command moldau_commands[] = {
 		.args_max = 1,
 		.summary = "Read a log directory, or one partition's, and say what is damaged; ends with 6 then",
 		.detail = "Reads every file with its checksums and changes nothing. One line for each finding: file,\n"
-			  "position, what is wrong. For directories that no broker is writing to: of a running one the\n"
-			  "newest bytes may be told as damaged.",
+			  "position, what is wrong. For directories that no broker is writing to: of a running one\n"
+			  "the newest bytes may be told as damaged.",
 		.examples = "  moldau debug check /var/lib/kafka/data\n"
 			    "  moldau debug check /var/lib/kafka/data/orders-0",
 		.run = cmd_check,

@@ -156,8 +156,8 @@ static enum err beat_find_static(struct beat *beat, bool make)
 	if (member->current.epoch != CONSUMER_EPOCH_LEAVE_STATIC && !str_eq(member->id, beat->member_id) &&
 	    !(beat->hosted && member->meta->value.classic_member_metadata))
 		return err_text_set(beat->text, ERR_UNRELEASED_INSTANCE_ID,
-				    "Static member %.*s with instance id %.*s cannot join the group because the instance "
-				    "id is owned by %.*s member.",
+				    "Static member %.*s with instance id %.*s cannot join the group because the "
+				    "instance id is owned by %.*s member.",
 				    STR_ARGS(beat->member_id), STR_ARGS(instance_id), STR_ARGS(member->id));
 	if (str_eq(member->id, beat->member_id))
 		beat->member = member;
@@ -242,7 +242,8 @@ static enum err beat_add_regex(struct beat *beat, struct str source)
 	err = consumer_regex_resolve(beat->store->image, source, beat->store->shard->wall_ms, beat->arena,
 				     &added->value, &reason);
 	if (err)
-		return err_text_set(beat->text, err, "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
+		return err_text_set(beat->text, err,
+				    "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
 				    STR_ARGS(source), reason.text);
 	added->source = source;
 	beat->change.regexes_n++;

@@ -32,7 +32,8 @@ enum err consumer_heartbeat_decide(struct consumer_heartbeat *heartbeat, struct 
 /* The same for a classic member that joins; the request tells what it owns, and was checked. */
 enum err consumer_heartbeat_host(struct consumer_heartbeat *heartbeat, struct coord_records *records) MUST_USE;
 
-/* consumer_describe.c: one group, as it is; topic names from store->image. An unknown or classic group is an error in `ret`. */
+/* consumer_describe.c: one group, as it is; topic names from store->image. An unknown or classic group is an error in
+ * `ret`. */
 void consumer_describe(struct group_store *store, struct str group_id, struct arena *arena,
 		       struct consumer_group_describe_response_groups *ret);
 

@@ -38,9 +38,9 @@ struct txn_guard_ask {
 
 /* The guard of the producer, made when there is none. Never 0. */
 uint64_t txn_guard_take(struct txn_guards *guards, const struct txn_guard_ask *ask);
-/* May a batch with this sequence begin a transaction? has_batches: the partition knows batches of this producer. Errors:
- * ERR_INVALID_TXN_STATE: the guard is not in force (any more). ERR_OUT_OF_ORDER_SEQUENCE_NUMBER: a lower sequence asked
- * before and was not appended, or in version 2 a producer that nobody knows does not begin at 0. */
+/* May a batch with this sequence begin a transaction? has_batches: the partition knows batches of this producer.
+ * Errors: ERR_INVALID_TXN_STATE: the guard is not in force (any more). ERR_OUT_OF_ORDER_SEQUENCE_NUMBER: a lower
+ * sequence asked before and was not appended, or in version 2 a producer that nobody knows does not begin at 0. */
 enum err txn_guard_check(const struct txn_guards *guards, int64_t producer_id, uint64_t guard, int32_t sequence,
 			 bool has_batches) MUST_USE;
 void txn_guard_drop(struct txn_guards *guards, int64_t producer_id);

@@ -4,8 +4,8 @@
  * reactor's scratch first. A longer part of a file goes by sendfile, which spares the copy, but only when the
  * system says (cachestat) that all of it stands in the page cache, since sendfile would wait for the disk; without
  * that call everything takes the first way. What is being read ahead stands there too before it has arrived: bytes here
- * and there, the last one among them, are tried with a read that may not wait. A part that is not cached is loaded by a helper, and the send goes on
- * when it is back.
+ * and there, the last one among them, are tried with a read that may not wait. A part that is not cached is loaded by a
+ * helper, and the send goes on when it is back.
  *
  * 1. pieces[0] is the first piece that has not left completely; bytes leave in order.
  * 2. A load covers the front of pieces[0] from its `pos`. While it is at a helper the send waits and nothing is

@@ -403,13 +403,15 @@ def difference(got, wanted):
 
 def dump(files, *options):
     """Ours has to say the same, word by word."""
-    env, words = dict(os.environ, LC_ALL="C.UTF-8", JAVA_OPTS="-Dfile.encoding=UTF-8"), ["--files", ",".join(files), *options]
+    env = dict(os.environ, LC_ALL="C.UTF-8", JAVA_OPTS="-Dfile.encoding=UTF-8")
+    words = ["--files", ",".join(files), *options]
     theirs, ours = (subprocess.run(command + words, capture_output=True, timeout=120, stdin=subprocess.DEVNULL, env=env)
                     for command in ([TOOL, "tool", "dump-log"], [brokers.binary(), "debug", "dump-log"]))
     code, text = theirs.returncode, (theirs.stdout + theirs.stderr).decode(errors="replace")
     if not code and ours.stdout != theirs.stdout:
         lines = [(a, b) for a, b in zip(theirs.stdout.splitlines(), ours.stdout.splitlines()) if a != b]
-        raise Wrong(f"moldau debug dump-log {' '.join(options)} differs: {lines[:2] or 'in length'} {ours.stderr[-500:]}")
+        raise Wrong(f"moldau debug dump-log {' '.join(options)} differs: {lines[:2] or 'in length'} "
+                    f"{ours.stderr[-500:]}")
     # It says of the first record of any segment but 0 that "-1 is followed by" it.
     text = re.sub(r"(?m)^Non-consecutive offsets in .*\n  -1 is followed by \d+\n(?!  )", "", text)
     bad = [line for line in text.splitlines() if COMPLAINT.search(line.split(" payload: ")[0])]

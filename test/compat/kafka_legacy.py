@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Segments of message formats 0 and 1, as clusters that are older than 0.11 still hold them: Moldau serves what Kafka serves.
+"""Segments of message formats 0 and 1, as clusters that are older than 0.11 still hold them: Moldau serves what Kafka
+serves.
 
    kafka_legacy.py [-v]
    kafka_legacy.py --record FILE      writes down Kafka's answers, for test/e2e/test_foreign_dirs.py
@@ -41,8 +42,8 @@ def message(offset, key, value, magic, timestamp=None, attributes=0):
 
 
 def plain(offsets, magic, attributes=0):
-    return b"".join(message(o, b"k%d" % o if o % 3 else None, b"value %d" % o if o % 5 else None, magic, BASE + 1000 * o,
-                            attributes) for o in offsets)
+    return b"".join(message(o, b"k%d" % o if o % 3 else None, b"value %d" % o if o % 5 else None, magic,
+                            BASE + 1000 * o, attributes) for o in offsets)
 
 
 def packed(offsets, magic, attributes=GZIP):
@@ -74,7 +75,8 @@ def segments():
            {0: b"".join(packed(r, 1, GZIP | 8) for r in runs)},
            {0: plain([0, 3, 4, 9, 17, 30], 1) + packed([33, 35, 38], 1)},
            {0: plain(range(10), 0) + plain(range(10, 20), 1) + packed(range(20, 25), 1) + current(25, 5)},
-           {0: plain(range(20), 1), 20: current(20, 6) + current(26, 3)}, {5: plain(range(5, 40), 1), 40: plain([44], 1)}]
+           {0: plain(range(20), 1), 20: current(20, 6) + current(26, 3)},
+           {5: plain(range(5, 40), 1), 40: plain([44], 1)}]
     return out + [{0: golden(f"magic {magic}", codec)} for magic in (0, 1) for codec in ("gzip", "snappy", "lz4")]
 
 
@@ -151,7 +153,8 @@ def run_all(loud, record=None):
                 f.write("\n")
         for turn in ("first", "after kill -9"):
             text = difference(seen["moldau", turn], seen["kafka", "first"])
-            say("not ok" if text else "ok", f"old message formats: Moldau serves what Kafka serves, {turn}", shortened(text))
+            say("not ok" if text else "ok", f"old message formats: Moldau serves what Kafka serves, {turn}",
+                shortened(text))
         text = difference(seen["kafka", "after kill -9"], seen["kafka", "first"])
         say("not ok" if text else "ok", "old message formats: Kafka serves the same again", shortened(text))
         code, said = kafka_dirs.kafka_tool("tool", "dump-log", "--deep-iteration", "--files",

@@ -169,7 +169,7 @@ class ForeignDirs(Case):
                 self.assertEqual(after.get(name), value, name)
 
     def test_old_message_formats(self):
-        """Segments of formats 0 and 1, without indexes: every answer is the one that Kafka 4.3.1 gave (kafka_legacy.json)."""
+        """Segments of formats 0 and 1, without indexes: every answer is what Kafka 4.3.1 gave (kafka_legacy.json)."""
         node, parts = kafka_legacy.Node(), kafka_legacy.segments()
         self.addCleanup(node.close, False)
         with open(os.path.join(HERE, "kafka_legacy.json"), encoding="utf-8") as f:
