@@ -7,7 +7,7 @@
 A real Kafka is filled by transactional producers (committed, aborted, overlapping, one left open), asked, and ended
 cleanly or by kill -9; Moldau starts on the directory and has to answer the same, and the same with both exchanged: last
 stable offsets, times, and what a consumer with isolation.level=read_committed sees from any offset on. -k keeps the
-directories. 
+directories.
 Needs Java and the jars that dev/kafka fetches; without them it is skipped. The last line is `N passed, N failed, N
 skipped`."""
 import argparse
