@@ -21,6 +21,7 @@
 #include "placement_dir.h"
 #include "producer_ids.h"
 #include "replay.h"
+#include "scrubber.h"
 #include "telemetry.h"
 #include "topic_settings.h"
 
@@ -142,6 +143,7 @@ void shard_open_in_background(struct shard *shard)
 	shard_open_more(shard);
 	housekeeper_start(shard->keeper);
 	cleaner_start(shard->cleaner);
+	scrubber_start(shard->scrubber);
 }
 
 static void shard_partition_add(struct shard *shard, const struct image *image, const struct topic_image *topic,
@@ -432,6 +434,7 @@ void shard_init(struct shard *shard, struct broker *broker, struct reactor *reac
 	shard->coordinators = coordinator_io_new(shard);
 	shard->keeper = housekeeper_new(shard);
 	shard->cleaner = cleaner_new(shard);
+	shard->scrubber = scrubber_new(shard);
 	shard->mover = mover_new(shard);
 	reactor_timer(reactor, &shard->idle_timer, SHARD_IDLE_CHECK_NS, shard_check_idle);
 }
@@ -457,6 +460,7 @@ void shard_stop(struct shard *shard)
 	shard->is_stopping = true;
 	housekeeper_stop(shard->keeper);
 	cleaner_stop(shard->cleaner);
+	scrubber_stop(shard->scrubber);
 	list_for_each(node, next, &shard->conns)
 		conn_close(list_entry(node, struct conn, link), "the broker is stopping");
 	coordinator_io_stop(shard);
@@ -550,6 +554,7 @@ void shard_deinit(struct shard *shard)
 	producer_ids_free(shard->producer_ids);
 	housekeeper_free(shard->keeper);
 	cleaner_free(shard->cleaner);
+	scrubber_free(shard->scrubber);
 	mover_free(shard->mover);
 	fetch_sessions_free(shard->sessions);
 	compress_ctx_deinit(shard->compress);

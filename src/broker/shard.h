@@ -29,6 +29,7 @@ struct fetch_sessions;
 struct coordinator_io;
 struct housekeeper;
 struct cleaner;
+struct scrubber;
 struct mover;
 struct client_quotas;
 struct telemetry;
@@ -50,6 +51,7 @@ struct shard {
 	struct coordinator_io *coordinators;
 	struct housekeeper *keeper;
 	struct cleaner *cleaner;
+	struct scrubber *scrubber;
 	struct mover *mover;
 	struct telemetry *telemetry;
 	struct client_quotas *quotas; /* NULL while nobody has a limit */

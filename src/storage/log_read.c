@@ -9,6 +9,7 @@
  */
 #include "part_log_internal.h"
 
+#include "batch_scan.h"
 #include "log.h"
 #include "mem.h"
 #include "storage_internal.h"
@@ -178,6 +179,11 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 		limit = MIN(limit, read->bound.file_pos);
 	if (place.pos >= limit)
 		return READ_NEEDS_HELPER;
+	limit = log_bad_limit(log, segment->base, place.pos, limit);
+	if (place.pos >= limit) {
+		read->err = ERR_CORRUPT_MESSAGE;
+		return READ_DONE;
+	}
 	left = (size_t)(limit - place.pos);
 	len = (size_t)MIN((int64_t)left, MAX(read->max_bytes, INT64_C(0)));
 	if (len < left && read->whole_first && place.first_size == 0 &&
@@ -211,6 +217,7 @@ struct read_job {
 	int64_t limit;
 	int64_t bound_offset; /* -1: its place is known, or in another segment */
 	int64_t bound_pos;
+	int64_t behind_bad; /* a good place behind damage whose header leads nowhere; 0: none */
 	struct segment_hit hit;
 	bool found;
 	fs_file file;
@@ -241,6 +248,28 @@ static void read_job_load_page(struct read_job *job, struct fs *fs)
 	job->page = page;
 }
 
+/* As segment_find, from behind the damage that stopped it. */
+static enum err read_job_find_behind(struct read_job *job, struct fs *fs)
+{
+	struct batch_scan scan;
+	struct batch_info info;
+	int64_t pos;
+	enum err err;
+
+	batch_scan_init(&scan, fs, job->file, job->behind_bad, job->limit, false);
+	do {
+		if (!batch_scan_next(&scan, &info, &pos)) {
+			err = scan.err ? scan.err : scan.is_bad ? ERR_CORRUPT_FILE : ERR_NOT_FOUND;
+			batch_scan_deinit(&scan);
+			return err;
+		}
+	} while (info.last_offset < job->offset);
+	info.bytes = BYTES_NULL;
+	job->hit = (struct segment_hit){info, pos};
+	batch_scan_deinit(&scan);
+	return ERR_NONE;
+}
+
 static void read_job_run(struct io_op *op, struct fs *fs)
 {
 	struct read_job *job = container_of(op, struct read_job, op);
@@ -249,6 +278,8 @@ static void read_job_run(struct io_op *op, struct fs *fs)
 	if (!err)
 		err = segment_find(fs, job->log->path, &job->segment, job->file, job->offset, job->limit,
 				   &job->hit);
+	if (err == ERR_CORRUPT_FILE && job->behind_bad > 0)
+		err = read_job_find_behind(job, fs);
 	if (!err && job->bound_offset >= 0) {
 		struct segment_hit bound;
 
@@ -352,6 +383,7 @@ static void log_read_submit(struct log_impl *log, struct log_read *read, size_t 
 	job->offset = read->offset;
 	job->limit = job->segment.size;
 	job->file = FS_FILE_NONE;
+	job->behind_bad = log_bad_behind(log, job->segment.base, read->offset);
 	job->bound_offset = read->bound.file_pos < 0 && read->bound.segment_base == job->segment.base
 				    ? read->bound.offset : -1;
 	list_push_back(&log->reads, &read->link);
@@ -369,6 +401,7 @@ bool part_log_read(struct part_log *pub, struct log_read *read)
 {
 	struct log_impl *log = impl_of(pub);
 	struct read_place place;
+	struct log_bad *bad;
 
 	read->log = pub;
 	read->is_pinned = false;
@@ -384,6 +417,11 @@ bool part_log_read(struct part_log *pub, struct log_read *read)
 		return read_end(read, ERR_OFFSET_OUT_OF_RANGE);
 	if (read->offset == read->bound.offset)
 		return read_end(read, ERR_NONE);
+	bad = log_bad_at(log, read->offset);
+	if (bad) {
+		log_bad_tell(log, bad);
+		return read_end(read, ERR_CORRUPT_MESSAGE);
+	}
 	if ((read->bound.file_pos >= 0 ||
 	     read->bound.segment_base != log->segments.list.v[log_segment_at(log, read->offset)].base) &&
 	    log_find_place(log, read->offset, &place) && log_read_at(log, read, place) == READ_DONE)

@@ -100,6 +100,7 @@ static void log_drop_contents(struct log_impl *log)
 	for (size_t i = 0; i < log->segments.list.n; i++)
 		log_file_drop(log->segments.list.v[i].file);
 	vec_deinit(&log->segments.list);
+	vec_deinit(&log->bad);
 	log_tail_free(log);
 	mem_free(log->page);
 	log->page = NULL;

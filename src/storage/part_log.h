@@ -136,7 +136,8 @@ struct log_read {
 	                              there is was given */
 	bool is_pinned;       /* out: log_read_release owed */
 	int64_t segment_base; /* out */
-	/* out: ERR_OFFSET_OUT_OF_RANGE below log_start or above the bound, ERR_CORRUPT_FILE, ... */
+	/* out: ERR_OFFSET_OUT_OF_RANGE below log_start or above the bound, ERR_CORRUPT_MESSAGE for a batch that a scrub
+	 * found damaged, ERR_CORRUPT_FILE, ... */
 	enum err err;
 	void (*done)(struct log_read *read);
 };

@@ -18,6 +18,7 @@
 #include "file_cache.h"
 #include "index_file.h"
 #include "log_load.h"
+#include "log_scrub.h"
 #include "part_log.h"
 #include "segment.h"
 
@@ -79,6 +80,7 @@ struct log_impl {
 	bool index_is_running;
 	bool is_swapping;     /* a compaction renames files: nothing is looked up in them */
 	struct log_compact_run *compaction; /* NULL: none */
+	VEC(struct log_bad) bad; /* what a scrub found, never served */
 	bool is_trimming;     /* segments below the start are being renamed */
 	int32_t shared_n;     /* shared work under way */
 	bool wants_repair;
@@ -191,6 +193,15 @@ void log_hint(struct log_impl *log, struct log_pos pos);
 void log_reads_fail(struct log_impl *log, enum err err);
 /* A swap is over: what waited for it looks again. */
 void log_reads_unpark(struct log_impl *log);
+/* log_scrub.c */
+/* The damage that a read of the offset would meet; NULL: none is known. */
+struct log_bad *log_bad_at(struct log_impl *log, int64_t offset);
+/* The limit of a read from pos on, so that it ends before damage; pos: it begins in it. */
+int64_t log_bad_limit(const struct log_impl *log, int64_t segment_base, int64_t pos, int64_t limit);
+/* The end of the last damage before the offset, in the file of its segment; 0: none is known. */
+int64_t log_bad_behind(const struct log_impl *log, int64_t segment_base, int64_t offset);
+/* Names it in the log, once. */
+void log_bad_tell(struct log_impl *log, struct log_bad *bad);
 /* log_time.c */
 void log_queries_fail(struct log_impl *log, enum err err);
 /* log_trim.c */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scrubbing of a live log: damage of records and of headers is found once, is not served, and all else is. */
+#include "log_scrub.h"
+#include "mem.h"
+#include "storage_test.h"
+
+#define BATCHES_N 1000
+
+struct scrub_test {
+	struct log_scrub scrub;
+	struct log_bad bad[8];
+	int found_n;
+	int64_t bytes;
+	bool is_done;
+};
+
+static void test_found(struct log_scrub *scrub, const struct part_log *log, const char *path, const struct log_bad *bad)
+{
+	struct scrub_test *s = container_of(scrub, struct scrub_test, scrub);
+	char name[64];
+
+	assert_true(s->found_n < 8);
+	snprintf(name, sizeof(name), "/s-0/%020lld.log", (long long)bad->segment_base);
+	assert_non_null(strstr(path, name));
+	s->bad[s->found_n++] = *bad;
+}
+
+static void test_done(struct log_scrub *scrub)
+{
+	struct scrub_test *s = container_of(scrub, struct scrub_test, scrub);
+
+	assert_int_equal(scrub->err, ERR_NONE);
+	s->bytes += scrub->bytes;
+	s->is_done = true;
+}
+
+static void scrub_all(struct storage_test *t, struct part_log *log, struct scrub_test *s)
+{
+	enum log_scrub_step step;
+
+	*s = (struct scrub_test){.scrub = {.found = test_found, .done = test_done}};
+	while ((step = part_log_scrub(log, &s->scrub)) == LOG_SCRUB_RUNS) {
+		s->is_done = false;
+		for (int i = 0; i < 10000 && !s->is_done; i++)
+			turn(t);
+		assert_true(s->is_done);
+	}
+	assert_int_equal(step, LOG_SCRUB_OVER);
+}
+
+static void checkpoint_is_done(struct storage *storage)
+{
+	((struct storage_test *)storage->ctx)->told = -1;
+}
+
+static void checkpoint(struct storage_test *t)
+{
+	t->told = 0;
+	assert_true(storage_checkpoint(&t->storage, checkpoint_is_done));
+	for (int i = 0; i < 10000 && t->told >= 0; i++)
+		turn(t);
+	assert_int_equal(t->told, -1);
+}
+
+static void flip(struct storage_test *t, const char *name, int64_t pos)
+{
+	char path[256];
+	FILE *file;
+	int c;
+
+	snprintf(path, sizeof(path), "%s/s-0/%s", t->path, name);
+	file = fopen(path, "r+b");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, (long)pos, SEEK_SET), 0);
+	c = fgetc(file);
+	assert_int_equal(fseek(file, (long)pos, SEEK_SET), 0);
+	assert_int_not_equal(fputc(c ^ 0x41, file), EOF);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* What a reader gets at every offset: the batch, or the error where it has to be one. */
+static int count_refused(struct storage_test *t, struct part_log *log, const struct scrub_test *s, int64_t max_bytes)
+{
+	int refused_n = 0;
+
+	for (int64_t offset = 0; offset < log->end; offset++) {
+		bool is_bad = false;
+		uint8_t *p;
+		size_t len;
+
+		for (int i = 0; i < s->found_n; i++)
+			is_bad = is_bad || (offset >= s->bad[i].offset && offset < s->bad[i].end_offset);
+		refused_n += is_bad;
+		if (is_bad) {
+			assert_int_equal(log_get(t, log, offset, max_bytes, &p, &len), ERR_CORRUPT_MESSAGE);
+			continue;
+		}
+		assert_int_equal(log_get(t, log, offset, max_bytes, &p, &len), ERR_NONE);
+		assert_true(len > 0);
+		assert_int_equal(load_be64(p), offset - offset % 2);
+		/* No damage behind it comes along. */
+		for (size_t at = 0; at + 12 <= len;) {
+			size_t size = load_be32(p + at + 8) + 12;
+			int64_t base = (int64_t)load_be64(p + at);
+
+			for (int i = 0; i < s->found_n; i++)
+				assert_false(base >= s->bad[i].offset && base < s->bad[i].end_offset);
+			at += size;
+		}
+		mem_free(p);
+	}
+	return refused_n;
+}
+
+static void test_damage(void **state)
+{
+	struct test_batch spec = PLAIN_BATCH(2, 1000);
+	struct storage_test t;
+	struct scrub_test s, again;
+	struct part_log *log;
+	int64_t size;
+	size_t len;
+	uint8_t *p;
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	t.config.segment_bytes = 50000;
+	t.config.index_interval_bytes = 2000;
+	log = log_open(&t, "s-0", -1);
+	p = batch_make(&spec, &len);
+	mem_free(p);
+	size = (int64_t)len;
+	for (int i = 0; i < BATCHES_N; i++)
+		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
+	/* Nothing is below the recovery point yet. */
+	scrub_all(&t, log, &s);
+	assert_int_equal(s.bytes, 0);
+	checkpoint(&t);
+	scrub_all(&t, log, &s);
+	assert_int_equal(s.found_n, 0);
+	assert_int_equal(s.bytes, log->appended.segment_base / 2 * size);
+	assert_true(s.bytes > 100000);
+	/* A record of batch 20, the length of batch 60, all of batches 90 and 91. */
+	flip(&t, "00000000000000000000.log", 20 * size + 70);
+	flip(&t, "00000000000000000000.log", 60 * size + 9);
+	flip(&t, "00000000000000000000.log", 90 * size + 80);
+	flip(&t, "00000000000000000000.log", 91 * size + 80);
+	scrub_all(&t, log, &s);
+	assert_int_equal(s.found_n, 3);
+	assert_int_equal(s.bad[0].pos, 20 * size);
+	assert_int_equal(s.bad[0].end_pos, 21 * size);
+	assert_int_equal(s.bad[0].offset, 40);
+	assert_int_equal(s.bad[0].end_offset, 42);
+	assert_int_equal(s.bad[1].pos, 60 * size);
+	assert_true(s.bad[1].end_pos - 60 * size <= 2000 + 2 * size);
+	assert_int_equal(s.bad[1].offset, 120);
+	assert_int_equal(s.bad[2].pos, 90 * size);
+	assert_int_equal(s.bad[2].end_pos, 92 * size);
+	assert_int_equal(count_refused(&t, log, &s, 1),
+			 2 + (int)(s.bad[1].end_offset - s.bad[1].offset) + 4);
+	count_refused(&t, log, &s, 100000);
+	/* Told once. */
+	scrub_all(&t, log, &again);
+	assert_int_equal(again.found_n, 0);
+	log_close(&t, log);
+	storage_test_deinit(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_damage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
