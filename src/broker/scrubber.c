@@ -77,7 +77,8 @@ static void scrubber_found(struct log_scrub *scrub, const struct part_log *log, 
 		return;
 	log_error("scrub.damaged",
 		  "code=ML1075 topic=%s partition=%d file=%s position=%" PRId64 " bytes=%" PRId64 " offset=%" PRId64
-		  " end_offset=%" PRId64 " text=\"no batch there has its checksum: these offsets are not served any more\"",
+		  " end_offset=%" PRId64
+		  " text=\"no batch there has its checksum: these offsets are not served any more\"",
 		  partition ? partition->topic : log->name, goal->index, path, bad->pos, bad->end_pos - bad->pos,
 		  bad->offset, bad->end_offset);
 }
@@ -94,7 +95,8 @@ static void scrubber_done(struct log_scrub *scrub)
 	scrubber->is_out = false;
 	scrubber->progress.done += scrub->bytes;
 	if (scrub->err && scrub->err != ERR_LOG_CLOSED && scrub->err != ERR_NOT_FOUND)
-		log_warn("scrub.unreadable", "code=ML1075 topic=%s partition=%d error=%s text=\"a segment cannot be read\"",
+		log_warn("scrub.unreadable",
+			 "code=ML1075 topic=%s partition=%d error=%s text=\"a segment cannot be read\"",
 			 partition ? partition->topic : "?", goal->index, err_name(scrub->err));
 	if (progress_is_due(&scrubber->progress, now_ns))
 		log_info("scrub.progress", "logs=%zu of=%zu bytes=%" PRId64 " bytes_per_s=%.0f damaged=%" PRId64,

@@ -253,8 +253,8 @@ void log_bad_tell(struct log_impl *log, struct log_bad *bad)
 		return;
 	bad->is_told = true;
 	log_error("scrub.not_served",
-		  "code=ML1075 log=%s file=%s position=%lld text=\"the offsets from %lld to %lld are asked for, but the "
-		  "file is damaged there: the answer is CORRUPT_MESSAGE\"",
+		  "code=ML1075 log=%s file=%s position=%lld text=\"the offsets from %lld to %lld are asked for, "
+		  "but the file is damaged there: the answer is CORRUPT_MESSAGE\"",
 		  log->pub.name, path, (long long)bad->pos, (long long)bad->offset,
 		  (long long)(bad->end_offset - 1));
 }

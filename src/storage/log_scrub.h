@@ -6,7 +6,8 @@
  *    part_log_scrub --> RUNS (a helper) --> found ... --> done --> part_log_scrub again --> ... --> OVER
  *
  * 1. Only segments that are not written any more, below the recovery point: what differs there is damage.
- * 2. What is found is kept with the open log: from then on no read serves it, and what is before and behind it is served.
+ * 2. What is found is kept with the open log: from then on no read serves it, and what is before and behind it is
+ *    served.
  * 3. A piece that a cut or a compaction overtook tells nothing; its segment is read anew.
  */
 #ifndef STORAGE_LOG_SCRUB_H
