@@ -17,7 +17,7 @@ import time
 
 here = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [here, os.path.join(here, "..", "e2e")]
-from clients import VENV_PYTHON  # noqa: E402
+from clients import CACHE, JAVA, JS, VENV_PYTHON  # noqa: E402
 from lib import broker as brokers  # noqa: E402
 
 PARTITIONS, ROUNDS = 6, 10
@@ -28,24 +28,43 @@ GROUPS = {"librdkafka": ["confluent"] * 4, "librdkafka-sticky": ["confluent"] * 
           "both-protocols": ["confluent", "confluent-consumer", "confluent"],
           "both-protocols-sticky": ["confluent-consumer", "confluent", "confluent"],
           "java": ["java"] * 2, "java-consumer": ["java-consumer"] * 3,
-          "java-both-protocols": ["java", "java-consumer", "java"]}
+          "java-both-protocols": ["java", "java-consumer", "java"],
+          "java-4.4": ["java-4.4"] * 2, "java-4.4-consumer": ["java-4.4-consumer"] * 2,
+          "franz-go": ["franz"] * 3, "franz-go-consumer": ["franz-consumer"] * 3, "kafkajs": ["kafkajs"] * 2,
+          "platformatic": ["platformatic"] * 2, "platformatic-consumer": ["platformatic-consumer"] * 2,
+          "languages": ["franz", "kafkajs", "confluent", "python"]}
 SETTINGS = {"group.initial.rebalance.delay.ms": 500, "group.consumer.min.session.timeout.ms": 1000,
             "group.consumer.session.timeout.ms": 6000, "group.consumer.min.heartbeat.interval.ms": 100,
             "group.consumer.heartbeat.interval.ms": 500}
 JARS = os.environ.get("MOLDAU_KAFKA_JARS", os.path.expanduser("~/.cache/moldau/kafka-4.3.1"))
+NEWEST_JARS = os.path.join(JAVA, "jars")
 
 
 class Wrong(Exception):
     pass
 
 
+def installed(client):
+    """The file without which there is no such member, and the command of one."""
+    protocol = "consumer" if "consumer" in client else "classic"
+    if client.startswith("java"):
+        jars = NEWEST_JARS if "4.4" in client else JARS
+        return jars, ["java", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
+                      os.path.join(jars, "*"), os.path.join(here, "java", "GroupMember.java"), protocol]
+    if client.startswith("franz"):
+        member = os.path.join(CACHE, "compat-franz-member")
+        return member, [member, protocol]
+    if client == "kafkajs":
+        return os.path.join(JS, "node_modules", "kafkajs"), ["node", os.path.join(JS, "kafkajs_member.mjs")]
+    if client.startswith("platformatic"):
+        return (os.path.join(JS, "node_modules", "@platformatic"),
+                ["node", os.path.join(JS, "platformatic_member.mjs"), protocol])
+    return VENV_PYTHON, [VENV_PYTHON, os.path.join(here, "python", "group_member.py"), client]
+
+
 class Member:
     def __init__(self, client, address, topic, group, instance=None):
-        command = [VENV_PYTHON, os.path.join(here, "python", "group_member.py"), client, address, topic, group]
-        if client.startswith("java"):
-            command = ["java", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
-                       os.path.join(JARS, "*"), os.path.join(here, "java", "GroupMember.java"),
-                       "consumer" if "consumer" in client else "classic", address, topic, group]
+        command = [*installed(client)[1], address, topic, group]
         self.process = subprocess.Popen(command + ([instance] if instance else []), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.lines, self.other = [], []
@@ -135,6 +154,15 @@ class Storm:
         if any(stored[i] != self.written for i in range(PARTITIONS)):
             raise Wrong(f"stored at the end: {stored}, written {self.written}")
 
+    def check_protocol(self, clients):
+        """No member fell back on the other protocol."""
+        kinds = {"consumer" if "consumer" in client else "classic" for client in clients}
+        with self.broker.conn() as conn:
+            groups = conn.call("ListGroups", 5, states=[], types=[]).groups
+        found = [g.type.lower() for g in groups if g.group == f"group-{self.name}"]
+        if len(kinds) == 1 and found != list(kinds):
+            raise Wrong(f"the group is of type {found}, not {kinds}")
+
     def run(self, clients):
         for i, client in enumerate(clients):
             self.begin(client, f"i{i}" if self.name.startswith("static") else None)
@@ -160,27 +188,20 @@ class Storm:
                 self.members[1][0].pause(9)
             time.sleep(0.7)
         self.wait_all_read(60)
+        self.check_protocol(clients)
         time.sleep(1)
         for member, _, _ in self.members:
             member.stop()
         self.check_commits()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-v", action="store_true", dest="verbose")
-    parser.add_argument("names", nargs="*")
-    args = parser.parse_args()
+def run_all(names, verbose):
+    """{passed, failed, skipped: how many}."""
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    if set(args.names) - set(GROUPS):
-        sys.exit(f"there are {', '.join(GROUPS)}")
-    for name in args.names or GROUPS:
-        if name.startswith("java") and not os.path.isdir(JARS):
-            print(f"skip {name}: no jars in {JARS}; dev/kafka jars fetches them")
-            counts["skipped"] += 1
-            continue
-        if not os.path.exists(VENV_PYTHON):
-            print(f"skip {name}: dev/compat has not installed the Python clients")
+    for name in names:
+        absent = [c for c in GROUPS[name] if not os.path.exists(installed(c)[0])]
+        if absent:
+            print(f"skip {name}: dev/compat or `dev/kafka jars` has not installed {', '.join(set(absent))}")
             counts["skipped"] += 1
             continue
         broker = brokers.Moldau(SETTINGS).start()
@@ -192,12 +213,24 @@ def main():
         except Wrong as error:
             print(f"not ok {name}")
             log = [line for line in broker.log().splitlines() if "group." in line or "coordinator" in line]
-            print("# " + "\n# ".join(str(error).splitlines() + (log[-30:] if args.verbose else [])))
+            print("# " + "\n# ".join(str(error).splitlines() + (log[-30:] if verbose else [])))
             counts["failed"] += 1
         finally:
             for member in storm.all_members():
                 member.process.kill()
             broker.close()
+        sys.stdout.flush()
+    return counts
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-v", action="store_true", dest="verbose")
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    if set(args.names) - set(GROUPS):
+        sys.exit(f"there are {', '.join(GROUPS)}")
+    counts = run_all(args.names or GROUPS, args.verbose)
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
     return 1 if counts["failed"] else 0
 
