@@ -180,6 +180,8 @@ static void metrics_fill_shard(struct metrics_query *query)
 		memcpy(ret->listeners, metrics->listeners, sizeof(ret->listeners));
 	if (shard->cleaner)
 		cleaner_stats_read(shard->cleaner, &ret->cleaner);
+	if (shard->scrubber)
+		scrubber_stats_read(shard->scrubber, &ret->scrubber);
 	query->quotas_n = 0;
 	if (shard->quotas)
 		client_quotas_each(shard, metrics_fill_quota, query);

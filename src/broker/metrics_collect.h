@@ -17,6 +17,7 @@
 #include "cleaner.h"
 #include "controller_io.h"
 #include "post.h"
+#include "scrubber.h"
 
 #define METRICS_CHUNK 1000
 #define METRICS_CLIENT_ROWS_MAX 5000 /* of one shard */
@@ -86,6 +87,7 @@ struct metrics_shard {
 	enum log_dir_state dirs[BROKER_DIRS_MAX];
 	struct metrics_listener listeners[METRICS_LISTENERS_N];
 	struct cleaner_stats cleaner;
+	struct scrubber_stats scrubber;
 };
 
 struct metrics_topic_row {

@@ -31,7 +31,8 @@ struct scrubber {
 	size_t at;
 	struct log_scrub scrub; /* of goals[at] */
 	struct progress progress;
-	int64_t found_n;
+	int64_t found_n; /* in this pass */
+	struct scrubber_stats stats;
 };
 
 static void scrubber_turn(struct timer *timer);
@@ -73,6 +74,7 @@ static void scrubber_found(struct log_scrub *scrub, const struct part_log *log, 
 	const struct scrub_goal *goal = &scrubber->goals.v[scrubber->at];
 	const struct partition *partition = shard_partition(scrubber->shard, goal->topic_id, goal->index);
 
+	scrubber->stats.damaged_n++;
 	if (scrubber->found_n++ >= SCRUB_LINES_MAX)
 		return;
 	log_error("scrub.damaged",
@@ -94,6 +96,7 @@ static void scrubber_done(struct log_scrub *scrub)
 
 	scrubber->is_out = false;
 	scrubber->progress.done += scrub->bytes;
+	scrubber->stats.read_bytes += (uint64_t)scrub->bytes;
 	if (scrub->err && scrub->err != ERR_LOG_CLOSED && scrub->err != ERR_NOT_FOUND)
 		log_warn("scrub.unreadable",
 			 "code=ML1075 topic=%s partition=%d error=%s text=\"a segment cannot be read\"",
@@ -179,4 +182,9 @@ void scrubber_start(struct scrubber *scrubber)
 void scrubber_stop(struct scrubber *scrubber)
 {
 	timer_stop(&scrubber->shard->reactor->timers, &scrubber->timer);
+}
+
+void scrubber_stats_read(const struct scrubber *scrubber, struct scrubber_stats *ret)
+{
+	*ret = scrubber->stats;
 }

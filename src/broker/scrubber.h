@@ -12,8 +12,16 @@
 #ifndef BROKER_SCRUBBER_H
 #define BROKER_SCRUBBER_H
 
+#include "types.h"
+
 struct scrubber;
 struct shard;
+
+/* Since the start; for the metrics page. */
+struct scrubber_stats {
+	uint64_t read_bytes;
+	uint64_t damaged_n; /* places found */
+};
 
 struct scrubber *scrubber_new(struct shard *shard);
 void scrubber_free(struct scrubber *scrubber);
@@ -21,5 +29,6 @@ void scrubber_free(struct scrubber *scrubber);
 void scrubber_start(struct scrubber *scrubber);
 /* Begins nothing more. */
 void scrubber_stop(struct scrubber *scrubber);
+void scrubber_stats_read(const struct scrubber *scrubber, struct scrubber_stats *ret);
 
 #endif

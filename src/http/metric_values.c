@@ -246,6 +246,10 @@ static double metric_of_compaction(const struct metric_source *source, enum metr
 		return SHARDS_SUM(source, cleaner.done_n);
 	case METRIC_COMPACTIONS_FAILED:
 		return SHARDS_SUM(source, cleaner.failed_n);
+	case METRIC_SCRUB_BYTES:
+		return SHARDS_SUM(source, scrubber.read_bytes);
+	case METRIC_SCRUB_DAMAGED:
+		return SHARDS_SUM(source, scrubber.damaged_n);
 	default:
 		return NAN;
 	}

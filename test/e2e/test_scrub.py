@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An old segment of a running node is damaged: the scrub names it once, and only what is damaged is not served."""
 import os
+import re
+import urllib.request
 
 from lib.batch import batches
 from lib.case import Case, moldau_only
@@ -13,7 +15,8 @@ CORRUPT_MESSAGE = 2
 class Scrub(Case):
     def one(self, reactors):
         node = self.moldau({"log.scrub.interval.ms": 300, "log.scrub.max.bytes.per.second": 10 << 20,
-                            "log.flush.offset.checkpoint.interval.ms": 200, "log.initial.task.delay.ms": 0},
+                            "log.flush.offset.checkpoint.interval.ms": 200, "log.initial.task.delay.ms": 0,
+                            "http.listener": "0"},
                            reactors=reactors).start()
         conn = self.conn(node)
         topic = self.topic(conn, 4, internal_segment_bytes=5000)
@@ -50,6 +53,14 @@ class Scrub(Case):
         self.assertEqual(node.log().count("scrub.damaged"), 1)
         self.assertEqual(node.log().count("scrub.not_served"), 1)
         self.assertIn(f"position={pos}", node.wait_log("scrub.not_served", path))
+        port = re.search(r"http\.listen host=127\.0\.0\.1 port=(\d+)", node.log())[1]
+
+        def counted():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+                text = page.read().decode()
+            self.assertRegex(text, r"(?m)^moldau_scrub_damaged_total 1(\.0)?$")
+            self.assertRegex(text, r"(?m)^moldau_scrub_bytes_total [1-9]")
+        self.eventually(counted)
         node.stop()
 
     def test_one_reactor(self):
