@@ -164,10 +164,67 @@ static size_t log_align(const struct log_impl *log, const struct segment *segmen
 	return (size_t)(page->entries[low - 1].pos - pos);
 }
 
+/* An offset that nothing before the place reaches: of the first batch known to begin there or behind it. -1: none
+ * known but the end of the segment. */
+static int64_t log_offset_behind(const struct log_impl *log, const struct read_place *place, int64_t end_pos)
+{
+	const struct segment *segment = &log->segments.list.v[place->at];
+	const struct log_tail *tail = log->tail;
+	const struct log_page *page = log->page;
+	uint32_t low = 0, high;
+
+	/* The ring is in order of places; what is looked for is mostly among its last. */
+	if (tail && place->at + 1 == log->segments.list.n) {
+		int64_t found = -1;
+
+		for (uint32_t i = 1; i <= tail->ring_n; i++) {
+			const struct log_ring_entry *entry =
+				&tail->ring[(tail->ring_next + LOG_RING_N - i) % LOG_RING_N];
+
+			if (entry->pos < end_pos)
+				return found;
+			found = entry->base_offset;
+			if (entry->pos == end_pos)
+				return found;
+		}
+	}
+	if (!page || page->base != segment->base || page->n == 0 || page->entries[0].pos > end_pos)
+		return -1;
+	high = page->n;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (page->entries[mid].pos < end_pos)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low == page->n ? -1 : page->entries[low].offset;
+}
+
+/* True when it is as near as read->wants_end asks for. */
+static bool log_read_find_end(const struct log_impl *log, struct log_read *read, const struct read_place *place,
+			      int64_t end_pos, int64_t limit)
+{
+	bool is_last = place->at + 1 == log->segments.list.n;
+	int64_t behind;
+
+	read->end_offset = is_last ? read->bound.offset
+				   : MIN(log->segments.list.v[place->at + 1].base, read->bound.offset);
+	if (end_pos >= limit)
+		return true;
+	behind = log_offset_behind(log, place, end_pos);
+	if (behind < 0)
+		return !read->wants_end;
+	read->end_offset = MIN(read->end_offset, behind);
+	return true;
+}
+
 enum read_step { READ_DONE, READ_NEEDS_HELPER };
 
-/* The place is known: gives the range, when nothing has to wait. */
-static enum read_step log_read_at(struct log_impl *log, struct log_read *read, struct read_place place)
+/* The place is known: gives the range, when nothing has to wait. asked_helper: what the index says is at hand. */
+static enum read_step log_read_at(struct log_impl *log, struct log_read *read, struct read_place place,
+				  bool asked_helper)
 {
 	struct segment *segment = &log->segments.list.v[place.at];
 	int64_t limit = segment->size;
@@ -194,6 +251,8 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 	else if (len < left)
 		len = MAX(log_align(log, segment, place.pos, len),
 			  place.first_size <= len ? place.first_size : 0);
+	if (!log_read_find_end(log, read, &place, place.pos + (int64_t)len, limit) && !asked_helper)
+		return READ_NEEDS_HELPER;
 	if (len == left && limit == read->bound.file_pos && segment->base == read->bound.segment_base)
 		log_hint(log, read->bound);
 	read->file = log_file_pin(segment->file);
@@ -334,7 +393,7 @@ static bool log_read_resume(struct log_impl *log, struct log_read *read, struct 
 	}
 	place.pos = job->hit.pos;
 	place.first_size = job->hit.info.size;
-	if (log_read_at(log, read, place) == READ_DONE)
+	if (log_read_at(log, read, place, true) == READ_DONE)
 		return true;
 	return read_end(read, ERR_IO);
 }
@@ -408,6 +467,7 @@ bool part_log_read(struct part_log *pub, struct log_read *read)
 	read->file = NULL;
 	read->piece = (struct piece){.file = PIECE_NO_FILE};
 	read->segment_base = -1;
+	read->end_offset = read->offset;
 	if (pub->state == PART_LOG_FAILED)
 		return read_end(read, pub->failure);
 	if (pub->state != PART_LOG_OPEN)
@@ -424,7 +484,7 @@ bool part_log_read(struct part_log *pub, struct log_read *read)
 	}
 	if ((read->bound.file_pos >= 0 ||
 	     read->bound.segment_base != log->segments.list.v[log_segment_at(log, read->offset)].base) &&
-	    log_find_place(log, read->offset, &place) && log_read_at(log, read, place) == READ_DONE)
+	    log_find_place(log, read->offset, &place) && log_read_at(log, read, place, false) == READ_DONE)
 		return true;
 	log_read_submit(log, read, log_segment_at(log, read->offset));
 	return false;

@@ -131,9 +131,12 @@ struct log_read {
 	struct log_pos bound; /* in: exclusive; high watermark or log end; file_pos -1: the log finds the place */
 	int64_t max_bytes;    /* in */
 	bool whole_first;     /* in: give the first batch whole even when it is over max_bytes */
+	bool wants_end;       /* in: end_offset near the end of the piece, even if a helper has to look it up */
 	struct piece piece;   /* out: len 0 when offset == bound.offset */
 	int64_t first_batch_bytes; /* out: size of the batch at the start of the piece; 0: not looked at, as all
 	                              there is was given */
+	int64_t end_offset;   /* out: no batch of the piece reaches it; at most an index entry behind the last of them
+	                         when the log knew or wants_end, else at most the end of the segment or the bound */
 	bool is_pinned;       /* out: log_read_release owed */
 	int64_t segment_base; /* out */
 	/* out: ERR_OFFSET_OUT_OF_RANGE below log_start or above the bound, ERR_CORRUPT_MESSAGE for a batch that a scrub

@@ -14,7 +14,7 @@ COMMIT, ABORT = True, False
 class Txn:
     """A transactional producer by hand: `version` of Produce decides which protocol it speaks."""
 
-    found = False
+    found = None  # the broker that has the coordinator's topic
 
     def __init__(self, case, conn, name, version=NEW, timeout_ms=60000):
         self.case, self.conn, self.id, self.version, self.timeout_ms = case, conn, name, version, timeout_ms
@@ -22,12 +22,12 @@ class Txn:
         self.init()
 
     def init(self):
-        if not Txn.found:
+        if Txn.found is not self.case.broker:
             # Makes the coordinator's topic.
             end = time.monotonic() + 15
             while self.conn.call("FindCoordinator", 2, key=self.id, key_type=1).error and time.monotonic() < end:
                 time.sleep(0.05)
-            Txn.found = True
+            Txn.found = self.case.broker
         answer = self.settled("InitProducerId", 4, transactional_id=self.id, timeout_ms=self.timeout_ms)
         self.case.assertEqual(answer.error, 0)
         self.pid, self.epoch = answer.producer_id, answer.producer_epoch
@@ -97,11 +97,11 @@ class TxnCase(Case):
     def wait_stable(self, topic, offset, index=0):
         self.eventually(lambda: self.assertEqual(self.stable(topic, index), offset))
 
-    def committed(self, topic, offset=0, index=0):
+    def committed(self, topic, offset=0, index=0, max_bytes=1 << 20):
         """[(offset, value)] as a consumer with read_committed sees it."""
         out = []
         while True:
-            answer = self.c.fetch(topic, offset, index, max_wait_ms=0, isolation=1)
+            answer = self.c.fetch(topic, offset, index, max_wait_ms=0, isolation=1, partition_max_bytes=max_bytes)
             self.assertEqual(answer.error, 0)
             aborted, dropped, before = sorted((t.first_offset, t.producer_id) for t in answer.aborted or ()), set(), \
                 offset
@@ -206,6 +206,33 @@ class Visible(TxnCase):
         aborted = self.c.fetch(t, 6, isolation=1).aborted
         self.assertEqual([(x.producer_id, x.first_offset) for x in aborted], [(pids[2], 2)])
         self.assertEqual([(x.producer_id, x.first_offset) for x in self.c.fetch(t, 10, isolation=1).aborted], [])
+
+    def test_an_answer_does_not_name_the_aborts_behind_it(self):
+        for name, config in (("one", {}), ("many", {"internal_segment_bytes": 3000})):
+            t, n = self.topic(self.c, index_interval_bytes=1, **config), 40
+            wide, a = self.txn("wide-" + name), self.txn("a-" + name)
+            wide_pid, pid, begun, wanted = wide.pid, a.pid, [], []
+            wide.send(t, [b"w"])
+            for i in range(n):
+                begun.append(a.send(t, [b"x" * 50]))
+                a.end(ABORT)
+                wanted.append((self.plain(t, b"p%d" % i), b"p%d" % i))
+            wide.end(ABORT)
+            self.wait_stable(t, 3 * n + 2)
+            for crashed in (False, True):
+                for first in (0, begun[0], begun[10], begun[30], 3 * n - 2):
+                    answer = self.c.fetch(t, first, isolation=1, max_wait_ms=0, partition_max_bytes=1)
+                    got = [(x.producer_id, x.first_offset) for x in answer.aborted]
+                    self.assertIn((wide_pid, 0), got)
+                    self.assertLessEqual(len(got), 4, (name, crashed, first))
+                    if first in begun:
+                        self.assertIn((pid, first), got)
+                    self.assertEqual(self.committed(t, first, max_bytes=700), [x for x in wanted if x[0] >= first])
+                self.assertEqual(self.committed(t), wanted)
+                if not crashed:
+                    self.crash()
+                    self.c = self.conn()
+                    self.c.wait_leader(t)
 
     def test_list_offsets_stops_where_nothing_is_decided(self):
         t = self.topic(self.c)

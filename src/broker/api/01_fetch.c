@@ -16,8 +16,8 @@
  * first batch whole, whatever the limits say, so that a large batch always gets through (KIP-74).
  *
  * Same as Kafka: sessions (KIP-227), topic ids from version 13 (KIP-516), epoch fencing (KIP-320), the last batch may
- * be cut, an error on any partition answers at once. Differs: read_committed equals read_uncommitted until
- * transactions exist: no undecided data can be in the log.
+ * be cut, an error on any partition answers at once; read_committed ends at the first open transaction and names the
+ * aborted ones that reach into what is returned.
  */
 #include "api.h"
 #include "broker.h"
@@ -64,49 +64,23 @@ static enum err fetch_part_diverges(struct fetch_part *part, bool *ret)
 	return ERR_NONE;
 }
 
-static void fetch_part_read_done(struct log_read *read)
-{
-	struct fetch_part *part = container_of(read, struct fetch_part, read);
-
-	fetch_part_end(part, read->err);
-}
-
 static bool fetch_is_committed(const struct fetch *fetch)
 {
 	return fetch->in->isolation_level == 1;
 }
 
-/* The aborted transactions that reach into what may be read from the offset on. */
-static void fetch_part_aborted(struct fetch_part *part)
+static void fetch_part_read_end(struct fetch_part *part)
 {
-	const struct aborted_txns *all = &part->owner.partition->log->aborted;
-	size_t low = 0, high = all->list.n;
+	if (!part->read.err && fetch_is_committed(part->fetch))
+		fetch_part_aborted(part);
+	fetch_part_end(part, part->read.err);
+}
 
-	part->aborted_n = 0;
-	if (!fetch_is_committed(part->fetch) || high == 0)
-		return;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
+static void fetch_part_read_done(struct log_read *read)
+{
+	struct fetch_part *part = container_of(read, struct fetch_part, read);
 
-		if (all->list.v[mid].last_offset < part->want->fetch_offset)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	/* Of a round before it may do. */
-	if (all->list.n - low > part->aborted_cap) {
-		part->aborted_cap = all->list.n - low;
-		part->aborted = MSG_NEW_N(&part->owner.leg->arena,
-					  fetch_response_responses_partitions_aborted_transactions, part->aborted_cap);
-	}
-	for (; low < all->list.n; low++) {
-		const struct aborted_txn *txn = &all->list.v[low];
-
-		if (txn->first_offset >= part->last_stable)
-			continue;
-		part->aborted[part->aborted_n].producer_id = txn->producer_id;
-		part->aborted[part->aborted_n++].first_offset = txn->first_offset;
-	}
+	fetch_part_read_end(part);
 }
 
 static void fetch_part_read(struct fetch_part *part)
@@ -139,10 +113,10 @@ static void fetch_part_read(struct fetch_part *part)
 	bytes_max = MIN(bytes_max, part->fetch->quota_bytes_max);
 	part->read.max_bytes = MAX(bytes_max, 0);
 	part->read.whole_first = true;
+	part->read.wants_end = fetch_is_committed(part->fetch) && partition->log->aborted.list.n > 0;
 	part->read.done = fetch_part_read_done;
-	fetch_part_aborted(part);
 	if (leader_read(partition, fetch_is_committed(part->fetch), &part->read))
-		fetch_part_end(part, part->read.err);
+		fetch_part_read_end(part);
 }
 
 static void fetch_part_ready(struct owner_part *owner, enum err err)
@@ -318,7 +292,9 @@ static void fetch_result_fill(const struct fetch *fetch, const struct fetch_part
 	out->high_watermark = part->err ? -1 : part->high_watermark;
 	out->last_stable_offset = part->err ? -1 : part->last_stable;
 	out->log_start_offset = part->err ? -1 : part->log_start;
-	out->aborted_transactions_n = fetch_is_committed(fetch) && !part->err ? part->aborted_n : -1;
+	/* What was read may have been taken back to stay within the limits. */
+	out->aborted_transactions_n = !fetch_is_committed(fetch) || part->err ? -1
+				      : part->read.piece.len == 0 ? 0 : part->aborted_n;
 	out->aborted_transactions = part->aborted;
 	out->records = part->read.piece.len && !part->err ? records_piece(part->read.piece)
 							  : records_mem((struct bytes){(const uint8_t *)"", 0});

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One fetch, shared by the two files that serve it: 01_fetch.c asks the owners, waits and answers (its states are
- * described there); fetch_wants.c finds out which partitions are wanted, with a session or without.
+ * One fetch, shared by the files that serve it: 01_fetch.c asks the owners, waits and answers (its states are
+ * described there); fetch_wants.c finds out which partitions are wanted, with a session or without; fetch_aborted.c
+ * names the aborted transactions of what was read.
  */
 #ifndef BROKER_FETCH_OP_H
 #define BROKER_FETCH_OP_H
@@ -26,8 +27,7 @@ struct fetch_part {
 	enum err err;
 	int64_t high_watermark, last_stable, log_start;
 	struct fetch_response_responses_partitions_aborted_transactions *aborted; /* memory of the leg */
-	int32_t aborted_n;
-	size_t aborted_cap;
+	int32_t aborted_n, aborted_cap;
 	int32_t leader_epoch;
 	int32_t diverging_epoch; /* -1: none */
 	int64_t diverging_end;
@@ -63,5 +63,8 @@ struct fetch {
 void fetch_choose(struct fetch *fetch);
 /* wants: struct fetch_partition, which stay until the answer is built. */
 void fetch_begin(struct fetch *fetch, struct list *wants, uint32_t wants_n);
+
+/* On the owner's reactor, once part->read has ended well: fills part->aborted for readers of what is committed. */
+void fetch_part_aborted(struct fetch_part *part);
 
 #endif

@@ -254,12 +254,24 @@ static void get_done(struct log_read *read)
 	container_of(read, struct get, read)->done = true;
 }
 
+/* Nothing that was read reaches the end it names. */
+static void get_check_end(const struct log_read *read, struct bytes got)
+{
+	struct batch_iter it = batch_iter_of(got, BATCH_CHECK_CRC);
+	struct batch_info info;
+
+	assert_true(read->end_offset > read->offset);
+	assert_true(read->end_offset <= read->bound.offset);
+	while (batch_iter_next(&it, &info))
+		assert_true(info.last_offset < read->end_offset);
+}
+
 enum err log_get(struct storage_test *t, struct part_log *log, int64_t offset, int64_t max_bytes,
 		 uint8_t **ret_bytes,
 		 size_t *ret_len)
 {
 	struct get get = {.read = {.offset = offset, .bound = log->appended, .max_bytes = max_bytes,
-				   .whole_first = true, .done = get_done}};
+				   .whole_first = true, .wants_end = offset % 2 == 0, .done = get_done}};
 
 	get.done = part_log_read(log, &get.read);
 	for (int i = 0; i < TURNS_MAX && !get.done; i++)
@@ -275,6 +287,7 @@ enum err log_get(struct storage_test *t, struct part_log *log, int64_t offset, i
 		assert_int_equal(fs_pread(t->io->fs, get.read.piece.file, *ret_bytes, get.read.piece.len,
 					  get.read.piece.pos, FS_WAIT, &got), ERR_NONE);
 		assert_int_equal(got, get.read.piece.len);
+		get_check_end(&get.read, (struct bytes){*ret_bytes, got});
 	}
 	log_read_release(&get.read);
 	return get.read.err;
