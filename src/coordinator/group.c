@@ -44,9 +44,9 @@ void group_store_deinit(struct group_store *store)
 		return;
 	for (uint32_t it = 0; (group = map_next(&store->groups, &it)) != NULL;)
 		group_free(group);
+	offsets_deinit(store);
 	CHECK_OP(store->kept_bytes, ==, 0);
 	CHECK_OP(store->offsets_n, ==, 0);
-	offsets_deinit(store);
 	map_deinit(&store->groups);
 	arena_reset(&store->scratch);
 	*store = (struct group_store){0};

@@ -307,11 +307,12 @@ static enum err offsets_check_commit(struct group_store *store, const struct off
 					 in->generation_id_or_member_epoch, version, is_transactional);
 }
 
-/* An offset that takes the place of another is taken even when memory is short. */
+/* An offset that takes the place of another is taken even when memory is short; of those that transactions commit,
+ * one at a time. */
 static bool offset_commit_has_room(const struct group_store *store, const struct offset_commit_request *in,
 				   const struct offset_commit_request_topics *topic,
 				   const struct offset_commit_request_topics_partitions *partition,
-				   const struct coord_records *records)
+				   bool is_transactional, const struct coord_records *records)
 {
 	const struct group *group;
 	const struct committed_offset *entry;
@@ -321,6 +322,8 @@ static bool offset_commit_has_room(const struct group_store *store, const struct
 		return true;
 	group = group_find(store, in->group_id);
 	entry = group ? offsets_find(group, topic->name, partition->partition_index) : NULL;
+	if (is_transactional && pending_is(store, in->group_id, topic->name, partition->partition_index))
+		return false;
 	return entry && (int64_t)partition->committed_metadata.len <= entry->metadata_len;
 }
 
@@ -388,7 +391,7 @@ static void offsets_commit_all(struct group_store *store, const struct offset_co
 			answer->partitions[j].partition_index = partition->partition_index;
 			if ((int64_t)partition->committed_metadata.len > store->settings.offset_metadata_max_bytes)
 				answer->partitions[j].error_code = ERR_OFFSET_METADATA_TOO_LARGE;
-			else if (!offset_commit_has_room(store, in, topic, partition, records))
+			else if (!offset_commit_has_room(store, in, topic, partition, is_transactional, records))
 				answer->partitions[j].error_code = ERR_INVALID_COMMIT_OFFSET_SIZE;
 			else
 				offset_commit_one(store, in, topic, partition, records);

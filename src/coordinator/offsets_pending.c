@@ -25,15 +25,19 @@ struct pending_mark {
 	bool is_overtaken; /* a transaction that committed the key later has ended first */
 };
 
+/* What a newer commit replaced, until that one is in the log for good. */
+struct pending_before {
+	struct pending_mark mark;
+	uint64_t seq; /* of the write that replaced it */
+};
+
 struct pending_offset {
 	struct list in_key, in_producer;
 	struct pending_key *key;
 	struct pending_producer *producer;
 	int16_t producer_epoch;
-	bool has_before;
 	struct pending_mark mark;
-	/* Of what this one replaced; one is enough: a producer commits a key again when it was answered. */
-	struct pending_mark before;
+	VEC(struct pending_before) before; /* the oldest first; as many as there are writes under way, and one */
 	struct committed_offset entry;
 };
 
@@ -79,6 +83,11 @@ static struct pending_key *pending_key_find(const struct group_store *store, str
 	return key;
 }
 
+static int64_t pending_key_bytes(const struct pending_key *key)
+{
+	return (int64_t)(sizeof(*key) + key->id.len);
+}
+
 static struct pending_key *pending_key_get(struct group_store *store, struct str group, struct str topic,
 					   int32_t partition)
 {
@@ -96,6 +105,7 @@ static struct pending_key *pending_key_get(struct group_store *store, struct str
 	key->topic = (struct str){(const char *)id + KEY_HEAD + group.len, topic.len};
 	key->partition = partition;
 	list_init(&key->entries);
+	group_store_count(store, pending_key_bytes(key));
 	map_put_str(&store->pending_keys, (struct str){(const char *)id, len}, key);
 	return key;
 }
@@ -104,6 +114,7 @@ static void pending_key_put_back(struct group_store *store, struct pending_key *
 {
 	if (!list_is_empty(&key->entries))
 		return;
+	group_store_count(store, -pending_key_bytes(key));
 	map_remove_str(&store->pending_keys, (struct str){(const char *)key->id.p, key->id.len});
 	mem_free((void *)(uintptr_t)key->id.p);
 	mem_free(key);
@@ -158,12 +169,20 @@ const struct committed_offset *pending_find(const struct group_store *store, str
 	return pending ? &pending->entry : NULL;
 }
 
+static int64_t pending_bytes(const struct pending_offset *pending)
+{
+	return (int64_t)sizeof(*pending) + pending->entry.metadata_len +
+	       (int64_t)(pending->before.n * sizeof(pending->before.v[0]));
+}
+
 /* Takes it out; the metadata stays the caller's. */
 static void pending_take_out(struct group_store *store, struct pending_offset *pending)
 {
 	struct pending_producer *producer = pending->producer;
 	struct pending_key *key = pending->key;
 
+	group_store_count(store, -pending_bytes(pending));
+	vec_deinit(&pending->before);
 	list_remove(&pending->in_key);
 	list_remove(&pending->in_producer);
 	pending_group_count(store, key->group, -1);
@@ -199,20 +218,44 @@ static struct pending_producer *pending_producer_get(struct group_store *store, 
 	return producer;
 }
 
+/* Its place among the records of its key; `old` is what it takes the place of. A write that is undone brings back the
+ * place of what it replaced, also when several are undone, the newest first. */
+static void pending_place(struct group_store *store, struct pending_offset *pending, struct pending_offset *old)
+{
+	struct pending_before replaced = {.seq = store->shard->seq_queued + 1};
+	size_t n = 0;
+
+	pending->mark.seq = ++store->pending_seq;
+	if (!old)
+		return;
+	if (store->shard->is_undoing) {
+		if (old->before.n > 0)
+			pending->mark = old->before.v[--old->before.n].mark;
+	} else {
+		/* Who replaced those is in the log, and is not undone any more. */
+		while (n < old->before.n && old->before.v[n].seq <= store->shard->seq_done)
+			n++;
+		old->before.n -= n;
+		if (old->before.n > 0)
+			memmove(old->before.v, old->before.v + n, old->before.n * sizeof(old->before.v[0]));
+		replaced.mark = old->mark;
+		vec_push(&old->before, replaced);
+	}
+	for (size_t i = 0; i < old->before.n; i++)
+		vec_push(&pending->before, old->before.v[i]);
+}
+
 void pending_put(struct group_store *store, struct coord_origin origin, struct str group, struct str topic,
 		 const struct committed_offset *take_entry)
 {
 	struct pending_offset *pending = MEM_NEW(struct pending_offset);
-	const struct pending_offset *old =
-		pending_lookup(store, origin.producer_id, group, topic, take_entry->partition);
+	struct pending_offset *old = pending_lookup(store, origin.producer_id, group, topic, take_entry->partition);
+	int64_t old_bytes = old ? pending_bytes(old) : 0;
 
-	pending->mark.seq = ++store->pending_seq;
-	if (old && store->shard->is_undoing && old->has_before) {
-		pending->mark = old->before;
-	} else if (old) {
-		pending->before = old->mark;
-		pending->has_before = true;
-	}
+	pending_place(store, pending, old);
+	/* What is taken out was counted with what it held before. */
+	if (old)
+		group_store_count(store, pending_bytes(old) - old_bytes);
 	pending_remove(store, origin, group, topic, take_entry->partition);
 	pending->key = pending_key_get(store, group, topic, take_entry->partition);
 	pending->producer = pending_producer_get(store, origin.producer_id);
@@ -221,6 +264,7 @@ void pending_put(struct group_store *store, struct coord_origin origin, struct s
 	list_push_back(&pending->key->entries, &pending->in_key);
 	list_push_back(&pending->producer->entries, &pending->in_producer);
 	pending_group_count(store, pending->key->group, 1);
+	group_store_count(store, pending_bytes(pending));
 }
 
 static void pending_count_later(struct group_store *store, struct str group, struct str topic, int32_t partition,

@@ -9,7 +9,7 @@
  *
  * 1. Later is what stands later in the log: a plain commit, or one of a transaction whose marker came first.
  * 2. A marker settles what its producer id committed in its epoch or an older one; nothing else.
- * 3. store->pendings_n counts the entries.
+ * 3. store->pendings_n counts the entries; what they take counts in the store's memory.
  */
 #ifndef COORDINATOR_OFFSETS_PENDING_H
 #define COORDINATOR_OFFSETS_PENDING_H

@@ -283,6 +283,67 @@ static void test_what_failed_is_not_pending(void **state UNUSED)
 	expect(10, false);
 }
 
+/* What was there has its old place among the commits again, however many after it failed. */
+static void test_what_failed_twice_leaves_what_was_before(void **state UNUSED)
+{
+	put(7, 0, 10);
+	put(-1, -1, 5);
+	decide(7, 0, 20);
+	decide(-1, -1, 6);
+	decide(7, 0, 30);
+	decide(7, 0, 40);
+	world_fail();
+	marker(7, 0, true);
+	expect(5, false);
+	put(7, 0, 11);
+	put(8, 0, 12);
+	for (int i = 0; i < 3; i++) {
+		for (int j = 0; j < 5; j++)
+			decide(7, 0, 50 + j);
+		world_fail();
+	}
+	marker(8, 0, true);
+	marker(7, 0, true);
+	expect(12, false);
+}
+
+/* A transaction's offsets are memory like others: refused when there is none, given back with the marker. */
+static void test_open_transactions_count_in_memory(void **state UNUSED)
+{
+	struct group_memory memory = {0, INT64_MAX};
+	int64_t settled;
+
+	w.store.memory = &memory;
+	put(-1, -1, 5);
+	settled = memory.bytes;
+	assert_true(settled > 0);
+	for (int i = 0; i < 100; i++)
+		put(7, 0, 10 + i);
+	for (int i = 0; i < 3; i++)
+		decide(7, 0, 1000 + i);
+	assert_true(memory.bytes > settled + 100);
+	assert_true(memory.bytes < settled + 10000);
+	assert_int_equal(memory.bytes, w.store.kept_bytes);
+	world_fail();
+	memory.bytes_max = memory.bytes - 1;
+	for (int64_t i = 100; i < 110; i++)
+		put(i, 0, i);
+	assert_int_equal(w.store.pendings_n, 1);
+	marker(7, 0, true);
+	assert_int_equal(w.store.pendings_n, 0);
+	assert_int_equal(now(), 109);
+	assert_int_equal(memory.bytes, settled);
+	/* Takes the place of what is there. */
+	memory.bytes_max = 0;
+	put(8, 0, 200);
+	put(9, 0, 300);
+	assert_int_equal(w.store.pendings_n, 1);
+	marker(8, 0, true);
+	assert_int_equal(now(), 200);
+	assert_int_equal(memory.bytes, settled);
+	w.store.memory = NULL;
+}
+
 static void test_a_deleted_group_does_not_come_back(void **state UNUSED)
 {
 	put(7, 0, 10);
@@ -348,6 +409,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_later_one_in_the_log_wins, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_failed_does_not_overtake, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_failed_is_not_pending, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_failed_twice_leaves_what_was_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_open_transactions_count_in_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_deleted_group_does_not_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drawn, setup, teardown),
 	};
