@@ -73,6 +73,15 @@ class Program:
                 raise Wrong(f"{what}: {why or f'not in {seconds} s'}\n" + "\n".join(self.lines[-25:]))
             time.sleep(0.2)
 
+    def ready(self, what, ready):
+        """Itself, once ready() is true; else it is ended."""
+        try:
+            self.wait(what, ready)
+        except Wrong:
+            self.close()
+            raise
+        return self
+
     def close(self):
         self.process.kill()
         self.process.wait()
@@ -125,17 +134,24 @@ def streams(broker, guarantee):
         got = told(broker)
         return set(got) == set(expected) and all(max(got[w]) >= n for w, n in expected.items()) and got
 
-    program = Program("WordCount", f"127.0.0.1:{broker.port}", guarantee, os.path.join(broker.own_dir, "state"))
+    def run():
+        started = Program("WordCount", f"127.0.0.1:{broker.port}", guarantee, os.path.join(broker.own_dir, "state"))
+        return started.ready("running", lambda: "state: RUNNING" in started.lines)
+
+    program = run()
     try:
-        program.wait("running", lambda: "state: RUNNING" in program.lines)
         more(200, 0)
         program.wait("the first words", counted)
-        for turn in range(1, 4):
+        for turn in range(1, 5):
             more(200, turn)
+            # Most often in the middle of a transaction, and of what was not committed yet.
+            time.sleep((0.15, 0.3, 0.1, 0)[turn - 1])
             if turn < 3:
-                # Most often in the middle of a transaction, and of what was not committed yet.
-                time.sleep(0.15 * turn)
                 broker.crash()
+            elif turn == 3:
+                # The one that comes after it fences it, and goes on from what it committed.
+                program.close()
+                program = run()
         got = program.wait(f"all words of {expected}, not {told(broker)}"[:1500], counted)
         program.process.stdin.close()
         if program.process.wait(60) or "ended" not in program.lines[-3:]:
@@ -209,9 +225,8 @@ def connect(broker):
             return False
 
     def run():
-        program = Program("org.apache.kafka.connect.cli.ConnectDistributed", worker)
-        program.wait("the worker answers", lambda: ask(rest, "GET", "/connectors") is not None)
-        return program
+        started = Program("org.apache.kafka.connect.cli.ConnectDistributed", worker)
+        return started.ready("the worker answers", lambda: ask(rest, "GET", "/connectors") is not None)
 
     def running(name):
         status = ask(rest, "GET", f"/connectors/{name}/status") or {}

@@ -35,6 +35,8 @@ public class WordCount {
 		config.put("statestore.cache.max.bytes", "0");
 		config.put("default.key.serde", Serdes.StringSerde.class.getName());
 		config.put("default.value.serde", Serdes.StringSerde.class.getName());
+		/* One that was killed is not waited for long. */
+		config.put("consumer.session.timeout.ms", "6000");
 		config.put("consumer.auto.offset.reset", "earliest");
 		return config;
 	}
