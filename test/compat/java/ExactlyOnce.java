@@ -3,8 +3,8 @@
  *
  *     ExactlyOnce.java BOOTSTRAP RUN RECORDS
  *
- * Says `half` when half of the records are through, so that whoever started it may kill the broker there, and in the end
- * `ok NAME` or `not ok NAME: why`: a reader of committed records has to see each record once. */
+ * Says `half` when half of the records are through, so that whoever started it may kill the broker there, and
+ * in the end `ok NAME` or `not ok NAME: why`: a reader of committed records has to see each record once. */
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
