@@ -62,14 +62,15 @@ static enum err trim_segment(struct trim_job *job, struct fs *fs, int64_t base)
 	return ERR_NONE;
 }
 
-/* From the oldest on, each durable before the next: what a crash leaves never has a hole. */
+/* From the oldest on, each durable before the next, which may be the first of a later job: what a crash leaves never
+ * has a hole. */
 static void trim_job_run(struct io_op *op, struct fs *fs)
 {
 	struct trim_job *job = container_of(op, struct trim_job, op);
 
 	for (size_t i = 0; !op->err && i < job->bases.n; i++) {
 		op->err = trim_segment(job, fs, job->bases.v[i]);
-		if (!op->err && i + 1 < job->bases.n)
+		if (!op->err)
 			op->err = fs->ops->sync_dir(fs, job->log->path);
 	}
 }
