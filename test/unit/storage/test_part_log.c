@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A log over real files: append, read, close, open, roll, the three ways a start can find it, cutting,
  * deleting. */
+#include "batch_build.h"
+#include "control.h"
 #include "mem.h"
 #include "storage_test.h"
 
@@ -276,6 +278,102 @@ static void test_truncate(void **state)
 	storage_test_deinit(&t);
 }
 
+struct txn_put {
+	struct log_append append;
+	bool done;
+};
+
+static void txn_put_done(struct log_append *append)
+{
+	assert_int_equal(append->err, ERR_NONE);
+	container_of(append, struct txn_put, append)->done = true;
+}
+
+static void txn_append(struct storage_test *t, struct part_log *log, uint8_t *p, size_t len)
+{
+	struct txn_put put = {.append = {.batch = p, .len = len, .done = txn_put_done}};
+
+	assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &put.append.info), ERR_NONE);
+	assert_int_equal(part_log_append(log, &put.append, 0), ERR_NONE);
+	for (int i = 0; i < 1000 && !put.done; i++)
+		turn(t);
+	assert_true(put.done);
+}
+
+static void txn_write(struct storage_test *t, struct part_log *log, int64_t producer_id, int32_t seq)
+{
+	struct batch_spec spec = BATCH_SPEC_INIT;
+	struct record_fields fields = {.key = BYTES_NULL, .value = {(const uint8_t *)"x", 1}};
+	struct scratch out = {0};
+	struct batch_builder b;
+	struct bytes bytes;
+
+	spec.attributes = BATCH_TRANSACTIONAL;
+	spec.producer_id = producer_id;
+	spec.producer_epoch = 0;
+	spec.base_sequence = seq;
+	assert_int_equal(batch_builder_init(&b, &spec, &out, NULL), ERR_NONE);
+	assert_int_equal(batch_builder_add(&b, 1000, &fields), ERR_NONE);
+	assert_int_equal(batch_builder_finish(&b, &bytes), ERR_NONE);
+	txn_append(t, log, out.p, bytes.len);
+	mem_free(out.p);
+}
+
+static void txn_abort(struct storage_test *t, struct part_log *log, int64_t producer_id)
+{
+	struct control_marker marker = {.timestamp = 1000, .producer_id = producer_id};
+	uint8_t p[CONTROL_MARKER_LEN];
+
+	control_marker_build(p, &marker);
+	txn_append(t, log, p, sizeof(p));
+}
+
+static void truncate_to(struct storage_test *t, struct part_log *log, int64_t offset)
+{
+	part_log_truncate(log, offset);
+	for (int i = 0; i < 1000 && log->end != offset; i++)
+		turn(t);
+	assert_int_equal(log->end, offset);
+}
+
+/* What was cut off is open again, or never was. */
+static void test_truncate_transactions(void **state)
+{
+	struct storage_test t;
+	struct part_log *log;
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	log = log_open(&t, "x-0", -1);
+	txn_write(&t, log, 7, 0); /* 0 */
+	txn_abort(&t, log, 7);    /* 1 */
+	txn_write(&t, log, 8, 0); /* 2 */
+	txn_write(&t, log, 7, 1); /* 3 */
+	txn_abort(&t, log, 8);    /* 4 */
+	txn_abort(&t, log, 7);    /* 5 */
+	assert_int_equal(log->aborted.list.n, 3);
+	truncate_to(&t, log, 5);
+	assert_int_equal(log->aborted.list.n, 2);
+	assert_int_equal(log->aborted.list.v[1].first_offset, 2);
+	assert_int_equal(log->aborted.list.v[1].last_stable_offset, 3);
+	assert_true(producer_state_has_txn(&log->producers, 7, 0));
+	assert_false(producer_state_has_txn(&log->producers, 8, 0));
+	truncate_to(&t, log, 4);
+	assert_int_equal(log->aborted.list.n, 1);
+	assert_true(producer_state_has_txn(&log->producers, 8, 0));
+	txn_abort(&t, log, 7); /* 4, in the place of the other */
+	assert_int_equal(log->aborted.list.n, 2);
+	assert_int_equal(log->aborted.list.v[1].producer_id, 7);
+	truncate_to(&t, log, 2);
+	assert_int_equal(log->aborted.list.n, 1);
+	log_close(&t, log);
+	storage_test_restart(&t, LOG_DIR_CLEAN);
+	log = log_open(&t, "x-0", 2);
+	assert_int_equal(log->aborted.list.n, 1);
+	assert_int_equal(log->aborted.list.v[0].last_offset, 1);
+	log_close(&t, log);
+	storage_test_deinit(&t);
+}
+
 static void test_set_start(void **state)
 {
 	struct storage_test t;
@@ -531,6 +629,7 @@ int main(void)
 		cmocka_unit_test(test_power_cut),
 		cmocka_unit_test(test_indexes),
 		cmocka_unit_test(test_truncate),
+		cmocka_unit_test(test_truncate_transactions),
 		cmocka_unit_test(test_set_start),
 		cmocka_unit_test(test_delete_and_recreate),
 		cmocka_unit_test(test_stopped_storage_begins_nothing),
