@@ -59,8 +59,8 @@ func made(name string) string {
 
 // Of the first n, and of what comes in the moment after them.
 func values(topic string, n int, isolation kgo.IsolationLevel) []string {
-	c := client(kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(isolation), kgo.FetchMaxWait(100*time.Millisecond),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	c := client(kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(isolation),
+		kgo.FetchMaxWait(100*time.Millisecond), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer c.Close()
 	var out []string
 	for end, full := time.Now().Add(10*time.Second), false; time.Now().Before(end); {
@@ -107,7 +107,8 @@ func offsets() {
 	check(c.EndTransaction(ctx, kgo.TryCommit))
 	group := prefix + "-group"
 	session := must(kgo.NewGroupTransactSession(kgo.SeedBrokers(os.Args[1]), kgo.TransactionalID(prefix+"-session"),
-		kgo.DefaultProduceTopic(out), kgo.ConsumerGroup(group), kgo.ConsumeTopics(in), kgo.RequireStableFetchOffsets(),
+		kgo.DefaultProduceTopic(out), kgo.ConsumerGroup(group), kgo.ConsumeTopics(in),
+		kgo.RequireStableFetchOffsets(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())))
 	defer session.Close()
 	seen := 0
