@@ -74,6 +74,8 @@ func step(client *kgo.Client) {
 		fmt.Fprintln(out, "R", r.Partition, r.Offset)
 		ends[r.Partition] = r.Offset + 1
 	}
+	// Told before it is committed: a member may be killed in between.
+	out.Flush()
 	wait, cancel = context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := client.CommitRecords(wait, records...); err != nil {
