@@ -371,7 +371,7 @@ class Joining(GroupCase):
         self.assertEqual([m.member for m in first.joined.members], [first.id])
 
     def test_a_lost_member(self):
-        first, second = Member(self, self.g).known(), Member(self, self.g, session_ms=300).known()
+        first, second = Member(self, self.g).known(), Member(self, self.g, session_ms=2000).known()
         self.stable(first, second)
         second.conn.close()
         self.eventually(lambda: first.heartbeat() == REBALANCE)
