@@ -48,8 +48,8 @@ NAMED = {
     "crc": [(r"crc: \d+", "crc: N")],
     "member": [(r"\b((?:console-)?consumer-\S*?-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "MEMBER"),
                (r"\b[A-Za-z0-9_-]{22}\b(?=\s+/)", "MEMBER")],
-    # Ids come from blocks; times are those of the run.
-    "transactions": [(r"\b[1-9]\d{2,}\b", "N")],
+    # Ids come from blocks; times are those of the run, and how long a transaction took may be a few milliseconds.
+    "transactions": [(r"\b[1-9]\d{2,}\b", "N"), (r"\bN(\s+)N(\s+)\d+\b", r"N\1N\2N")],
     "uuid": [(r"(?<![\w-])" + UUID + r"(?![\w-])", "UUID")],
     "producer-id": [(r"(producerId:? ?=?)\d+", r"\1N")],
 }
