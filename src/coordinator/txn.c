@@ -143,7 +143,7 @@ static struct txn_partitions partitions_copy(struct txn_partitions from)
 
 /* ---- the record ---- */
 
-static int32_t topic_run(struct txn_partitions partitions, int32_t from)
+int32_t txn_partitions_topic_n(struct txn_partitions partitions, int32_t from)
 {
 	int32_t to = from;
 
@@ -174,12 +174,12 @@ static void txn_value(const struct txn *txn, struct arena *arena, struct transac
 	ret->transaction_partitions_n = 0;
 	ret->transaction_partitions = MSG_NEW_N(arena, transaction_log_value_transaction_partitions,
 						partitions.n + 1);
-	for (int32_t i = 0; i < partitions.n; i += topic_run(partitions, i)) {
+	for (int32_t i = 0; i < partitions.n; i += txn_partitions_topic_n(partitions, i)) {
 		struct transaction_log_value_transaction_partitions *topic =
 			&ret->transaction_partitions[ret->transaction_partitions_n++];
 
 		topic->topic = partitions.v[i].topic;
-		topic->partition_ids_n = topic_run(partitions, i);
+		topic->partition_ids_n = txn_partitions_topic_n(partitions, i);
 		topic->partition_ids = ARENA_NEW_N(arena, int32_t, topic->partition_ids_n);
 		for (int32_t p = 0; p < topic->partition_ids_n; p++)
 			topic->partition_ids[p] = partitions.v[i + p].partition;

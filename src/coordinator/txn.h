@@ -112,6 +112,8 @@ bool txn_has_partition(const struct txn *txn, struct str topic, int32_t partitio
 /* The epoch of the markers of a decided transaction. */
 int16_t txn_marker_epoch(const struct txn *txn);
 void txn_partitions_normalize(struct txn_partitions *partitions);
+/* How many partitions from v[from] on share its topic; for walking them topic by topic. */
+int32_t txn_partitions_topic_n(struct txn_partitions partitions, int32_t from);
 
 /* ---- txn_ops.c: what requests decide ---- */
 

@@ -96,6 +96,23 @@ class Hostile(Case):
                 self.assertLess(len(other.recv_frame()), 300 << 20)
             self.alive()
 
+    def test_one_transaction_described_again_and_again(self):
+        # Each answer takes what the transaction has, however many topics it spreads over.
+        conn, topics = self.conn(self.broker, timeout=60), [f"{self.group}-{i}" for i in range(1000)]
+        self.settle(conn, "FindCoordinator", 3, lambda a: a.error, key=self.group, key_type=1)
+        conn.call("CreateTopics", 7, timeout_ms=30000, topics=[
+            {"name": t, "partition_n": 1, "replication_factor": 1} for t in topics])
+        producer = self.settle(conn, "InitProducerId", 5, lambda a: a.error, transactional_id=self.group,
+                               timeout_ms=60000)
+        answer = conn.call("AddPartitionsToTxn", 3, transactional_id=self.group, producer_id=producer.producer_id,
+                           producer_epoch=producer.producer_epoch,
+                           topics=[{"name": t, "partitions": [0]} for t in topics])
+        self.assertEqual({p.error for t in answer.topics for p in t.partitions}, {0})
+        rss = self.broker.rss_kb()
+        answer = conn.call("DescribeTransactions", 0, transactional_ids=[self.group] * 200)
+        self.assertEqual({(t.error, len(t.topics)) for t in answer.states}, {(0, 1000)})
+        self.assertLess(self.broker.rss_kb() - rss, 150 * 1024)
+
     def test_more_names_than_one_request_may_hold(self):
         conn = self.conn(self.broker)
         self.ready(conn)

@@ -5,48 +5,61 @@
  */
 #include "api.h"
 #include "broker.h"
-#include "gather.h"
+#include "coordinator_asks.h"
 #include "msg/describe_transactions.h"
 #include "shard.h"
 #include "transaction_markers.h"
 
 struct describe_transaction {
-	struct describe_transactions *all;
-	struct coordinator_call call;
-	struct coord_op op;
+	struct coordinator_ask ask;
 	struct describe_transactions_response_transaction_states *out;
 };
 
 struct describe_transactions {
-	struct request *request;
-	struct describe_transaction *v;
+	struct coordinator_asks asks;
 	struct describe_transactions_response out;
-	struct gather gather;
 };
 
-/* Partitions of one topic stand together. */
-static void describe_transaction_topics(const struct txn *txn, struct arena *arena,
+static int32_t describe_transaction_topics_n(struct txn_partitions partitions)
+{
+	int32_t n = 0;
+
+	for (int32_t i = 0; i < partitions.n; i += txn_partitions_topic_n(partitions, i))
+		n++;
+	return n;
+}
+
+/* Partitions of one topic stand together. False: the arena has no room. */
+static bool describe_transaction_topics(const struct txn *txn, struct arena *arena,
 					struct describe_transactions_response_transaction_states *out)
 {
-	const struct txn_partitions *from = &txn->partitions;
-	struct describe_transactions_response_transaction_states_topics *topic = NULL;
+	struct txn_partitions from = txn->partitions;
+	int32_t topics_n = describe_transaction_topics_n(from);
+	size_t len = (size_t)topics_n * sizeof(*out->topics) + (size_t)from.n * sizeof(int32_t);
 
-	out->topics = MSG_NEW_N(arena, describe_transactions_response_transaction_states_topics, from->n);
-	for (int32_t i = 0; i < from->n; i++) {
-		if (!topic || !str_eq(topic->topic, from->v[i].topic)) {
-			topic = &out->topics[out->topics_n++];
-			topic->topic = arena_str(arena, from->v[i].topic);
-			topic->partitions = ARENA_NEW_N(arena, int32_t, from->n - i);
-		}
-		topic->partitions[topic->partitions_n++] = from->v[i].partition;
+	for (int32_t i = 0; i < from.n; i += txn_partitions_topic_n(from, i))
+		len += from.v[i].topic.len + 1;
+	if (!arena_has_room(arena, len, 1 + 2 * (size_t)topics_n))
+		return false;
+	out->topics = MSG_NEW_N(arena, describe_transactions_response_transaction_states_topics, topics_n);
+	for (int32_t i = 0; i < from.n; i += txn_partitions_topic_n(from, i)) {
+		struct describe_transactions_response_transaction_states_topics *topic =
+			&out->topics[out->topics_n++];
+
+		topic->topic = arena_str(arena, from.v[i].topic);
+		topic->partitions_n = txn_partitions_topic_n(from, i);
+		topic->partitions = ARENA_NEW_N(arena, int32_t, topic->partitions_n);
+		for (int32_t p = 0; p < topic->partitions_n; p++)
+			topic->partitions[p] = from.v[i + p].partition;
 	}
+	return true;
 }
 
 static enum err describe_transaction_decide(struct coord_op *op, void *ptr, struct coord_records *records UNUSED)
 {
-	struct describe_transaction *one = container_of(op, struct describe_transaction, op);
+	struct describe_transaction *one = container_of(op, struct describe_transaction, ask.op);
 	const struct coordinator_txn *machine = ptr;
-	const struct txn *txn = txn_find(&machine->store, one->call.group_id);
+	const struct txn *txn = txn_find(&machine->store, one->ask.call.group_id);
 	struct describe_transactions_response_transaction_states *out = one->out;
 
 	if (!txn || txn->state == TXN_DEAD)
@@ -56,70 +69,45 @@ static enum err describe_transaction_decide(struct coord_op *op, void *ptr, stru
 	out->transaction_start_time_ms = txn->start_ms;
 	out->producer_id = txn->producer_id;
 	out->producer_epoch = txn->epoch;
-	describe_transaction_topics(txn, op->arena, out);
-	return ERR_NONE;
+	return describe_transaction_topics(txn, op->arena, out) ? ERR_NONE : ERR_INVALID_REQUEST;
 }
 
-static void describe_transactions_reply(struct gather *gather)
+static void describe_transactions_reply(struct coordinator_asks *asks)
 {
-	struct describe_transactions *all = container_of(gather, struct describe_transactions, gather);
+	struct describe_transactions *all = container_of(asks, struct describe_transactions, asks);
 
-	for (int32_t i = 0; i < all->out.transaction_states_n; i++) {
-		if (!all->v[i].op.err)
+	for (int32_t i = 0; i < asks->n; i++) {
+		const struct describe_transaction *one = coordinator_asks_at(asks, i);
+
+		if (!one->ask.op.err)
 			continue;
-		msg_init(&describe_transactions_response_transaction_states_type, all->v[i].out);
-		all->v[i].out->transactional_id = all->v[i].call.group_id;
-		all->v[i].out->error_code = err_wire(all->v[i].op.err);
+		msg_init(&describe_transactions_response_transaction_states_type, one->out);
+		one->out->transactional_id = one->ask.call.group_id;
+		one->out->error_code = err_wire(one->ask.op.err);
 	}
-	request_reply(all->request, &all->out);
-}
-
-static void describe_transaction_decided(struct coordinator_call *call)
-{
-	gather_arrive(&container_of(call, struct describe_transaction, call)->all->gather);
-}
-
-static void describe_transactions_release(struct request *request)
-{
-	struct describe_transactions *all = request->op;
-
-	for (int32_t i = 0; i < all->out.transaction_states_n; i++)
-		coordinator_call_free(&all->v[i].call);
-	request_released(request);
+	request_reply(asks->request, &all->out);
 }
 
 void api_describe_transactions(struct request *request)
 {
 	const struct describe_transactions_request *in = request->body;
 	struct describe_transactions *all = ARENA_NEW(&request->arena, struct describe_transactions);
-	int32_t n = in->transactional_ids_n; /* the last answer may free `in` */
 
-	if (!coordinator_calls_fit(request, n))
+	if (!coordinator_asks_init(&all->asks, request, sizeof(struct describe_transaction), in->transactional_ids_n,
+				   describe_transactions_reply))
 		return;
-	all->request = request;
 	msg_init(&describe_transactions_response_type, &all->out);
-	all->out.transaction_states = MSG_NEW_N(&request->arena, describe_transactions_response_transaction_states, n);
-	all->out.transaction_states_n = n;
-	all->v = ARENA_NEW_N(&request->arena, struct describe_transaction, n);
-	request->op = all;
-	request->release = describe_transactions_release;
-	if (n == 0) {
-		request_reply(request, &all->out);
-		return;
-	}
-	gather_start(&all->gather, n, describe_transactions_reply);
-	for (int32_t i = 0; i < n; i++) {
-		struct describe_transaction *one = &all->v[i];
+	all->out.transaction_states = MSG_NEW_N(&request->arena, describe_transactions_response_transaction_states,
+						in->transactional_ids_n);
+	all->out.transaction_states_n = in->transactional_ids_n;
+	for (int32_t i = 0; i < in->transactional_ids_n; i++) {
+		struct describe_transaction *one = coordinator_asks_at(&all->asks, i);
 
-		one->all = all;
 		one->out = &all->out.transaction_states[i];
 		one->out->transactional_id = in->transactional_ids[i];
-		one->op.decide = describe_transaction_decide;
-		one->call.request = request;
-		one->call.kind = COORDINATOR_TRANSACTION;
-		one->call.group_id = in->transactional_ids[i];
-		one->call.op = &one->op;
-		one->call.done = describe_transaction_decided;
-		coordinator_call_start(&one->call);
+		one->ask.op.decide = describe_transaction_decide;
+		one->ask.call.kind = COORDINATOR_TRANSACTION;
+		one->ask.call.group_id = in->transactional_ids[i];
 	}
+	coordinator_asks_run(&all->asks);
 }
