@@ -184,6 +184,8 @@ struct mem_scope *mem_scope_new(void)
 
 void mem_scope_free(struct mem_scope *scope)
 {
+	if (!scope)
+		return;
 	CHECK(scope != mem_scope_now);
 	list_for_each(link, tmp, &scope->blocks)
 		mem_free(list_entry(link, struct mem_header, link) + 1);

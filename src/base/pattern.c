@@ -231,6 +231,8 @@ enum err pattern_new(struct str source, enum pattern_syntax syntax, struct patte
 
 void pattern_free(struct pattern *pattern)
 {
+	if (!pattern)
+		return;
 	pcre2_match_data_free(pattern->data);
 	pcre2_match_context_free(pattern->match);
 	pcre2_code_free(pattern->code);

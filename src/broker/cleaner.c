@@ -58,6 +58,8 @@ struct cleaner *cleaner_new(struct shard *shard)
 
 void cleaner_free(struct cleaner *cleaner)
 {
+	if (!cleaner)
+		return;
 	if (cleaner->shard->index == 0)
 		mem_free(cleaner->shard->broker->cleaner_desk);
 	mem_free(cleaner->topic);

@@ -13,6 +13,7 @@
 #define PAUSE_MIN_NS (20 * NS_PER_MS)
 #define PAUSE_MAX_NS (1 * NS_PER_S)
 #define GONE_PAUSE_NS (200 * NS_PER_MS)
+#define REFUSED_PAUSE_NS (60 * NS_PER_S)
 #define WARN_EVERY_NS (60 * NS_PER_S)
 
 struct ending_part {
@@ -53,6 +54,7 @@ struct txn_ending {
 	enum err last_err;
 	const struct ending_part *last_part; /* that failed */
 	bool is_missing_only; /* all that is left was not found */
+	bool is_refused_only; /* all that is left was refused for good */
 	bool is_running;      /* a wave, or the completion, is under way */
 	struct arena arena;
 };
@@ -102,7 +104,7 @@ static void ending_warn(struct txn_ending *ending)
 	const struct reactor *reactor = ending->io->shard->reactor;
 	int32_t left = 0;
 
-	if (reactor->now_ns - ending->started_ns < 10 * NS_PER_S ||
+	if ((reactor->now_ns - ending->started_ns < 10 * NS_PER_S && !ending->is_refused_only) ||
 	    (ending->warned_ns && reactor->now_ns - ending->warned_ns < WARN_EVERY_NS))
 		return;
 	ending->warned_ns = reactor->now_ns;
@@ -110,17 +112,22 @@ static void ending_warn(struct txn_ending *ending)
 		left += !ending->parts[i].is_done;
 	log_warn("transaction.end_is_held_up",
 		 "id=%.*s producer=%lld epoch=%d open_since_ms=%lld decided_s=%lld partitions_left=%d "
-		 "partition=%.*s-%d error=%s text=\"the end of this transaction cannot be written; committed "
-		 "readers of the partition wait for it\"",
+		 "partition=%.*s-%d error=%s text=\"%s\"",
 		 STR_ARGS(ending->id), (long long)ending->producer.id, ending->producer.epoch,
 		 (long long)ending->start_ms, (long long)((reactor->now_ns - ending->started_ns) / NS_PER_S), left,
 		 STR_ARGS(ending->last_part ? ending->last_part->topic : STR("-")),
-		 ending->last_part ? ending->last_part->index : -1, err_name(ending->last_err));
+		 ending->last_part ? ending->last_part->index : -1, err_name(ending->last_err),
+		 ending->is_refused_only ?
+			 "the partition has seen a later epoch of this producer and refuses the end; the transactional "
+			 "id is blocked until the partition is deleted or forgets the producer" :
+			 "the end of this transaction cannot be written; readers of the partition wait for it");
 }
 
 static void ending_pause(struct txn_ending *ending)
 {
-	int64_t pause_ns = ending->is_missing_only ? GONE_PAUSE_NS : ending->pause_ns;
+	int64_t pause_ns = ending->is_missing_only   ? GONE_PAUSE_NS
+			   : ending->is_refused_only ? REFUSED_PAUSE_NS
+						     : ending->pause_ns;
 
 	ending_warn(ending);
 	ending->pause_ns = MIN(ending->pause_ns * 2, PAUSE_MAX_NS);
@@ -145,6 +152,7 @@ static void ending_completed(struct coord_op *op)
 	if (op->err) {
 		ending->last_err = op->err;
 		ending->last_part = NULL;
+		ending->is_refused_only = false;
 		ending_pause(ending);
 	} else {
 		ending_free(ending);
@@ -210,18 +218,18 @@ static void ending_settle(struct txn_ending *ending, const struct ending_slot *s
 		slot->part->is_done = true;
 		return;
 	case ERR_INVALID_PRODUCER_EPOCH:
-		/* A later producer has written there already, so nothing of this one is open any more. */
-		log_warn("transaction.marker_refused", "id=%.*s producer=%lld epoch=%d partition=%.*s-%d error=%s",
-			 STR_ARGS(ending->id), (long long)ending->producer.id, ending->producer.epoch,
-			 STR_ARGS(slot->part->topic), slot->part->index, err_name(slot->err));
-		slot->part->is_done = true;
-		return;
+	case ERR_TRANSACTION_COORDINATOR_FENCED:
+		/* Somebody went on there in a later epoch, which nothing that this end could say again changes. As in
+		 * the original the other partitions are told and the transaction stays decided, not complete. The
+		 * original never asks again; here once in a while, as the partition may go or forget the producer. */
+		break;
 	default:
-		ending->last_err = slot->err;
-		ending->last_part = slot->part;
-		ending->is_missing_only = false;
-		slot->part->was_missing = false;
+		ending->is_refused_only = false;
 	}
+	ending->last_err = slot->err;
+	ending->last_part = slot->part;
+	ending->is_missing_only = false;
+	slot->part->was_missing = false;
 }
 
 static void ending_wave_over(struct scatter *scatter)
@@ -246,6 +254,7 @@ static bool ending_add(struct txn_ending *ending, struct ending_part *part)
 				 STR_ARGS(part->topic), part->index);
 		part->is_done = part->was_missing;
 		part->was_missing = true;
+		ending->is_refused_only = false;
 		return false;
 	}
 	slot = &ending->slots[ending->slots_n++];
@@ -264,7 +273,7 @@ static void ending_next(struct txn_ending *ending)
 	int32_t left = 0;
 
 	if (ending->next == 0)
-		ending->is_missing_only = true;
+		ending->is_missing_only = ending->is_refused_only = true;
 	ending->slots_n = 0;
 	scatter_clear(ending->scatter);
 	for (; ending->next < ending->parts_n && ending->slots_n < WAVE_MAX; ending->next++) {

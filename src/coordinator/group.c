@@ -84,6 +84,8 @@ struct group *group_new(struct group_store *store, struct str id)
 
 void group_free(struct group *group)
 {
+	if (!group)
+		return;
 	map_remove_str(&group->store->groups, group->id);
 	group_store_count(group->store, -GROUP_BYTES(group));
 	if (group->kind)

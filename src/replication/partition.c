@@ -160,6 +160,8 @@ void partition_change_dir(struct partition *partition, struct storage_dir *dir)
 
 void partition_free(struct partition *partition)
 {
+	if (!partition)
+		return;
 	watch_list_deinit(&partition->hw_watches, ERR_NOT_LEADER_OR_FOLLOWER);
 	watch_list_deinit(&partition->open_watches, ERR_NOT_LEADER_OR_FOLLOWER);
 	txn_guards_deinit(&partition->txn_guards);

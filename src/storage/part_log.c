@@ -111,6 +111,8 @@ void part_log_free(struct part_log *pub)
 {
 	struct log_impl *log = impl_of(pub);
 
+	if (!pub)
+		return;
 	CHECK(pub->state == PART_LOG_CLOSED || pub->state == PART_LOG_FAILED);
 	log_ref(log);
 	part_log_compact_cancel(pub);

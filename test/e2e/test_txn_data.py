@@ -5,6 +5,7 @@ import time
 import unittest
 
 from lib.batch import batch, batches
+from lib.broker import target
 from lib.case import Case
 
 NEW, OLD, OLDEST = 12, 11, 10  # versions of Produce: enrols by itself; knows 120; does not
@@ -206,6 +207,24 @@ class Visible(TxnCase):
         aborted = self.c.fetch(t, 6, isolation=1).aborted
         self.assertEqual([(x.producer_id, x.first_offset) for x in aborted], [(pids[2], 2)])
         self.assertEqual([(x.producer_id, x.first_offset) for x in self.c.fetch(t, 10, isolation=1).aborted], [])
+
+    def test_aborted_transactions_stand_in_the_order_of_their_ends(self):
+        for name, config in (("one", {}), ("many", {"internal_segment_bytes": 300})):
+            t = self.topic(self.c, **config)
+            producers = [self.txn(f"{name}-{i}") for i in range(5)]
+            pids, end, wanted = [p.pid for p in producers], 5, []
+            for p in producers:
+                p.send(t, [b"x"])
+            for i in (3, 1, 4, 0, 2):
+                producers[i].end(ABORT)
+                end += 1
+                self.eventually(lambda: self.assertEqual(self.end_offset(t), end))
+                wanted.append((pids[i], i))
+            self.wait_stable(t, end)
+            # One segment holds what it began only.
+            got = [(x.producer_id, x.first_offset) for x in self.c.fetch(t, 0, isolation=1).aborted]
+            self.assertEqual(got, [x for x in wanted if name == "one" or x in got])
+            self.assertGreaterEqual(len(got), 3)
 
     def test_an_answer_does_not_name_the_aborts_behind_it(self):
         for name, config in (("one", {}), ("many", {"internal_segment_bytes": 3000})):
@@ -493,6 +512,41 @@ class Markers(TxnCase):
         error, known = self.producers(t)
         self.assertEqual((error, known[a.pid].producer_epoch, known[a.pid].last_sequence, known[a.pid].txn_start),
                          (0, a.epoch, -1, -1))
+
+    def test_an_end_that_a_partition_refuses_stays_decided(self):
+        t = self.topic(self.c, 2)
+        a = self.txn()
+        for i in (0, 1):
+            a.send(t, [b"x"], i)
+        # Somebody has ended it there in a later epoch than the producer's next one.
+        self.assertEqual(self.marker(a, t, epoch=a.epoch + 5, commit=ABORT, protocol=2), 0)
+        pid, epoch = a.pid, a.epoch
+        a.end(COMMIT)
+        self.wait_stable(t, 2, 1)
+
+        def state():
+            answer = self.c.call("DescribeTransactions", 0, transactional_ids=[a.id]).states[0]
+            return answer.error, answer.state
+        for crashed in (False, True):
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                self.assertEqual(state(), (0, "PrepareCommit"))
+                self.assertEqual(self.c.call("InitProducerId", 4, transactional_id=a.id, timeout_ms=60000).error, 51)
+                self.assertEqual(a.conn.call("EndTxn", 5, transactional_id=a.id, producer_id=pid, producer_epoch=epoch,
+                                             committed=True).error, 51)
+                time.sleep(0.2)
+            self.assertEqual((self.end_offset(t), self.committed(t)), (2, []))
+            if target() == "kafka":
+                # When it starts it takes partitions whose leader it has not heard of yet for deleted, and completes.
+                return
+            if crashed:
+                self.c.call("DeleteTopics", 6, topics=[{"name": t}], timeout_ms=10000)
+            self.crash()
+            self.c, a.conn = self.conn(), self.conn()
+            if not crashed:
+                self.c.wait_leader(t, 2)
+                self.eventually(lambda: self.assertEqual(state()[0], 0))
+        self.eventually(lambda: self.assertEqual(state(), (0, "CompleteCommit")))
 
     def test_of_no_topic(self):
         a = self.txn()

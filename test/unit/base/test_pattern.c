@@ -20,6 +20,7 @@ static bool matches(const char *source, const char *subject)
 	assert_int_equal(pattern_new(str_of(source), PATTERN_RE2, &pattern, &text), ERR_NONE);
 	assert_int_equal(pattern_match(pattern, str_of(subject), &ret), ERR_NONE);
 	pattern_free(pattern);
+	pattern_free(NULL);
 	return ret;
 }
 
