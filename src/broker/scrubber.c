@@ -30,8 +30,9 @@ struct scrubber {
 	VEC(struct scrub_goal) goals; /* of this pass */
 	size_t at;
 	struct log_scrub scrub; /* of goals[at] */
-	struct progress progress;
-	int64_t found_n; /* in this pass */
+	struct progress progress; /* in logs */
+	int64_t bytes;   /* read in this pass */
+	int64_t found_n; /* in it */
 	struct scrubber_stats stats;
 };
 
@@ -95,16 +96,19 @@ static void scrubber_done(struct log_scrub *scrub)
 	double rate = (double)broker->config.log_scrub_max_bytes_per_second / broker->shards_n;
 
 	scrubber->is_out = false;
-	scrubber->progress.done += scrub->bytes;
 	scrubber->stats.read_bytes += (uint64_t)scrub->bytes;
 	if (scrub->err && scrub->err != ERR_LOG_CLOSED && scrub->err != ERR_NOT_FOUND)
 		log_warn("scrub.unreadable",
 			 "code=ML1075 topic=%s partition=%d error=%s text=\"a segment cannot be read\"",
 			 partition ? partition->topic : "?", goal->index, err_name(scrub->err));
+	scrubber->progress.done = (int64_t)scrubber->at;
+	scrubber->bytes += scrub->bytes;
 	if (progress_is_due(&scrubber->progress, now_ns))
-		log_info("scrub.progress", "logs=%zu of=%zu bytes=%" PRId64 " bytes_per_s=%.0f damaged=%" PRId64,
-			 scrubber->at, scrubber->goals.n, scrubber->progress.done,
-			 progress_rate(&scrubber->progress, now_ns), scrubber->found_n);
+		log_info("scrub.progress",
+			 "done_logs=%" PRId64 " total_logs=%" PRId64 " bytes=%" PRId64 " damaged=%" PRId64
+			 " eta_s=%.0f",
+			 scrubber->progress.done, scrubber->progress.total, scrubber->bytes, scrubber->found_n,
+			 progress_eta_s(&scrubber->progress, now_ns));
 	scrubber_wait(scrubber, (int64_t)((double)scrub->bytes / rate * 1e9));
 }
 
@@ -114,21 +118,22 @@ static void scrubber_begin(struct scrubber *scrubber)
 	scrubber->at = 0;
 	scrubber->goals.n = 0;
 	scrubber->found_n = 0;
+	scrubber->bytes = 0;
 	scrubber->scrub = (struct log_scrub){.found = scrubber_found, .done = scrubber_done};
-	progress_begin(&scrubber->progress, 0, scrubber->shard->reactor->now_ns);
 	list_for_each(node, next, &scrubber->shard->opened) {
 		const struct partition *partition = list_entry(node, struct partition, link);
 		struct scrub_goal goal = {partition->topic_id, partition->index};
 
 		vec_push(&scrubber->goals, goal);
 	}
+	progress_begin(&scrubber->progress, (int64_t)scrubber->goals.n, scrubber->shard->reactor->now_ns);
 }
 
 static void scrubber_end(struct scrubber *scrubber)
 {
 	scrubber->in_pass = false;
 	log_info("scrub.done", "logs=%zu bytes=%" PRId64 " damaged=%" PRId64, scrubber->goals.n,
-		 scrubber->progress.done, scrubber->found_n);
+		 scrubber->bytes, scrubber->found_n);
 	vec_deinit(&scrubber->goals);
 	scrubber_wait(scrubber, scrubber_interval_ns(scrubber));
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A shard follows the image: what changed between two images decides which partitions it opens, leads, and closes.
- * Logs open on first use; the rest is opened in the background, a few at a time, so that a start with many partitions
- * serves at once and is whole soon.
  */
 #include "shard.h"
 
@@ -25,7 +23,6 @@
 #include "telemetry.h"
 #include "topic_settings.h"
 
-#define SHARD_OPENING_MAX 32
 /* What compression contexts may keep between batches, bytes each: one large batch does not stay for ever. */
 #define COMPRESS_KEEP ((size_t)4 << 20)
 #define SHARD_PARTIAL_BLOCK ((size_t)4096)
@@ -51,7 +48,6 @@ struct partition *shard_partition(struct shard *shard, struct uuid topic_id, int
 
 /* ---- partitions ---- */
 
-static void shard_open_more(struct shard *shard);
 
 /* The files of a removed partition are out of the way. */
 static void shard_one_removed(void *ctx)
@@ -106,44 +102,11 @@ void shard_partition_log_changed(struct partition *partition)
 		reactor_defer(shard->reactor, &partition->free_later, shard_partition_free_later);
 }
 
-static void shard_open(struct shard *shard, struct partition *partition)
-{
-	if (partition->is_opening || partition->log->state != PART_LOG_CLOSED)
-		return;
-	partition->is_opening = true;
-	shard->opening_n++;
-	partition_open(partition);
-}
-
-/* Background opening of what nobody asked for yet. */
-static void shard_open_more(struct shard *shard)
-{
-	if (shard->is_stopping || !shard->opens_unasked)
-		return;
-	while (shard->opening_n < SHARD_OPENING_MAX && !list_is_empty(&shard->unopened)) {
-		struct partition *partition = list_entry(list_pop_front(&shard->unopened), struct partition, link);
-
-		list_push_back(&shard->opened, &partition->link);
-		partition->is_unopened = false;
-		shard->unopened_n--;
-		shard_open(shard, partition);
-	}
-}
-
 struct metrics_topic *shard_topic_metrics(struct shard *shard, struct uuid topic_id)
 {
 	struct shard_topic *topic = map_get_uuid(&shard->topics, topic_id);
 
 	return topic ? &topic->metrics : NULL;
-}
-
-void shard_open_in_background(struct shard *shard)
-{
-	shard->opens_unasked = true;
-	shard_open_more(shard);
-	housekeeper_start(shard->keeper);
-	cleaner_start(shard->cleaner);
-	scrubber_start(shard->scrubber);
 }
 
 static void shard_partition_add(struct shard *shard, const struct image *image, const struct topic_image *topic,

@@ -21,6 +21,7 @@
 #include "map.h"
 #include "metrics.h"
 #include "partition.h"
+#include "progress.h"
 #include "said.h"
 #include "storage.h"
 
@@ -73,6 +74,7 @@ struct shard {
 	int32_t dir_partitions_n[64]; /* partitions of this shard per directory */
 	struct timer idle_timer;
 	bool opens_unasked; /* logs nobody asked for are opened too */
+	struct progress opening; /* of those that were there at the start; total 0: told to its end */
 	bool is_stopping;
 };
 
@@ -99,8 +101,11 @@ void shard_watch_dirs(struct shard *shard);
 /* A new image is published (on this reactor): opens, moves and closes partitions by what changed. The image stays
  * referenced by the publisher until the shard has sent the one before back. */
 void shard_apply_image(struct shard *shard, struct image *image);
-/* Opens the logs nobody has asked for, a few at a time. */
+/* Opens a partition's log if it is closed. */
+void shard_open(struct shard *shard, struct partition *partition);
+/* Opens the logs nobody has asked for, a few at a time; from then on each that is open lets the next one follow. */
 void shard_open_in_background(struct shard *shard);
+void shard_open_more(struct shard *shard);
 /* The log of a partition of this shard changed its state, or is no longer held. */
 void shard_partition_log_changed(struct partition *partition);
 /* Lets what runs be answered and starts nothing more; shard_is_drained tells when that is over. */

@@ -8,7 +8,7 @@ Options: exit=N (0), mask=NAME,... (mask.py), seconds=N, stdin=TEXT, sort (the o
 Commands are tools by the name of their script without "kafka-", or one of the driver's own:
   @produce TOPIC PARTITION N [PRODUCER-ID SEQUENCE]   one batch whose bytes are always the same
   @transaction ID TOPIC N commit|abort|open|hang   one on partition 0; of one that hangs no coordinator knows
-  @file NAME TEXT            writes {tmp}/NAME
+  @file NAME LINE...         writes {tmp}/NAME
   @properties NAME KEY=VALUE...   writes {tmp}/NAME: server.properties with these keys changed
   @storage ARG...            kafka-storage; of Moldau its own, by that name
   @background NAME TOOL ARG...    a tool that goes on while other steps run; @finish NAME waits for it
