@@ -32,7 +32,13 @@ GROUPS = {"librdkafka": ["confluent"] * 4, "librdkafka-sticky": ["confluent"] * 
           "java-4.4": ["java-4.4"] * 2, "java-4.4-consumer": ["java-4.4-consumer"] * 2,
           "franz-go": ["franz"] * 3, "franz-go-consumer": ["franz-consumer"] * 3, "kafkajs": ["kafkajs"] * 2,
           "platformatic": ["platformatic"] * 2, "platformatic-consumer": ["platformatic-consumer"] * 2,
-          "languages": ["franz", "kafkajs", "confluent", "python"]}
+          "languages": ["franz", "kafkajs", "confluent", "python"],
+          "dozens": ["confluent"] * 6, "dozens-consumer": ["confluent-consumer"] * 6}
+# One member after another ends and begins with the other protocol, and later back.
+ROLLING = {"java-rolling": ["java", "java-consumer"], "java-4.4-rolling": ["java-4.4", "java-4.4-consumer"],
+           "librdkafka-rolling": ["confluent", "confluent-consumer"], "franz-go-rolling": ["franz", "franz-consumer"]}
+GROUPS.update(ROLLING)
+ROLLED_N, DOZENS_N = 3, 30
 SETTINGS = {"group.initial.rebalance.delay.ms": 500, "group.consumer.min.session.timeout.ms": 1000,
             "group.consumer.session.timeout.ms": 6000, "group.consumer.min.heartbeat.interval.ms": 100,
             "group.consumer.heartbeat.interval.ms": 500}
@@ -154,16 +160,80 @@ class Storm:
         if any(stored[i] != self.written for i in range(PARTITIONS)):
             raise Wrong(f"stored at the end: {stored}, written {self.written}")
 
+    def types(self):
+        with self.broker.conn() as conn:
+            groups = conn.call("ListGroups", 5, states=[], types=[]).groups
+        return [g.type.lower() for g in groups if g.group == f"group-{self.name}"]
+
     def check_protocol(self, clients):
         """No member fell back on the other protocol."""
         kinds = {"consumer" if "consumer" in client else "classic" for client in clients}
-        with self.broker.conn() as conn:
-            groups = conn.call("ListGroups", 5, states=[], types=[]).groups
-        found = [g.type.lower() for g in groups if g.group == f"group-{self.name}"]
-        if len(kinds) == 1 and found != list(kinds):
-            raise Wrong(f"the group is of type {found}, not {kinds}")
+        if len(kinds) == 1 and self.types() != list(kinds):
+            raise Wrong(f"the group is of type {self.types()}, not {kinds}")
+
+    def check_assigned(self):
+        """The group is whole, soon."""
+        end = time.monotonic() + 30
+        while True:
+            with self.broker.conn() as conn:
+                group = conn.call("DescribeGroups", 5, groups=[f"group-{self.name}"]).groups[0]
+            if group.state == "Stable" and len(group.members) == len(self.members):
+                return
+            if time.monotonic() > end:
+                raise Wrong(f"{group.state} with {len(group.members)} members of {len(self.members)}")
+            time.sleep(0.2)
+
+    def roll(self, client):
+        """The oldest member ends, one of `client` takes its place; all goes on meanwhile."""
+        member = self.members.pop(0)[0]
+        member.stop()
+        self.gone.append(member)
+        self.begin(client)
+        self.write()
+        self.wait_all_read(60)
+
+    def finish(self):
+        time.sleep(1)
+        for member, _, _ in self.members:
+            member.stop()
+        self.check_commits()
+
+    def run_rolling(self, clients):
+        """From the first client's protocol to the second's and back, member by member; the broker dies on both ways."""
+        for _ in range(ROLLED_N):
+            self.begin(clients[0])
+        self.write()
+        self.wait_all_read(60)
+        for client in (clients[1], clients[0]):
+            for i in range(ROLLED_N):
+                self.roll(client)
+                if i == 1:
+                    self.broker.crash()
+            self.check_protocol([client])
+        self.finish()
+
+    def run_dozens(self, client):
+        """Many members at once come, then many go, each time while records are written."""
+        for _ in range(DOZENS_N):
+            self.begin(client)
+        for _ in range(4):
+            self.write()
+            time.sleep(0.7)
+        self.wait_all_read(90)
+        if client == "confluent":
+            self.check_assigned()
+        for _ in range(DOZENS_N // 2):
+            member = self.members.pop(0)[0]
+            member.kill()
+            self.gone.append(member)
+        self.write()
+        self.wait_all_read(60)
+        self.finish()
 
     def run(self, clients):
+        if self.name in ROLLING:
+            self.run_rolling(clients)
+            return
         for i, client in enumerate(clients):
             self.begin(client, f"i{i}" if self.name.startswith("static") else None)
         if clients[0].startswith("java"):
@@ -189,10 +259,10 @@ class Storm:
             time.sleep(0.7)
         self.wait_all_read(60)
         self.check_protocol(clients)
-        time.sleep(1)
-        for member, _, _ in self.members:
-            member.stop()
-        self.check_commits()
+        if self.name.startswith("dozens"):
+            self.run_dozens(clients[0])
+        else:
+            self.finish()
 
 
 def run_all(names, verbose):
