@@ -87,6 +87,8 @@ int main(int argc, char **argv)
 		{ "e2e", mode_e2e, NULL },
 		{ "ping", mode_ping, NULL },
 		{ "idle", mode_idle, NULL },
+		{ "txn", mode_txn, NULL },
+		{ "ids", mode_ids, NULL },
 		{ "start", NULL, mode_start },
 		{ "restart", NULL, mode_restart },
 	};
@@ -106,5 +108,5 @@ int main(int argc, char **argv)
 			die("mode %s needs -- COMMAND", argv[1]);
 		return 0;
 	}
-	die("usage: bench_load produce|open|fetch|e2e|ping|idle|start|restart key=value... [-- COMMAND...]");
+	die("usage: bench_load produce|open|fetch|e2e|ping|idle|txn|ids|start|restart key=value... [-- COMMAND...]");
 }

@@ -45,6 +45,8 @@ void mode_fetch(struct args *args);
 void mode_e2e(struct args *args);
 void mode_ping(struct args *args);
 void mode_idle(struct args *args);
+void mode_txn(struct args *args);
+void mode_ids(struct args *args);
 /* `command` is what follows "--". */
 void mode_start(struct args *args, char **command);
 void mode_restart(struct args *args, char **command);

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-	HEAD_LEN_MAX = 100, /* of an answer before its records */
+	HEAD_LEN_MAX = 4096, /* of an answer: more than what stands before its records, but for many aborts */
 	SCRATCH_LEN = 1 << 20,
 	CONNS_MAX = 256,
 };
@@ -49,6 +49,7 @@ struct fetch_run {
 	size_t requests_n;
 	size_t requests_cap;
 	size_t next;
+	size_t aborted_n; /* named by all answers of the walk */
 	uint64_t bytes;
 	uint64_t records_n;
 	uint8_t *scratch; /* NULL: drop */
@@ -151,6 +152,7 @@ static void walk(struct fetch_run *run, int fd, struct wire_fetch_args args)
 			wbuf_deinit(&request.frame);
 			break;
 		}
+		run->aborted_n += fetched.aborted_n;
 		request_add(run, request);
 	}
 	wbuf_deinit(&in);
@@ -175,19 +177,28 @@ static ssize_t receive(struct fetch_conn *c, void *p, size_t len, int flags)
 	return n;
 }
 
+/* How much of the answer is looked at, once its size is here. */
+static size_t head_len_of(const struct fetch_conn *c)
+{
+	size_t len = (size_t)(uint32_t)wire_get_i32(c->head) + 4;
+	return len < sizeof(c->head) ? len : sizeof(c->head);
+}
+
 /* Takes what has come. */
 static void conn_read(struct fetch_run *run, struct fetch_conn *c)
 {
 	for (;;) {
 		if (!c->head_done) {
-			ssize_t n = receive(c, c->head + c->head_len, sizeof(c->head) - c->head_len, 0);
+			/* The size alone first: a short answer has no full head. */
+			size_t head_len = c->head_len < 4 ? 4 : head_len_of(c);
+			ssize_t n = receive(c, c->head + c->head_len, head_len - c->head_len, 0);
 			if (n < 0)
 				return;
 			c->head_len += (size_t)n;
-			if (c->head_len < sizeof(c->head))
+			if (c->head_len < 4 || c->head_len < head_len_of(c))
 				continue;
 			struct wire_fetched fetched;
-			size_t len = (size_t)wire_get_i32(c->head);
+			size_t len = (size_t)(uint32_t)wire_get_i32(c->head);
 			if (!wire_fetch_parse(rbuf_of(c->head + 4, c->head_len - 4), &fetched) ||
 			    fetched.error != 0 || fetched.records_len == 0)
 				/* Where an answer is cut is the server's matter and may change. */
@@ -261,6 +272,7 @@ void mode_fetch(struct args *args)
 	double secs = args_double(args, "secs", 3);
 	bool discards = args_int(args, "discard", 1) != 0;
 	bool fills = args_int(args, "fill", 1) != 0;
+	bool committed = args_int(args, "committed", 0) != 0;
 	args_finish(args);
 	if (run->conns_n < 1 || run->conns_n > CONNS_MAX)
 		die("conns is 1 to %d", CONNS_MAX);
@@ -269,7 +281,7 @@ void mode_fetch(struct args *args)
 						run->target.configs);
 	if (fills)
 		fill(&run->target, control, partitions_n, value_len, batch_len, bytes);
-	struct wire_fetch_args fetch = { .partition_bytes_max = partition_bytes };
+	struct wire_fetch_args fetch = { .partition_bytes_max = partition_bytes, .committed_only = committed };
 	memcpy(fetch.topic_id, topic.id, 16);
 	for (fetch.partition = 0; fetch.partition < partitions_n; fetch.partition++)
 		walk(run, control, fetch);
@@ -281,9 +293,9 @@ void mode_fetch(struct args *args)
 	window_begin(&run->window, &run->target);
 	loop_until(run, epoll_fd, run->window.start_ns + (uint64_t)(secs * 1e9));
 	uint64_t now = clock_now_ns();
-	printf("mode=fetch partitions=%d conns=%zu partition_bytes=%d requests=%zu", partitions_n,
-	       run->conns_n,
-	       partition_bytes, run->requests_n);
+	printf("mode=fetch partitions=%d conns=%zu partition_bytes=%d committed=%d requests=%zu aborted=%zu",
+	       partitions_n,
+	       run->conns_n, partition_bytes, committed, run->requests_n, run->aborted_n);
 	window_print(&run->window, &run->target, now, run->bytes, run->records_n);
 	hist_print(run->latency, "");
 	printf("\n");

@@ -138,7 +138,7 @@ void mode_ping(struct args *args)
 	double warm = args_double(args, "warm", 1);
 	double secs = args_double(args, "secs", 3);
 	args_finish(args);
-	int fd = net_connect_wait(t.port, 10000);
+	int fd = net_connect_wait(t.port, 60000);
 	struct wbuf ping = { 0 };
 	struct wbuf in = { 0 };
 	wire_api_versions(&ping);

@@ -81,8 +81,8 @@ void wbuf_varint(struct wbuf *w, int64_t v)
 
 void wbuf_compact_str(struct wbuf *w, const char *s)
 {
-	size_t n = strlen(s);
-	wbuf_uvarint(w, n + 1);
+	size_t n = s == NULL ? 0 : strlen(s);
+	wbuf_uvarint(w, s == NULL ? 0 : n + 1);
 	wbuf_bytes(w, s, n);
 }
 
@@ -303,7 +303,7 @@ void wire_fetch(struct wbuf *w, const struct wire_fetch_args *args)
 	wbuf_i32(w, args->max_wait_ms);
 	wbuf_i32(w, args->min_bytes);
 	wbuf_i32(w, 50 << 20);
-	wbuf_i8(w, 0);
+	wbuf_i8(w, args->committed_only);
 	wbuf_i32(w, 0); /* no session: every request stands for itself and can be prebuilt */
 	wbuf_i32(w, -1);
 	wbuf_uvarint(w, 2);
@@ -436,8 +436,12 @@ bool wire_fetch_parse(struct rbuf r, struct wire_fetched *ret)
 	fetched.high_watermark = rbuf_i64(&r);
 	rbuf_i64(&r);
 	rbuf_i64(&r);
-	if (rbuf_uvarint(&r) > 1)
-		return false; /* aborted transactions: nothing here produces any */
+	uint64_t aborted = rbuf_uvarint(&r);
+	for (uint64_t i = 1; i < aborted && !r.bad; i++) {
+		rbuf_bytes(&r, 16); /* producer id, first offset */
+		rbuf_tags(&r);
+	}
+	fetched.aborted_n = aborted > 0 ? (size_t)aborted - 1 : 0;
 	rbuf_i32(&r);
 	uint64_t records = rbuf_uvarint(&r);
 	if (r.bad)

@@ -17,9 +17,12 @@ enum {
 	WIRE_PRODUCE = 0,
 	WIRE_FETCH = 1,
 	WIRE_METADATA = 3,
+	WIRE_FIND_COORDINATOR = 10,
 	WIRE_API_VERSIONS = 18,
 	WIRE_CREATE_TOPICS = 19,
 	WIRE_DELETE_TOPICS = 20,
+	WIRE_INIT_PRODUCER_ID = 22,
+	WIRE_END_TXN = 26,
 };
 
 /* The one version of each request that is sent, and that the bare loop understands. */
@@ -30,6 +33,9 @@ enum {
 	WIRE_API_VERSIONS_VERSION = 3,
 	WIRE_CREATE_TOPICS_VERSION = 7,
 	WIRE_DELETE_TOPICS_VERSION = 6,
+	WIRE_FIND_COORDINATOR_VERSION = 4,
+	WIRE_INIT_PRODUCER_ID_VERSION = 5,
+	WIRE_END_TXN_VERSION = 5, /* with Produce 12: version 2 of transactions */
 };
 
 enum {
@@ -54,6 +60,7 @@ void wbuf_i32(struct wbuf *w, int32_t v);
 void wbuf_i64(struct wbuf *w, int64_t v);
 void wbuf_uvarint(struct wbuf *w, uint64_t v);
 void wbuf_varint(struct wbuf *w, int64_t v);
+/* NULL becomes null. */
 void wbuf_compact_str(struct wbuf *w, const char *s);
 /* Overwrites four bytes at `pos`. */
 void wbuf_patch_i32(struct wbuf *w, size_t pos, int32_t v);
@@ -104,6 +111,7 @@ struct wire_fetch_args {
 	int32_t max_wait_ms;
 	int32_t min_bytes;
 	int32_t partition_bytes_max;
+	bool committed_only;
 };
 void wire_fetch(struct wbuf *w, const struct wire_fetch_args *args);
 
@@ -123,10 +131,34 @@ bool wire_produce_parse(struct rbuf r, int16_t *ret_error, int64_t *ret_base_off
 struct wire_fetched {
 	int16_t error;
 	int64_t high_watermark;
+	size_t aborted_n; /* transactions that the answer names as aborted */
 	size_t records_at; /* from the start of what was passed in */
 	size_t records_len;
 };
 bool wire_fetch_parse(struct rbuf r, struct wire_fetched *ret);
+
+/* bench_wire_txn.c: transactions and idempotent producers. */
+
+struct wire_producer {
+	int64_t id;
+	int16_t epoch;
+};
+
+void wire_find_coordinator(struct wbuf *w, const char *transactional_id);
+/* transactional_id NULL: idempotent only. */
+void wire_init_producer_id(struct wbuf *w, const char *transactional_id, int32_t timeout_ms);
+void wire_end_txn(struct wbuf *w, const char *transactional_id, struct wire_producer producer, bool commit);
+/* One batch for each of the partitions first .. first + n - 1 of a topic; transactional_id may be NULL. */
+void wire_produce_all(struct wbuf *w, const char *transactional_id, const char *topic, int32_t first,
+		      int32_t partitions_n, const struct wbuf *batch);
+/* Writes the producer into a batch of wire_batch, and its checksum anew. */
+void wire_batch_sign(struct wbuf *batch, struct wire_producer producer, int32_t sequence, bool is_transactional);
+
+bool wire_find_coordinator_parse(struct rbuf r, int16_t *ret_error);
+/* Of InitProducerId and of EndTxn: with whom to go on. */
+bool wire_producer_parse(struct rbuf r, int16_t *ret_error, struct wire_producer *ret);
+/* The first error of all partitions. */
+bool wire_produce_all_parse(struct rbuf r, int16_t *ret_error);
 
 /* Appends one uncompressed batch of `records_n` records with `value_len` pseudo-random bytes each. */
 void wire_batch(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t seed, int64_t timestamp_ms);
