@@ -6,6 +6,8 @@
  *   bench_disk warm file=F bytes=N           touch free memory, write a file of N bytes, delete it
  *   bench_disk sync file=F chunk=N secs=S    sequential write + fdatasync: the bound of synced durability
  *   bench_disk read file=F                   read a file once, from the page cache if it is there
+ *   bench_disk evict dir=D suffix=S          sync the files of a folder, drop them from the page cache, and tell how
+ *                                            much of them (mincore) still stands there
  *
  * `warm` matters on virtual machines: memory that the guest never touched is given by the host on first use,
  * and page cache writes then cost three to four times the CPU.
@@ -13,12 +15,14 @@
 
 #include "bench_util.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BLOCK_LEN = 1 << 20 };
@@ -142,10 +146,60 @@ static void run_read(struct args *args)
 	       (double)bytes * 1e3 / (double)ns);
 }
 
+/* Bytes of the file that stand in the page cache. */
+static uint64_t file_resident(int fd, size_t len)
+{
+	enum { PAGES = 1 << 16 };
+	static unsigned char there[PAGES];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t bytes = 0;
+	for (size_t pos = 0; pos < len; pos += PAGES * page) {
+		size_t part = len - pos < PAGES * page ? len - pos : PAGES * page;
+		void *p = mmap(NULL, part, PROT_READ, MAP_SHARED, fd, (off_t)pos);
+		if (p == MAP_FAILED || mincore(p, part, there) != 0)
+			die("mincore: %s", strerror(errno));
+		for (size_t i = 0; i * page < part; i++)
+			bytes += (there[i] & 1) * page;
+		munmap(p, part);
+	}
+	return bytes;
+}
+
+static void run_evict(struct args *args)
+{
+	const char *folder = args_str(args, "dir", ".");
+	const char *suffix = args_str(args, "suffix", "");
+	args_finish(args);
+	DIR *dir = opendir(folder);
+	if (dir == NULL)
+		die("%s: %s", folder, strerror(errno));
+	uint64_t bytes = 0, before = 0, after = 0;
+	for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+		char path[4096];
+		size_t len = strlen(e->d_name), end = strlen(suffix);
+		struct stat st;
+		if (len < end || strcmp(e->d_name + len - end, suffix) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+		if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+			continue;
+		int fd = file_open(path, O_RDONLY);
+		before += file_resident(fd, (size_t)st.st_size);
+		if (fsync(fd) != 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+			die("%s: %s", path, strerror(errno));
+		after += file_resident(fd, (size_t)st.st_size);
+		bytes += (uint64_t)st.st_size;
+		close(fd);
+	}
+	closedir(dir);
+	printf("mode=evict bytes=%llu resident_before=%llu resident=%llu\n", (unsigned long long)bytes,
+	       (unsigned long long)before, (unsigned long long)after);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
-		die("usage: bench_disk warm|sync|read key=value...");
+		die("usage: bench_disk warm|sync|read|evict key=value...");
 	struct args args = args_of(argv + 2, argc - 2);
 	if (strcmp(argv[1], "warm") == 0)
 		run_warm(&args);
@@ -153,6 +207,8 @@ int main(int argc, char **argv)
 		run_sync(&args);
 	else if (strcmp(argv[1], "read") == 0)
 		run_read(&args);
+	else if (strcmp(argv[1], "evict") == 0)
+		run_evict(&args);
 	else
 		die("unknown mode %s", argv[1]);
 	return 0;

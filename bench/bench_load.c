@@ -84,6 +84,7 @@ int main(int argc, char **argv)
 		{ "produce", mode_produce, NULL },
 		{ "open", mode_open, NULL },
 		{ "fetch", mode_fetch, NULL },
+		{ "cold", mode_cold, NULL },
 		{ "e2e", mode_e2e, NULL },
 		{ "ping", mode_ping, NULL },
 		{ "idle", mode_idle, NULL },
@@ -108,5 +109,5 @@ int main(int argc, char **argv)
 			die("mode %s needs -- COMMAND", argv[1]);
 		return 0;
 	}
-	die("usage: bench_load produce|open|fetch|e2e|ping|idle|txn|ids|start|restart key=value... [-- COMMAND...]");
+	die("usage: bench_load produce|open|fetch|cold|e2e|ping|idle|txn|ids|start|restart key=value... [-- COMMAND...]");
 }

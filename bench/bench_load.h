@@ -42,6 +42,7 @@ void window_print(const struct window *w, const struct target *t, uint64_t end_n
 void mode_produce(struct args *args);
 void mode_open(struct args *args);
 void mode_fetch(struct args *args);
+void mode_cold(struct args *args);
 void mode_e2e(struct args *args);
 void mode_ping(struct args *args);
 void mode_idle(struct args *args);

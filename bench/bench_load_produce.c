@@ -5,6 +5,8 @@
  * `open` sends at a fixed rate whatever the server does and tells what waiting costs. Latency there counts
  * from the moment at which a request was due, so a server that stalls does not hide the requests it delayed.
  *
+ * An interrupt (SIGINT) ends `open` early, for loads that last as long as something else does.
+ *
  * With consumer=1 `open` also keeps one long-poll fetch waiting and measures each record to the consumer.
  * Records are told apart by offset, so that run needs one partition and one record for each batch.
  */
@@ -13,6 +15,7 @@
 #include "bench_load.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,13 +294,21 @@ static void consumer_open(struct open_run *run, struct producers *p, const struc
 	fetch_again(run);
 }
 
+static volatile sig_atomic_t open_is_interrupted;
+
+static void open_interrupt(int sig)
+{
+	(void)sig;
+	open_is_interrupted = 1;
+}
+
 static void open_loop(struct producers *p, struct open_run *run, double rate, uint64_t requests_n,
 		      bool spins)
 {
 	double gap_ns = 1e9 / rate;
 	uint64_t start = clock_now_ns();
 	uint64_t now = start;
-	for (uint64_t sent = 0; sent < requests_n;) {
+	for (uint64_t sent = 0; sent < requests_n && !open_is_interrupted;) {
 		uint64_t due = start + (uint64_t)((double)sent * gap_ns);
 		while (sent < requests_n && due <= now) {
 			struct pconn *c = &p->conns[sent % p->conns_n];
@@ -348,6 +359,7 @@ void mode_open(struct args *args)
 		net_set_nonblocking(p.conns[0].fd, true);
 	}
 	run.measure_from_ns = clock_now_ns() + (uint64_t)(warm * 1e9);
+	signal(SIGINT, open_interrupt);
 	open_loop(&p, &run, rate, requests_n, spins);
 	uint64_t now = clock_now_ns();
 	printf("mode=open rate=%.0f", rate);
