@@ -66,9 +66,9 @@ void mode_cold(struct args *args)
 		size_t n = batches_walk(in.p + fetched.records_at, fetched.records_len, &fetch.offset, &records_n);
 		if (n == 0 && fetch.offset < fetched.high_watermark)
 			die("no records at offset %lld", (long long)fetch.offset);
-		if (n == 0)
-			break;
 		bytes += n;
+		if (fetch.offset >= fetched.high_watermark)
+			break;
 		window_tick(&window, &t, now);
 	}
 	printf("mode=cold");

@@ -28,7 +28,10 @@
 /* Per turn: ops started, callbacks run, bytes moved. 4 MiB are about a millisecond of copying. */
 #define POSIX_STARTS_MAX 1024
 #define POSIX_DONES_MAX 1024
-#define POSIX_BYTES_MAX MIB(4)
+/* Half of it is for what begins in this turn, however much is under way. */
+#define POSIX_BYTES_MAX MIB(2)
+/* After that much somebody else may have come meanwhile. */
+#define POSIX_BYTES_POLL KIB(128)
 #define POSIX_ROUNDS_MAX 4
 #define POSIX_TURNS_PER_POLL 4
 #define POSIX_EVENTS_MAX 256
@@ -275,6 +278,8 @@ static void posix_progress_ready(struct io_posix *io)
 	list_splice(&now, &io->ready);
 	while (io->bytes_left > 0 && (node = list_pop_front(&now)) != NULL)
 		posix_sock_progress(io, container_of(node, struct posix_sock, ready_node));
+	/* Who had no turn comes before those that want another one. */
+	list_splice(&now, &io->ready);
 	list_splice(&io->ready, &now);
 }
 
@@ -334,7 +339,7 @@ static void posix_poll(struct io_posix *io, int64_t deadline_ns)
 		}
 	}
 	if (deadline_ns == 0) {
-		if (++io->turns_since_poll < POSIX_TURNS_PER_POLL)
+		if (++io->turns_since_poll < POSIX_TURNS_PER_POLL && io->bytes_since_poll < POSIX_BYTES_POLL)
 			return;
 	} else {
 		if (!list_is_empty(&io->starved))
@@ -343,6 +348,7 @@ static void posix_poll(struct io_posix *io, int64_t deadline_ns)
 		wait_ns = deadline_ns == INT64_MAX ? INT64_MAX : MAX(deadline_ns - began_ns, INT64_C(0));
 	}
 	io->turns_since_poll = 0;
+	io->bytes_since_poll = 0;
 	n = posix_epoll_wait(io, events, wait_ns);
 	if (deadline_ns != 0) {
 		__atomic_exchange_n(&io->wake_state, POSIX_AWAKE, __ATOMIC_ACQ_REL);
@@ -357,12 +363,16 @@ static void posix_poll(struct io_posix *io, int64_t deadline_ns)
 static void posix_turn(struct io *base, int64_t deadline_ns)
 {
 	struct io_posix *io = io_posix_of(base);
+	int64_t begun;
 	int ran = 0;
 
 	io->bytes_left = POSIX_BYTES_MAX;
 	posix_check_starved(io);
 	posix_jobs_collect(io);
 	posix_progress_ready(io);
+	io->bytes_since_poll += POSIX_BYTES_MAX - io->bytes_left;
+	io->bytes_left = MAX(io->bytes_left, (int64_t)POSIX_BYTES_MAX / 2);
+	begun = io->bytes_left;
 	for (int round = 0; round < POSIX_ROUNDS_MAX; round++) {
 		int n;
 
@@ -372,6 +382,7 @@ static void posix_turn(struct io *base, int64_t deadline_ns)
 		if (n == 0)
 			break;
 	}
+	io->bytes_since_poll += begun - io->bytes_left;
 	if (ran > 0 || !list_is_empty(&io->submitted) || !list_is_empty(&io->ready))
 		deadline_ns = 0;
 	posix_poll(io, deadline_ns);

@@ -55,6 +55,7 @@ struct io_posix {
 	uint8_t *scratch;        /* POSIX_SCRATCH_LEN bytes for file pieces, made at first use */
 	int64_t bytes_left;      /* budget of this turn */
 	int turns_since_poll;
+	int64_t bytes_since_poll;
 	bool has_pwait2;
 	bool has_cachestat;
 	int jobs_n;              /* at the helpers or in jobs_done */

@@ -28,7 +28,9 @@
 #define POSIX_SEND_CHUNK_MIN (32 * 1024)
 /* From here on sendfile is cheaper than a copy and its extra calls; see README.md for the figures. */
 #define POSIX_SENDFILE_MIN (32 * 1024)
-#define POSIX_SENDFILE_MAX (1024 * 1024)
+/* What one socket may send before the others have their turn: some tenth of a millisecond. A larger piece is no
+ * cheaper per byte. */
+#define POSIX_SEND_SHARE (256 * 1024)
 /* Between two bytes that are tried; what is on its way from the disk is the end of a range, a window of this order. */
 #define POSIX_PROBE_STEP (256 * 1024)
 
@@ -323,7 +325,7 @@ static enum posix_sent posix_send_file(struct io_posix *io, struct posix_sock *s
 	if (sock->load || sock->out->send.pieces_n == 0 || !posix_goes_by_sendfile(io, piece))
 		return POSIX_SENT_NOTHING;
 	pos = piece->pos;
-	len = MIN(piece->len, (size_t)POSIX_SENDFILE_MAX);
+	len = MIN(piece->len, (size_t)POSIX_SEND_SHARE);
 	if (!posix_is_cached(io, (int)piece->file, pos, len))
 		return POSIX_SENT_NOTHING;
 	do
@@ -379,6 +381,7 @@ static bool posix_send_copy(struct io_posix *io, struct posix_sock *sock)
 
 void posix_send(struct io_posix *io, struct posix_sock *sock)
 {
+	int64_t stop_at = MAX(io->bytes_left - POSIX_SEND_SHARE, INT64_C(0));
 
 	while (sock->is_writable) {
 		enum posix_sent sent;
@@ -394,7 +397,7 @@ void posix_send(struct io_posix *io, struct posix_sock *sock)
 			return;
 		if (sent == POSIX_SENT_NOTHING && !posix_send_copy(io, sock))
 			return;
-		if (io->bytes_left <= 0) {
+		if (io->bytes_left <= stop_at) {
 			posix_make_ready(io, sock);
 			return;
 		}

@@ -84,6 +84,37 @@ static void test_send_cold(void **state)
 	send_mixed(*state, true);
 }
 
+/* However much a socket takes, one turn sends a share of it: others are looked after in between. */
+static void test_send_in_shares(void **state)
+{
+	struct world *w = *state;
+	uint8_t *data = malloc(FILE_LEN);
+	fs_file file = make_file(w, data);
+	struct piece piece = {.file = file, .pos = 0, .len = 3000000};
+	struct call send = {.op.send = {.pieces = &piece, .pieces_n = 1}};
+	struct reader reader = {.want = 3000000, .data = malloc(3000000), .got = 0};
+	int64_t before = 0;
+	pthread_t thread;
+
+	pair(w, &reader.fd, &send.op.send.sock);
+	assert_int_equal(pthread_create(&thread, NULL, reader_run, &reader), 0);
+	start(w, &send, IO_SEND);
+	for (int i = 0; send.op.is_under_way && i < 1000000; i++) {
+		w->io->ops->turn(w->io, 0);
+		assert_in_range(send.op.result - before, 0, 512 << 10);
+		before = send.op.result;
+	}
+	assert_int_equal(send.err, ERR_NONE);
+	assert_int_equal(send.result, 3000000);
+	pthread_join(thread, NULL);
+	assert_memory_equal(reader.data, data, 3000000);
+	close(reader.fd);
+	w->io->ops->sock_close(w->io, send.op.send.sock);
+	fs_close(w->io->fs, file);
+	free(reader.data);
+	free(data);
+}
+
 static void test_send_file_too_short(void **state)
 {
 	struct world *w = *state;
@@ -158,7 +189,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_send_mixed), T(test_send_cold), T(test_send_file_too_short), T(test_peer_leaves_mid_send),
+		T(test_send_mixed), T(test_send_cold), T(test_send_in_shares), T(test_send_file_too_short),
+		T(test_peer_leaves_mid_send),
 		T(test_peer_leaves_mid_file),
 	};
 
