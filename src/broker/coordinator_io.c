@@ -108,6 +108,7 @@ static void coord_partition_new(struct coordinator_io *io, enum coordinator_kind
 	coord_shard_init(&part->shard, part->kind->ops, part->machine, &coord_partition_log, part,
 			 &shard->reactor->rng);
 	part->shard.partition = index;
+	part->shard.stats = &io->stats[kind];
 	part->kind->init(part->machine, &part->shard, shard);
 	map_put_u64(&io->partitions, coord_partition_key(kind, index), part);
 	coord_partition_enter(part);
@@ -300,6 +301,9 @@ static void coordinator_call_decided(struct coord_op *op)
 {
 	struct coordinator_call *call = op->ctx;
 
+	if (op->seq > 0 && call->kind == COORDINATOR_GROUP)
+		hist_add(&call->owner->coordinators->stats[call->kind].times[COORD_TIME_PURGATORY],
+			 metrics_now(call->owner) - call->began_ns);
 	if (call->room)
 		__atomic_fetch_add(&call->room->used, (int64_t)call->arena.used, __ATOMIC_RELAXED);
 	coordinator_call_home(call);
@@ -327,6 +331,19 @@ static bool coordinator_call_limit(struct coordinator_call *call)
 	return true;
 }
 
+/* Submits it; it may be gone afterwards. Waiting in the queue begins with its arrival at the broker. */
+static void coordinator_call_measure(struct coord_partition *part, struct coordinator_call *call)
+{
+	struct hist *times = part->io->stats[part->kind_id].times;
+	int64_t began_ns = metrics_clock(part->io->shard);
+
+	call->began_ns = began_ns;
+	if (call->request)
+		hist_add(&times[COORD_TIME_QUEUE], began_ns - call->request->received_ns);
+	coord_shard_submit(&part->shard, call->op);
+	hist_add(&times[COORD_TIME_PROCESSING], metrics_clock(part->io->shard) - began_ns);
+}
+
 static void coordinator_call_run(struct coord_partition *part, struct coordinator_call *call)
 {
 	struct reactor *reactor = part->io->shard->reactor;
@@ -336,6 +353,7 @@ static void coordinator_call_run(struct coord_partition *part, struct coordinato
 			timer_start(&reactor->timers, &part->wait_timer, part->load_started_ns + LOAD_WAIT_NS,
 				    coordinator_wait_over);
 		list_push_back(&part->waiting, &call->link);
+		part->io->waiting_n += part->kind_id == COORDINATOR_GROUP;
 		return;
 	}
 	if (call->room && !coordinator_call_limit(call)) {
@@ -343,7 +361,10 @@ static void coordinator_call_run(struct coord_partition *part, struct coordinato
 		return;
 	}
 	coord_partition_enter(part);
-	coord_shard_submit(&part->shard, call->op);
+	if (part->kind_id == COORDINATOR_GROUP)
+		coordinator_call_measure(part, call);
+	else
+		coord_shard_submit(&part->shard, call->op);
 }
 
 void coord_partition_wake(struct coord_partition *part, enum err err)
@@ -357,6 +378,7 @@ void coord_partition_wake(struct coord_partition *part, enum err err)
 		struct coordinator_call *call =
 			list_entry(list_pop_front(&waiting), struct coordinator_call, link);
 
+		part->io->waiting_n -= part->kind_id == COORDINATOR_GROUP;
 		if (err)
 			coordinator_call_refuse(call, err);
 		else

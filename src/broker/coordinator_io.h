@@ -14,13 +14,12 @@
 #define BROKER_COORDINATOR_IO_H
 
 #include "arena.h"
+#include "coordinator_stats.h"
 #include "group.h"
 #include "request.h"
 
 #define OFFSETS_TOPIC "__consumer_offsets"
 #define TRANSACTIONS_TOPIC "__transaction_state"
-
-enum coordinator_kind_id { COORDINATOR_GROUP, COORDINATOR_TRANSACTION, COORDINATOR_KINDS_N };
 
 struct leader_marker;
 struct txn;
@@ -57,6 +56,7 @@ struct coordinator_call {
 	struct msg leave_msg;   /* private */
 	bool is_leaving;        /* private; leave_msg is away, and `done` waits for it */
 	bool is_home;           /* private */
+	int64_t began_ns;       /* private: the decision */
 	/* in */
 	struct request *request; /* NULL: `home` is given */
 	struct shard *home;      /* where it starts and ends; NULL: the request's */

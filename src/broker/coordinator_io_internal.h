@@ -38,6 +38,10 @@ struct coordinator_io {
 	struct map partitions; /* kind and index -> struct coord_partition */
 	struct list going;     /* taken out of partitions; they go when nothing is under way */
 	struct group_memory group_memory;
+	struct coord_stats stats[COORDINATOR_KINDS_N];
+	int32_t waiting_n;     /* calls in the lists `waiting`, of groups */
+	int64_t markers_waiting_n;     /* in pauses of ends of transactions: see coordinator_stats.h */
+	int32_t completions_waiting_n;
 	int markers_n;         /* ends of transactions whose markers are under way elsewhere */
 	bool is_stopping;
 };

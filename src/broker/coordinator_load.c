@@ -45,6 +45,7 @@ static void coord_load_end(struct coord_load *load)
 	char text[128];
 	struct fmt f;
 
+	hist_add(&part->io->stats[part->kind_id].times[COORD_TIME_LOAD], reactor->now_ns - part->load_started_ns);
 	coord_partition_enter(part);
 	coord_shard_loaded(&part->shard);
 	fmt_init(&f, text, sizeof(text));

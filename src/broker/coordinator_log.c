@@ -27,6 +27,7 @@ struct coord_batch {
 	struct batch_builder builder;
 	struct leader_append append;
 	struct arena arena;
+	int64_t made_ns;
 	bool is_dropped; /* its operations were undone: whatever becomes of it */
 };
 
@@ -166,6 +167,18 @@ static void coord_batch_append(struct coord_batch *batch, struct partition *part
 	leader_append_start(&batch->append);
 }
 
+/* The append may free batch and part. */
+static void coord_batch_flush(struct coord_batch *batch, struct partition *partition)
+{
+	struct shard *shard = batch->part->io->shard;
+	struct hist *times = batch->part->io->stats[batch->part->kind_id].times;
+	int64_t began_ns = metrics_clock(shard);
+
+	hist_add(&times[COORD_TIME_LINGER], began_ns - batch->made_ns);
+	coord_batch_append(batch, partition);
+	hist_add(&times[COORD_TIME_FLUSH], metrics_clock(shard) - began_ns);
+}
+
 static struct coord_batch *coord_batch_next(struct coord_partition *part)
 {
 	for (struct list *node = part->batches.next; node != &part->batches; node = node->next) {
@@ -186,7 +199,7 @@ void coord_partition_flush_now(struct coord_partition *part)
 	while ((batch = coord_batch_next(part)) != NULL) {
 		if (batch == part->open_batch)
 			part->open_batch = NULL;
-		coord_batch_append(batch, shard_partition(shard, part->topic_id, part->index));
+		coord_batch_flush(batch, shard_partition(shard, part->topic_id, part->index));
 	}
 }
 
@@ -207,6 +220,7 @@ static struct coord_batch *coord_batch_new(struct coord_partition *part, struct 
 
 	batch->part = part;
 	batch->origin = origin;
+	batch->made_ns = metrics_now(part->io->shard);
 	list_init(&batch->link);
 	if (origin.producer_id >= 0) {
 		spec.producer_id = origin.producer_id;

@@ -104,6 +104,12 @@ struct metrics_controller {
 	int64_t election_began_ns;
 };
 
+/* What asking the coordinators of transactions for the sake of writes came to. */
+struct transaction_stats {
+	uint64_t failures_n; /* partitions that may not be written */
+	struct hist ask_ns;
+};
+
 struct metrics {
 	int64_t clock_ns; /* last read; never ahead of the clock */
 	uint64_t requests_n;
@@ -114,6 +120,7 @@ struct metrics {
 	int32_t waiting_fetches_n, waiting_produces_n; /* requests that wait for others */
 	uint64_t expired_fetches;
 	uint64_t sessions_evicted;
+	struct transaction_stats transaction_asks;
 };
 
 void metrics_deinit(struct metrics *metrics);

@@ -182,6 +182,7 @@ static void metrics_fill_shard(struct metrics_query *query)
 		cleaner_stats_read(shard->cleaner, &ret->cleaner);
 	if (shard->scrubber)
 		scrubber_stats_read(shard->scrubber, &ret->scrubber);
+	coordinator_stats_read(shard, &ret->coordinators);
 	query->quotas_n = 0;
 	if (shard->quotas)
 		client_quotas_each(shard, metrics_fill_quota, query);

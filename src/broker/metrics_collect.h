@@ -16,6 +16,7 @@
 #include "broker.h"
 #include "cleaner.h"
 #include "controller_io.h"
+#include "coordinator_stats.h"
 #include "post.h"
 #include "scrubber.h"
 
@@ -88,6 +89,7 @@ struct metrics_shard {
 	struct metrics_listener listeners[METRICS_LISTENERS_N];
 	struct cleaner_stats cleaner;
 	struct scrubber_stats scrubber;
+	struct coordinator_stats coordinators;
 };
 
 struct metrics_topic_row {

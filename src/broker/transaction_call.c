@@ -56,8 +56,13 @@ static enum err transaction_decide(struct coord_op *op, void *ptr, struct coord_
 
 static void transaction_finish(struct transaction_call *call, enum err err)
 {
-	for (int32_t i = 0; i < call->partitions_n; i++)
+	struct transaction_stats *stats = &call->home->metrics.transaction_asks;
+
+	for (int32_t i = 0; i < call->partitions_n; i++) {
 		call->errs[i] = transaction_write_error(call->ask, err ? err : call->errs[i]);
+		stats->failures_n += call->errs[i] != ERR_NONE;
+	}
+	hist_add(&stats->ask_ns, metrics_now(call->home) - call->began_ns);
 	call->done(call);
 }
 
@@ -99,6 +104,7 @@ void transaction_enrol(struct transaction_call *call)
 
 	call->retry = (struct timer){0};
 	call->call = (struct coordinator_call){0};
+	call->began_ns = metrics_now(call->home);
 	call->give_up_ns = call->home->reactor->now_ns +
 			   call->home->config->add_partitions_to_txn_retry_backoff_max_ms * NS_PER_MS;
 	call->errs = mem_calloc((size_t)call->partitions_n + 1, sizeof(*call->errs));

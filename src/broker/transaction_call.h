@@ -28,7 +28,7 @@ struct transaction_call {
 	struct coordinator_call call; /* private */
 	struct coord_op op;           /* private */
 	struct timer retry;           /* private */
-	int64_t give_up_ns;           /* private */
+	int64_t give_up_ns, began_ns; /* private */
 	struct txn_partitions sorted; /* private */
 	/* in: all memory stays as it is until `done` */
 	struct shard *home; /* whose reactor starts it */

@@ -56,13 +56,24 @@ struct txn_ending {
 	bool is_missing_only; /* all that is left was not found */
 	bool is_refused_only; /* all that is left was refused for good */
 	bool is_running;      /* a wave, or the completion, is under way */
+	int32_t waiting_n;    /* markers that wait for the end of the pause */
+	bool is_completion_waiting;
 	struct arena arena;
 };
 
 static void ending_next(struct txn_ending *ending);
 
+static void ending_waits(struct txn_ending *ending, int32_t markers_n, bool is_completion)
+{
+	ending->io->markers_waiting_n += markers_n - ending->waiting_n;
+	ending->io->completions_waiting_n += is_completion - ending->is_completion_waiting;
+	ending->waiting_n = markers_n;
+	ending->is_completion_waiting = is_completion;
+}
+
 static void ending_free(struct txn_ending *ending)
 {
+	ending_waits(ending, 0, false);
 	if (ending->machine)
 		map_remove_str(&ending->machine->endings, ending->id);
 	timer_stop(&ending->io->shard->reactor->timers, &ending->pause);
@@ -96,20 +107,18 @@ static void ending_pause_over(struct timer *timer)
 	struct txn_ending *ending = container_of(timer, struct txn_ending, pause);
 
 	ending->next = 0;
+	ending_waits(ending, 0, false);
 	ending_next(ending);
 }
 
-static void ending_warn(struct txn_ending *ending)
+static void ending_warn(struct txn_ending *ending, int32_t left)
 {
 	const struct reactor *reactor = ending->io->shard->reactor;
-	int32_t left = 0;
 
 	if ((reactor->now_ns - ending->started_ns < 10 * NS_PER_S && !ending->is_refused_only) ||
 	    (ending->warned_ns && reactor->now_ns - ending->warned_ns < WARN_EVERY_NS))
 		return;
 	ending->warned_ns = reactor->now_ns;
-	for (int32_t i = 0; i < ending->parts_n; i++)
-		left += !ending->parts[i].is_done;
 	log_warn("transaction.end_is_held_up",
 		 "id=%.*s producer=%lld epoch=%d open_since_ms=%lld decided_s=%lld partitions_left=%d "
 		 "partition=%.*s-%d error=%s text=\"%s\"",
@@ -128,8 +137,12 @@ static void ending_pause(struct txn_ending *ending)
 	int64_t pause_ns = ending->is_missing_only   ? GONE_PAUSE_NS
 			   : ending->is_refused_only ? REFUSED_PAUSE_NS
 						     : ending->pause_ns;
+	int32_t left = 0;
 
-	ending_warn(ending);
+	for (int32_t i = 0; i < ending->parts_n; i++)
+		left += !ending->parts[i].is_done;
+	ending_waits(ending, left, left == 0);
+	ending_warn(ending, left);
 	ending->pause_ns = MIN(ending->pause_ns * 2, PAUSE_MAX_NS);
 	reactor_timer(ending->io->shard->reactor, &ending->pause, pause_ns, ending_pause_over);
 }

@@ -62,6 +62,7 @@ static void classic_assigned(struct group_classic *classic)
 	struct classic_member *member;
 
 	classic_move(classic, CLASSIC_STABLE, "the leader's assignment is logged");
+	coord_shard_count(classic->group->store->shard, COORD_CLASSIC_REBALANCES, 1);
 	for (uint32_t it = 0; (member = map_next(&classic->members, &it)) != NULL;) {
 		struct classic_sync *sync = member->sync;
 

@@ -338,6 +338,7 @@ static void beat_raise_epoch(struct beat *beat, bool is_changed)
 	if (!is_changed && hash == known)
 		return;
 	beat->epoch++;
+	coord_shard_count(beat->store->shard, COORD_CONSUMER_REBALANCES, 1);
 	if (beat->group)
 		group_log(beat->group, "group.epoch", "epoch=%d why=\"%s\"", beat->epoch,
 			  is_changed ? "subscriptions changed" : "topics changed");

@@ -98,6 +98,7 @@ enum err coord_shard_check(const struct coord_shard *shard)
 	case COORD_NONE:
 	case COORD_FAILED:
 		return ERR_NOT_COORDINATOR;
+	case COORD_STATES_N:
 	default:
 		UNREACHABLE();
 	}
@@ -208,6 +209,7 @@ void coord_shard_submit(struct coord_shard *shard, struct coord_op *op)
 
 	op->link = (struct list){0};
 	op->undo = (struct coord_records){0};
+	op->seq = 0;
 	op->has_records = false;
 	op->is_open = false;
 	if (err) {

@@ -25,6 +25,7 @@
 #define COORDINATOR_COORD_SHARD_H
 
 #include "arena.h"
+#include "coord_stats.h"
 #include "err.h"
 #include "fmt.h"
 #include "heap.h"
@@ -89,7 +90,7 @@ struct coord_log_ops {
 	void (*timer_moved)(struct coord_shard *shard);
 };
 
-enum coord_shard_state { COORD_NONE, COORD_LOADING, COORD_ACTIVE, COORD_FAILED };
+enum coord_shard_state { COORD_NONE, COORD_LOADING, COORD_ACTIVE, COORD_FAILED, COORD_STATES_N };
 
 struct coord_shard {
 	enum coord_shard_state state;
@@ -97,6 +98,7 @@ struct coord_shard {
 	void *machine;
 	const struct coord_log_ops *log;
 	void *ctx;           /* the glue's */
+	struct coord_stats *stats; /* the glue's, of all shards of its kind; NULL: nobody counts */
 	struct rng *rng;     /* the reactor's */
 	int32_t partition;   /* of the log, for logs */
 	int64_t now_ms;      /* monotonic; set by coord_shard_time */
@@ -131,7 +133,7 @@ struct coord_op {
 	/* out */
 	enum err err;
 	/* private */
-	uint64_t seq; /* its own write, or the last one before it */
+	uint64_t seq; /* its own write, or the last one before it; 0: answered without waiting for any */
 	bool has_records;
 	bool is_open;
 	struct coord_records undo; /* in the order of its records: what their keys held */
@@ -157,6 +159,12 @@ void coord_shard_loaded(struct coord_shard *shard);
 void coord_shard_fail(struct coord_shard *shard, const char *why);
 /* -> NONE. Everything open and parked is ended with `err` (nothing is undone: the state goes away). */
 void coord_shard_unload(struct coord_shard *shard, enum err err);
+
+static inline void coord_shard_count(struct coord_shard *shard, enum coord_count count, uint64_t n)
+{
+	if (shard->stats)
+		shard->stats->counts[count] += n;
+}
 
 /* ERR_COORDINATOR_LOAD_IN_PROGRESS, ERR_NOT_COORDINATOR (NONE, FAILED), or none. */
 enum err coord_shard_check(const struct coord_shard *shard) MUST_USE;

@@ -371,6 +371,7 @@ static void offsets_commit_all(struct group_store *store, const struct offset_co
 			       struct coord_records *records)
 {
 	struct arena *arena = records->arena;
+	size_t before_n = records->v.n;
 
 	out->topics = MSG_NEW_N(arena, offset_commit_response_topics, in->topics_n);
 	out->topics_n = in->topics_n;
@@ -397,6 +398,7 @@ static void offsets_commit_all(struct group_store *store, const struct offset_co
 				offset_commit_one(store, in, topic, partition, records);
 		}
 	}
+	coord_shard_count(store->shard, COORD_OFFSET_COMMITS, records->v.n - before_n);
 }
 
 enum err offsets_commit(struct group_store *store, const struct offset_commit_request *in, int16_t version,
@@ -576,5 +578,6 @@ enum err offsets_delete(struct group_store *store, const struct offset_delete_re
 						     NULL);
 		}
 	}
+	coord_shard_count(store->shard, COORD_OFFSET_DELETIONS, records->v.n);
 	return ERR_NONE;
 }

@@ -69,6 +69,7 @@ static void group_expire(struct group_store *store, const struct group *group, s
 	int64_t kept_n = group_expired_offsets(store, group, records);
 	bool goes = kept_n == 0 && group->kind->is_empty(group) && !pending_is_group(store, group->id);
 
+	coord_shard_count(store->shard, COORD_OFFSET_EXPIRATIONS, records->v.n - before_n);
 	if (records->v.n > before_n)
 		group_log(group, "group.offsets_expired", "n=%zu", records->v.n - before_n);
 	if (goes) {

@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "metric_coordinators.h"
 #include "raft.h"
 
 /* Kafka's numbers for the state of a broker. */
@@ -343,7 +344,7 @@ double metric_value(const struct metric_source *source, enum metric_id id)
 {
 	static double (*const by[])(const struct metric_source *, enum metric_id) = {
 		metric_of_partitions, metric_of_controller, metric_of_image, metric_of_shards, metric_of_process,
-		metric_of_groups, metric_of_compaction,
+		metric_of_groups, metric_of_compaction, metric_of_coordinators,
 	};
 	double value = NAN;
 

@@ -31,6 +31,12 @@ static const char *const phase_names[METRICS_PHASES_N] = {
 	[METRICS_TOTAL] = "total",
 };
 
+static const char *const event_phase_names[COORD_TIMES_N] = {
+	[COORD_TIME_QUEUE] = "queue",	      [COORD_TIME_PROCESSING] = "processing",
+	[COORD_TIME_PURGATORY] = "purgatory", [COORD_TIME_FLUSH] = "flush",
+	[COORD_TIME_LINGER] = "linger",	      [COORD_TIME_LOAD] = "load",
+};
+
 void metrics_line(struct metrics_page *mp, const char *suffix, double value, const char *labels, ...)
 {
 	char text[512];
@@ -345,9 +351,29 @@ static void metrics_histograms(struct metrics_page *mp)
 	char labels[128];
 
 	page_family(mp->page, mp->name, "histogram", mp->def->help);
-	if (mp->def->id == METRIC_FLUSH_DURATION)
+	switch ((int)mp->def->id) {
+	case METRIC_FLUSH_DURATION:
 		metrics_histogram(mp, &sampler->flush, "", NULL);
-	for (int key = 0; key <= API_KEY_MAX && mp->def->id != METRIC_FLUSH_DURATION; key++) {
+		return;
+	case METRIC_ASK_DURATION:
+		metrics_histogram(mp, &sampler->transaction_asks, "", NULL);
+		return;
+	case METRIC_LOAD_DURATION:
+		metrics_histogram(mp, &sampler->coordinators[COORDINATOR_GROUP][COORD_TIME_LOAD],
+				  "coordinator=\"group\"", NULL);
+		metrics_histogram(mp, &sampler->coordinators[COORDINATOR_TRANSACTION][COORD_TIME_LOAD],
+				  "coordinator=\"transaction\"", NULL);
+		return;
+	case METRIC_GC_DURATION:
+		for (int time = 0; time < COORD_TIME_LOAD; time++) {
+			snprintf(labels, sizeof(labels), "phase=\"%s\"", event_phase_names[time]);
+			metrics_histogram(mp, &sampler->coordinators[COORDINATOR_GROUP][time], labels, NULL);
+		}
+		return;
+	default:
+		break;
+	}
+	for (int key = 0; key <= API_KEY_MAX; key++) {
 		const struct sampler_api *api = sampler->apis[key];
 
 		if (api && mp->def->id == METRIC_SIZE) {
@@ -376,6 +402,8 @@ static void metrics_times(struct metrics_page *mp)
 		metrics_node_times(mp, &sampler->controller[CONTROLLER_QUEUE]);
 	else if (mp->def->id == METRIC_CONTROLLER_WORK_TIME)
 		metrics_node_times(mp, &sampler->controller[CONTROLLER_PROCESSING]);
+	else if (mp->def->id == METRIC_VERIFICATION_TIME)
+		metrics_node_times(mp, &sampler->transaction_asks);
 	else
 		metrics_summaries(mp);
 }
@@ -422,6 +450,7 @@ static void (*const metrics_writers[])(struct metrics_page *mp) = {
 	[METRIC_OF_RESOURCE_USER_CLIENT_ID] = metrics_quotas,
 	[METRIC_OF_PROTOCOL] = metrics_group_counts,
 	[METRIC_OF_GROUP_STATE] = metrics_group_counts,
+	[METRIC_OF_PARTITION_STATE] = metrics_coordinator_partitions,
 	[METRIC_OF_CONSUMERGROUP_TOPIC_PARTITION] = metrics_group_offsets,
 	[METRIC_OF_CONSUMERGROUP_TOPIC] = metrics_group_sums,
 	[METRIC_OF_CONSUMERGROUP] = metrics_group_members,

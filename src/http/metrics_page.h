@@ -31,6 +31,7 @@ void metrics_clients(struct page *page, const struct harvest *harvest);
 void metrics_quotas(struct metrics_page *mp);
 void metrics_features(struct metrics_page *mp);
 /* metrics_page_groups.c: groups by protocol and state, offsets and lag. */
+void metrics_coordinator_partitions(struct metrics_page *mp);
 void metrics_group_counts(struct metrics_page *mp);
 void metrics_group_offsets(struct metrics_page *mp);
 void metrics_group_sums(struct metrics_page *mp);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "mem.h"
+#include "metric_coordinators.h"
 #include "metrics_page.h"
 
 void metrics_group_counts(struct metrics_page *mp)
@@ -29,6 +30,14 @@ void metrics_group_counts(struct metrics_page *mp)
 	}
 	for (size_t s = 0; s < ARRAY_N(states); s++)
 		metrics_line(mp, "", of_state[s], "{state=\"%s\"}", states[s]);
+}
+
+void metrics_coordinator_partitions(struct metrics_page *mp)
+{
+	page_family(mp->page, mp->name, "gauge", mp->def->help);
+	metrics_line(mp, "", metric_coordinator_partitions(&mp->source, COORD_ACTIVE), "{state=\"active\"}");
+	metrics_line(mp, "", metric_coordinator_partitions(&mp->source, COORD_LOADING), "{state=\"loading\"}");
+	metrics_line(mp, "", metric_coordinator_partitions(&mp->source, COORD_FAILED), "{state=\"failed\"}");
 }
 
 static void metrics_group_label(struct metrics_page *mp, const struct harvest_group *group)

@@ -62,6 +62,11 @@ void sampler_begin(struct sampler *sampler, int64_t now_ns)
 	}
 	sampler->quotas_n = 0;
 	sampler_hist_begin(&sampler->flush, keep);
+	sampler_hist_begin(&sampler->transaction_asks, keep);
+	for (int kind = 0; kind < COORDINATOR_KINDS_N; kind++) {
+		for (int i = 0; i < COORD_TIMES_N; i++)
+			sampler_hist_begin(&sampler->coordinators[kind][i], keep);
+	}
 	for (int i = 0; i < CONTROLLER_TIMES_N; i++)
 		sampler_hist_begin(&sampler->controller[i], keep);
 	memset(&sampler->all_topics, 0, sizeof(sampler->all_topics));
@@ -145,6 +150,18 @@ static void sampler_api_add(struct sampler *sampler, struct sampler_shard *shard
 	*shard->last[key] = *now;
 }
 
+static void sampler_look_coordinators(struct sampler_shard *shard, double passed_s)
+{
+	const struct coord_stats *groups = &shard->now.coordinators.of[COORDINATOR_GROUP];
+
+	for (int i = 0; i <= SAMPLER_FLUSHES; i++) {
+		uint64_t now = i < COORD_COUNTS_N ? groups->counts[i] : groups->times[COORD_TIME_FLUSH].n;
+
+		shard->coordinated_per_s[i] = passed_s > 0 ? (double)(now - shard->coordinated[i]) / passed_s : 0;
+		shard->coordinated[i] = now;
+	}
+}
+
 /* Shares and rates since the look before; at the first one, since the start. */
 static void sampler_look(struct sampler_shard *shard)
 {
@@ -156,6 +173,7 @@ static void sampler_look(struct sampler_shard *shard)
 		shard->look_slept_ns = now->slept_ns;
 		shard->idle = 1;
 		memcpy(shard->before, now->listeners, sizeof(shard->before));
+		sampler_look_coordinators(shard, 0);
 		return;
 	}
 	if (passed_ns < SAMPLER_LOOK_NS)
@@ -167,6 +185,7 @@ static void sampler_look(struct sampler_shard *shard)
 		shard->opened_per_s[i] = (double)(now->listeners[i].opened - shard->before[i].opened) / s;
 		shard->closed_per_s[i] = (double)(now->listeners[i].closed - shard->before[i].closed) / s;
 	}
+	sampler_look_coordinators(shard, (double)passed_ns / NS_PER_S);
 	memcpy(shard->before, now->listeners, sizeof(shard->before));
 	shard->look_ns = now->now_ns;
 	shard->look_slept_ns = now->slept_ns;
@@ -188,6 +207,20 @@ static void sampler_quota_add(struct sampler *sampler, const struct metrics_quot
 		sampler->quotas[sampler->quotas_n++] = *quota;
 }
 
+static void sampler_coordinators_add(struct sampler *sampler, struct sampler_shard *shard)
+{
+	const struct coordinator_stats *now = &shard->now.coordinators;
+
+	for (int kind = 0; kind < COORDINATOR_KINDS_N; kind++) {
+		for (int i = 0; i < COORD_TIMES_N; i++)
+			sampler_hist_add(&sampler->coordinators[kind][i], &now->of[kind].times[i],
+					 &shard->last_coordinators[kind][i]);
+		memcpy(shard->last_coordinators[kind], now->of[kind].times, sizeof(now->of[kind].times));
+	}
+	sampler_hist_add(&sampler->transaction_asks, &now->asks.ask_ns, &shard->last_transaction_asks);
+	shard->last_transaction_asks = now->asks.ask_ns;
+}
+
 void sampler_add(struct sampler *sampler, const struct metrics_query *query)
 {
 	struct sampler_shard *shard = &sampler->shards[query->shard->index];
@@ -205,6 +238,7 @@ void sampler_add(struct sampler *sampler, const struct metrics_query *query)
 		sampler->all_topics.counts[i] += shard->now.all_topics.counts[i];
 	sampler_hist_add(&sampler->flush, &shard->now.flush_ns, &shard->last_flush);
 	shard->last_flush = shard->now.flush_ns;
+	sampler_coordinators_add(sampler, shard);
 	for (int i = 0; i < query->quotas_n; i++)
 		sampler_quota_add(sampler, &query->quotas[i]);
 	for (int key = 0; key <= API_KEY_MAX; key++) {

@@ -15,6 +15,7 @@
 #define SAMPLER_HISTS_N (METRICS_PHASES_N + 1) /* the phases, then the size of requests */
 #define SAMPLER_BYTES METRICS_PHASES_N
 #define SAMPLER_ERRORS_N 64
+#define SAMPLER_FLUSHES COORD_COUNTS_N /* behind the counts: batches of coordinators */
 #define SAMPLER_QUOTAS_MAX (2 * METRICS_QUOTAS_MAX)
 
 /* One histogram over all shards. */
@@ -51,6 +52,10 @@ struct sampler_shard {
 	double idle;                    /* share of the time between two looks */
 	struct metrics_listener before[METRICS_LISTENERS_N];
 	double opened_per_s[METRICS_LISTENERS_N], closed_per_s[METRICS_LISTENERS_N];
+	uint64_t coordinated[SAMPLER_FLUSHES + 1]; /* of groups, at that look */
+	double coordinated_per_s[SAMPLER_FLUSHES + 1];
+	struct hist last_coordinators[COORDINATOR_KINDS_N][COORD_TIMES_N];
+	struct hist last_transaction_asks;
 	struct hist last_flush;
 	struct metrics_api *last[API_KEY_MAX + 1];
 };
@@ -63,6 +68,8 @@ struct sampler {
 	struct metrics_quota quotas[SAMPLER_QUOTAS_MAX]; /* of the last round */
 	int quotas_n;
 	struct sampler_hist flush;
+	struct sampler_hist coordinators[COORDINATOR_KINDS_N][COORD_TIMES_N];
+	struct sampler_hist transaction_asks;
 	struct sampler_hist controller[CONTROLLER_TIMES_N];
 	struct hist last_controller[CONTROLLER_TIMES_N];
 	struct sampler_rate metadata_records;
