@@ -370,7 +370,7 @@ void workload_describe(const struct workload *wl, char *ret, size_t len)
 	fmt_init(&f, ret, len);
 	fmt_add(&f, "%s", wl->is_created ? "" : "topics not created; ");
 	if (wl->groups && !wl_groups_has_progressed(wl->groups))
-		fmt_add(&f, "groups; ");
+		wl_groups_describe(wl->groups, &f);
 	for (int i = 0; i < wl->producers_n; i++) {
 		if (!wl_producer_has_progressed(wl->producers[i]))
 			fmt_add(&f, "producer %d; ", i);

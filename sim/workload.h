@@ -8,6 +8,7 @@
 #define SIM_WORKLOAD_H
 
 #include "check_history.h"
+#include "fmt.h"
 #include "map.h"
 #include "sim_client.h"
 
@@ -132,6 +133,8 @@ void wl_groups_start(struct wl_groups *g);
 void wl_groups_calm(struct wl_groups *g);
 /* Since the calm: everybody is in, everything is owned, and commits are acknowledged. */
 bool wl_groups_has_progressed(const struct wl_groups *g);
+/* Which groups have not, for the text of a failure. */
+void wl_groups_describe(const struct wl_groups *g, struct fmt *f);
 void wl_groups_end(struct wl_groups *g);
 
 /* workload_verify.c */

@@ -9,161 +9,13 @@
 
 #include <stdlib.h>
 
+#include "consumer_beat.h"
 #include "consumer_host.h"
 #include "log.h"
-
-
-/* One heartbeat on its way. */
-struct beat {
-	struct group_store *store;
-	const struct consumer_group_heartbeat_request *request;
-	struct coord_records *records;
-	struct arena *arena;
-	struct err_text *text;
-	struct consumer_group_member_metadata_value_classic_member_metadata *hosted;
-	struct str member_id;
-	struct group *group;		/* NULL: not there yet */
-	struct group_consumer *consumer;
-	struct consumer_member *member; /* NULL: new */
-	struct consumer_member *replaced; /* static: the one it takes the place of */
-	struct part_set owned;		/* as told */
-	bool knows_owned;
-	struct consumer_group_member_metadata_value meta; /* as it will be */
-	struct consumer_change change;
-	struct member_current current;	/* as it will be */
-	int32_t epoch, target_epoch;
-	struct part_set target;
-};
 
 static enum err beat_refuse(struct beat *beat, const char *what)
 {
 	return err_text_set(beat->text, ERR_INVALID_REQUEST, "%s", what);
-}
-
-/* ---- group and member ---- */
-
-static enum err beat_find_group(struct beat *beat, bool make)
-{
-	struct str id = beat->request->group_id;
-	const struct group_settings *settings = &beat->store->settings;
-	struct group *group = group_find(beat->store, id);
-
-	if (!group && !make)
-		return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND,
-				    beat->request->member_epoch >= 0 ? "Consumer group %.*s not found." :
-								       "Group %.*s not found.",
-				    STR_ARGS(id));
-	if (group && group->kind == &group_kind_classic && make && !group->kind->is_empty(group) &&
-	    !consumer_upgrade(group, beat->text))
-		return ERR_GROUP_ID_NOT_FOUND;
-	group = group_find(beat->store, id);
-	if (group && group->kind != &group_kind_consumer) {
-		if (!make || !group->kind->is_empty(group))
-			return err_text_set(beat->text, ERR_GROUP_ID_NOT_FOUND, "Group %.*s is not a consumer group.",
-					    STR_ARGS(id));
-		/* An empty group of another kind ends; its offsets stay. */
-		group->kind->tombstones(group, beat->records);
-		return ERR_NONE;
-	}
-	if (make && !group_store_has_room(beat->store, 0) &&
-	    (!group || !consumer_member_find(group->consumer, beat->request->member_id)))
-		return err_text_set(beat->text, ERR_GROUP_MAX_SIZE_REACHED,
-				    "Groups have taken all the memory that they may have.");
-	if (!group)
-		return ERR_NONE;
-	beat->group = group;
-	beat->consumer = group->consumer;
-	if (make && beat->consumer->members_n >= MIN(settings->consumer_max_size, GROUP_MEMBERS_MAX) &&
-	    !consumer_member_find(beat->consumer, beat->request->member_id))
-		return err_text_set(beat->text, ERR_GROUP_MAX_SIZE_REACHED,
-				    "The consumer group has reached its maximum capacity of %d members.",
-				    settings->consumer_max_size);
-	return ERR_NONE;
-}
-
-static enum err beat_read_owned(struct beat *beat)
-{
-	const struct consumer_group_heartbeat_request *request = beat->request;
-	int64_t n = 0;
-
-	beat->knows_owned = request->topic_partitions_n >= 0;
-	for (int32_t i = 0; i < request->topic_partitions_n; i++)
-		n += request->topic_partitions[i].partitions_n;
-	beat->owned.v = arena_try_alloc_n(beat->arena, (size_t)n + 1, sizeof(*beat->owned.v));
-	if (!beat->owned.v)
-		return ERR_NO_MEMORY;
-	for (int32_t i = 0; i < request->topic_partitions_n; i++) {
-		for (int32_t p = 0; p < request->topic_partitions[i].partitions_n; p++)
-			beat->owned.v[beat->owned.n++] =
-				(struct part_id){request->topic_partitions[i].topic_id,
-						 request->topic_partitions[i].partitions[p], -1};
-	}
-	part_set_normalize(&beat->owned);
-	return ERR_NONE;
-}
-
-/* The epoch before is good too while the member owns no more than it may: the answer that told the next was lost. */
-static enum err beat_check_member_epoch(struct beat *beat, const struct consumer_member *member)
-{
-	int32_t said = beat->request->member_epoch, known = member->current.epoch;
-
-	if (said == known)
-		return ERR_NONE;
-	if (said < known && said == member->current.previous_epoch && beat->knows_owned &&
-	    part_set_is_within(beat->owned, member->current.assigned))
-		return ERR_NONE;
-	return err_text_set(beat->text, ERR_FENCED_MEMBER_EPOCH,
-			    "The consumer group member has a %s member epoch (%d) than the one known by the group "
-			    "coordinator (%d). The member must abandon all its partitions and rejoin.",
-			    said > known ? "greater" : "smaller", said, known);
-}
-
-static enum err beat_find_dynamic(struct beat *beat, bool make)
-{
-	struct consumer_member *member =
-		beat->consumer ? consumer_member_find(beat->consumer, beat->member_id) : NULL;
-
-	if (member && !member->meta)
-		member = NULL;
-	if (!member && !make)
-		return err_text_set(beat->text, ERR_UNKNOWN_MEMBER_ID,
-				    "Member %.*s is not a member of group %.*s.", STR_ARGS(beat->member_id),
-				    STR_ARGS(beat->request->group_id));
-	beat->member = member;
-	/* A member that joins again under its id begins with nothing, whatever its epoch was. */
-	return member && !make ? beat_check_member_epoch(beat, member) : ERR_NONE;
-}
-
-static enum err beat_find_static(struct beat *beat, bool make)
-{
-	struct str instance_id = beat->request->instance_id;
-	struct consumer_member *member = beat->consumer ? consumer_instance_find(beat->consumer, instance_id) : NULL;
-
-	if (!member && !make)
-		return err_text_set(beat->text, ERR_UNKNOWN_MEMBER_ID, "Instance id %.*s is unknown.",
-				    STR_ARGS(instance_id));
-	if (!member)
-		return ERR_NONE;
-	if (!make) {
-		beat->member = member;
-		if (!str_eq(member->id, beat->member_id))
-			return err_text_set(beat->text, ERR_FENCED_INSTANCE_ID,
-					    "Static member %.*s with instance id %.*s was fenced by member %.*s.",
-					    STR_ARGS(beat->member_id), STR_ARGS(instance_id), STR_ARGS(member->id));
-		return beat_check_member_epoch(beat, member);
-	}
-	/* A classic client does not say that it goes; the next one takes its place. */
-	if (member->current.epoch != CONSUMER_EPOCH_LEAVE_STATIC && !str_eq(member->id, beat->member_id) &&
-	    !(beat->hosted && member->meta->value.classic_member_metadata))
-		return err_text_set(beat->text, ERR_UNRELEASED_INSTANCE_ID,
-				    "Static member %.*s with instance id %.*s cannot join the group because the "
-				    "instance id is owned by %.*s member.",
-				    STR_ARGS(beat->member_id), STR_ARGS(instance_id), STR_ARGS(member->id));
-	if (str_eq(member->id, beat->member_id))
-		beat->member = member;
-	else
-		beat->replaced = member;
-	return ERR_NONE;
 }
 
 /* ---- what it asks for ---- */
@@ -216,6 +68,9 @@ static void beat_make_meta(struct beat *beat, struct str client_id, struct str c
 	beat->meta.client_id = client_id;
 	beat->meta.client_host = client_host;
 	beat->meta.classic_member_metadata = beat->hosted;
+	/* Classic clients have no expressions; one would come from a static member of the new protocol. */
+	if (beat->hosted)
+		beat->meta.subscribed_topic_regex = STR("");
 }
 
 static bool names_are_equal(const struct consumer_group_member_metadata_value *a,
@@ -531,7 +386,7 @@ static enum err beat_stay(struct beat *beat, const struct consumer_heartbeat *he
 	if (!err)
 		err = beat_read_owned(beat);
 	if (!err)
-		err = beat->request->instance_id.p ? beat_find_static(beat, make) : beat_find_dynamic(beat, make);
+		err = beat_find_member(beat, make);
 	if (err)
 		return err;
 	if (beat->replaced)

@@ -34,6 +34,8 @@ struct bytes consumer_host_assignment(const struct group *group, const struct co
 
 /* ---- consumer_migrate.c ---- */
 
+/* May it become one of the consumer protocol, as far as settings and its size go? `text` says why not. */
+bool consumer_upgrade_is_allowed(const struct group *group, struct err_text *text);
 /* Makes a classic group that has members one of the consumer protocol. False: it cannot be, or must not; `text` says
  * why. */
 bool consumer_upgrade(struct group *group, struct err_text *text);

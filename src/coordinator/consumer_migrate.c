@@ -160,12 +160,11 @@ static enum err upgrade_prepare(const struct group *group, struct coord_records 
 	return ERR_NONE;
 }
 
-/* ERR_NONE: the records are made. Kafka's words. */
-static enum err upgrade_check(const struct group *group, struct coord_records *records, struct err_text *text)
+/* Kafka's words. */
+bool consumer_upgrade_is_allowed(const struct group *group, struct err_text *text)
 {
 	const struct group_settings *settings = &group->store->settings;
 	const char *why = NULL;
-	enum err err;
 
 	if (!settings->can_upgrade)
 		why = "online upgrade is disabled";
@@ -173,10 +172,21 @@ static enum err upgrade_check(const struct group *group, struct coord_records *r
 		why = "the group does not use the consumer embedded protocol";
 	else if ((int32_t)group->classic->members.n > settings->consumer_max_size)
 		why = "the group size exceeds the consumer group maximum size";
-	if (why)
-		return err_text_set(text, ERR_GROUP_ID_NOT_FOUND,
-				    "Cannot upgrade classic group %.*s to consumer group because %s.",
-				    STR_ARGS(group->id), why);
+	if (!why)
+		return true;
+	err_text_set(text, ERR_GROUP_ID_NOT_FOUND, "Cannot upgrade classic group %.*s to consumer group because %s.",
+		     STR_ARGS(group->id), why);
+	return false;
+}
+
+/* ERR_NONE: the records are made. */
+static enum err upgrade_check(const struct group *group, struct coord_records *records, struct err_text *text)
+{
+	const char *why;
+	enum err err;
+
+	if (!consumer_upgrade_is_allowed(group, text))
+		return ERR_GROUP_ID_NOT_FOUND;
 	err = upgrade_prepare(group, records);
 	if (!err)
 		return ERR_NONE;

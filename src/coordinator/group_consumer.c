@@ -58,10 +58,14 @@ struct group_consumer *group_consumer_make(struct group_store *store, struct str
 	} else if (group->kind == &group_kind_consumer) {
 		*ret_group = group;
 		return group->consumer;
-	} else if (!group->kind->is_empty(group)) {
-		return NULL;
-	} else {
+	} else if (group->kind->is_empty(group)) {
 		group->kind->free(group);
+	} else if (store->shard->is_undoing) {
+		/* Who joined since the group was ended here joined what has never been. */
+		group->kind->unload(group, ERR_COORDINATOR_NOT_AVAILABLE);
+		group->kind->free(group);
+	} else {
+		return NULL;
 	}
 	group->kind = &group_kind_consumer;
 	group->consumer = MEM_NEW(struct group_consumer);

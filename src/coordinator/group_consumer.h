@@ -113,7 +113,8 @@ void consumer_write_member_end(struct coord_records *records, struct str group, 
 
 /* ---- group_consumer.c: the state behind them ---- */
 
-/* The consumer group, made when it is not there; NULL when the id belongs to a classic group that has members. */
+/* The consumer group, made when it is not there; NULL when the id belongs to a classic group that has members, unless
+ * an end of the group is being undone: then they go. */
 struct group_consumer *group_consumer_make(struct group_store *store, struct str id, struct group **ret_group);
 struct consumer_member *consumer_member_make(struct group *group, struct str id);
 /* meta NULL: its record is deleted. Takes it. */
