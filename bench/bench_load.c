@@ -90,8 +90,14 @@ int main(int argc, char **argv)
 		{ "idle", mode_idle, NULL },
 		{ "txn", mode_txn, NULL },
 		{ "ids", mode_ids, NULL },
+		{ "join", mode_join, NULL },
+		{ "beats", mode_beats, NULL },
+		{ "assign", mode_assign, NULL },
+		{ "commit", mode_commit, NULL },
+		{ "fill", mode_fill, NULL },
 		{ "start", NULL, mode_start },
 		{ "restart", NULL, mode_restart },
+		{ "offset_load", NULL, mode_offset_load },
 	};
 	size_t modes_n = sizeof(modes) / sizeof(modes[0]);
 	int args_n = 2;
@@ -109,5 +115,5 @@ int main(int argc, char **argv)
 			die("mode %s needs -- COMMAND", argv[1]);
 		return 0;
 	}
-	die("usage: bench_load produce|open|fetch|cold|e2e|ping|idle|txn|ids|start|restart key=value... [-- COMMAND...]");
+	die("usage: bench_load MODE key=value... [-- COMMAND...], see README.md");
 }

@@ -39,6 +39,22 @@ void window_tick(struct window *w, const struct target *t, uint64_t now_ns);
 void window_print(const struct window *w, const struct target *t, uint64_t end_ns, uint64_t bytes,
 		  uint64_t records_n);
 
+/* A server that was executed, and has answered ApiVersions on `fd`. It ends with this program. */
+struct started {
+	pid_t pid;
+	uint64_t exec_ns;
+	int fd;
+	double api_ms;
+};
+struct started server_start(uint16_t port, char **command, const char *log, double timeout_s);
+/* Milliseconds until it was gone. */
+double server_stop(struct started *s, bool kills);
+
+/* Waits until the group's coordinator answers. */
+void group_prepare(const struct target *t, const char *group);
+/* Sorts them. */
+double median_of(double *values, size_t n);
+
 void mode_produce(struct args *args);
 void mode_open(struct args *args);
 void mode_fetch(struct args *args);
@@ -48,8 +64,14 @@ void mode_ping(struct args *args);
 void mode_idle(struct args *args);
 void mode_txn(struct args *args);
 void mode_ids(struct args *args);
+void mode_join(struct args *args);
+void mode_beats(struct args *args);
+void mode_assign(struct args *args);
+void mode_commit(struct args *args);
+void mode_fill(struct args *args);
 /* `command` is what follows "--". */
 void mode_start(struct args *args, char **command);
 void mode_restart(struct args *args, char **command);
+void mode_offset_load(struct args *args, char **command);
 
 #endif

@@ -22,13 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-struct started {
-	pid_t pid;
-	uint64_t exec_ns;
-	int fd;
-	double api_ms;
-};
-
 static double ms_since(uint64_t ns)
 {
 	return (double)(clock_now_ns() - ns) / 1e6;
@@ -64,7 +57,7 @@ static bool api_versions_answered(int fd)
 	return answered;
 }
 
-static struct started server_start(uint16_t port, char **command, const char *log, double timeout_s)
+struct started server_start(uint16_t port, char **command, const char *log, double timeout_s)
 {
 	int probe = net_connect(port);
 	if (probe >= 0)
@@ -90,7 +83,7 @@ static struct started server_start(uint16_t port, char **command, const char *lo
 	return s;
 }
 
-static double server_stop(struct started *s, bool kills)
+double server_stop(struct started *s, bool kills)
 {
 	uint64_t start = clock_now_ns();
 	close(s->fd);
