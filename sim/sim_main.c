@@ -148,6 +148,10 @@ static const struct fault_pins {
 	{FAULT_group_commit_unchecked, {"groups=1"}},
 	/* What a start finds behind the written recovery point looks like a tail that never reached the disk. */
 	{FAULT_compact_past_recovery, {"keep=1", "synced=1", "f_power=1", "fault_gap_ms=1000"}},
+	{FAULT_static_unfenced, {"groups=1"}},
+	{FAULT_host_unawaited, {"groups=1", "partitions=4"}},
+	{FAULT_regex_never_anew, {"groups=1"}},
+	{FAULT_upgrade_forgets, {"groups=1"}},
 };
 
 static void pin_swarm(struct main_options *o, enum fault fault)

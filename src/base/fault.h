@@ -30,7 +30,11 @@
 	X(coord_no_undo, "what a coordinator could not log stays in its state")             \
 	X(group_taken_ignored, "a member gets partitions that another one still has")       \
 	X(group_commit_unchecked, "anybody's commit is taken, of any generation or epoch")  \
-	X(dir_begun_anew, "what lies in a directory that is missing is begun anew in another")
+	X(dir_begun_anew, "what lies in a directory that is missing is begun anew in another") \
+	X(static_unfenced, "a static member that was replaced may still commit")            \
+	X(host_unawaited, "a classic member has given back what it was asked for, it is assumed") \
+	X(regex_never_anew, "an expression stands for the topics of its first day for ever") \
+	X(upgrade_forgets, "a group that changes to the new protocol forgets who owns what")
 
 enum fault {
 	FAULT_NONE,

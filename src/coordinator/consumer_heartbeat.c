@@ -11,6 +11,7 @@
 
 #include "consumer_beat.h"
 #include "consumer_host.h"
+#include "fault.h"
 #include "log.h"
 
 static enum err beat_refuse(struct beat *beat, const char *what)
@@ -155,6 +156,8 @@ static bool beat_refresh_regexes(struct beat *beat)
 	bool is_changed = false;
 	struct consumer_regex *regex;
 
+	if (FAULT(regex_never_anew))
+		return false;
 	if (!beat->consumer || beat->consumer->regexes.n == 0 || beat->consumer->regex_image_offset == image->offset ||
 	    (beat->consumer->regexes_resolved_ms &&
 	     now_ms - beat->consumer->regexes_resolved_ms < CONSUMER_REGEX_PAUSE_MS))

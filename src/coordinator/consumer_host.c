@@ -2,6 +2,8 @@
 /* JoinGroup, SyncGroup and Heartbeat of classic members in a consumer group. See consumer_host.h. */
 #include "consumer_host.h"
 
+#include "fault.h"
+
 #include "log.h"
 
 
@@ -82,7 +84,7 @@ static void host_owned(const struct image *image, const struct consumer_protocol
 	ret->topic_partitions = MSG_NEW_N(arena, consumer_group_heartbeat_request_topic_partitions,
 					  subscription->owned_partitions_n);
 	ret->topic_partitions_n = 0;
-	for (int32_t i = 0; i < subscription->owned_partitions_n; i++) {
+	for (int32_t i = 0; i < subscription->owned_partitions_n && !FAULT(host_unawaited); i++) {
 		const struct consumer_protocol_subscription_owned_partitions *owned =
 			&subscription->owned_partitions[i];
 		const struct topic_image *topic = image_topic(image, owned->topic);

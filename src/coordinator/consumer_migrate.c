@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "consumer_host.h"
+
+#include "fault.h"
 #include "log.h"
 #include "mem.h"
 
@@ -45,7 +47,7 @@ static enum err moving_assigned(struct moving_member *moving, const struct image
 	int16_t version;
 	int64_t n = 0;
 
-	if (in.len < 2)
+	if (in.len < 2 || FAULT(upgrade_forgets))
 		return ERR_NONE;
 	version = (int16_t)load_be16(in.p);
 	if (version > type->version_max)
