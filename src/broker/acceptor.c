@@ -262,6 +262,8 @@ static void acceptor_let_in(struct acceptor *acceptor, io_sock sock, const struc
 	if (wait_ms > 0) {
 		acceptor_rate_undo(acceptor);
 		set->limits.throttled_n++;
+		acceptor->ip_delays.n++;
+		acceptor->ip_delays.ms += wait_ms;
 		acceptor_tell_refused(acceptor, peer, "connection_creation_rate");
 		acceptor_keep_out(acceptor, sock, wait_ms);
 	} else if (acceptor_is_ip_full(acceptor, peer)) {
@@ -375,6 +377,8 @@ static void acceptor_accepted(struct io_op *op)
 	acceptor->held = (io_sock)op->result;
 	acceptor->held_peer = op->accept.peer;
 	acceptor->held_until_ms = acceptor_now_ms(acceptor) + wait_ms;
+	acceptor->delays.n += wait_ms > 0;
+	acceptor->delays.ms += wait_ms;
 	broker->acceptors.limits.waited_n += wait_ms > 0 || !acceptor_has_place(acceptor);
 	acceptor_place(acceptor);
 }

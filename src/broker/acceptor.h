@@ -37,6 +37,7 @@ struct acceptor {
 	bool is_protected;     /* between brokers, and clients have another */
 	int32_t conns_n;       /* of the listener; in the lead */
 	struct conn_rate *rate; /* of the listener; in the lead */
+	struct conn_delays delays, ip_delays; /* by rates of the broker or listener, and of addresses */
 	io_sock held;          /* accepted, has no place yet; IO_SOCK_NONE */
 	struct io_addr held_peer;
 	int64_t held_until_ms;

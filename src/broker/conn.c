@@ -160,6 +160,7 @@ static void conn_free(struct conn *conn)
 	list_remove(&conn->link);
 	conn->shard->conns_n--;
 	conn->metrics->conns_n--;
+	metrics_conn_software(conn, STR_NULL);
 	conn->metrics->closed++;
 	acceptor_conn_gone(conn->acceptor, conn->shard, &conn->peer);
 	mem_free(conn);

@@ -31,6 +31,7 @@ struct conn {
 	struct shard *shard;
 	struct acceptor *acceptor;
 	struct metrics_listener *metrics; /* of its listener here */
+	struct metrics_software *software; /* of its client; NULL: it has not said */
 	enum conn_state state;
 	io_sock sock;
 	struct io_addr peer;

@@ -19,6 +19,11 @@
 
 #define CONN_LIMITS_ADDRESSES_MAX 10000
 
+/* How long connections were made to wait; those that were not do not count. */
+struct conn_delays {
+	int64_t n, ms;
+};
+
 struct conn_rate; /* a rate with the memory of its windows */
 
 struct conn_limits {

@@ -5,6 +5,9 @@
  */
 #include "metrics.h"
 
+#include <stdio.h>
+
+#include "acceptor.h"
 #include "conn.h"
 #include "mem.h"
 #include "shard.h"
@@ -14,7 +17,9 @@ void metrics_deinit(struct metrics *metrics)
 	for (int i = 0; i <= API_KEY_MAX; i++)
 		mem_free(metrics->apis[i]);
 	mem_free(metrics->listeners);
+	mem_free(metrics->software);
 	metrics->listeners = NULL;
+	metrics->software = NULL;
 }
 
 int64_t metrics_clock(struct shard *shard)
@@ -136,6 +141,35 @@ struct metrics_listener *metrics_listener(struct shard *shard, int acceptor_inde
 	if (!metrics->listeners)
 		metrics->listeners = mem_calloc(METRICS_LISTENERS_N, sizeof(*metrics->listeners));
 	return &metrics->listeners[acceptor_index];
+}
+
+void metrics_conn_software(struct conn *conn, struct str text)
+{
+	struct metrics *metrics = &conn->shard->metrics;
+	struct metrics_software *free = NULL;
+
+	if (conn->software)
+		conn->software->conns_n--;
+	conn->software = NULL;
+	if (text.len == 0 || text.len >= sizeof(free->text) || !memchr(text.p, ' ', text.len))
+		return;
+	if (!metrics->software)
+		metrics->software = mem_calloc(METRICS_SOFTWARE_N, sizeof(*metrics->software));
+	for (int i = 0; i < METRICS_SOFTWARE_N && !conn->software; i++) {
+		struct metrics_software *at = &metrics->software[i];
+
+		if (at->conns_n == 0)
+			free = free ? free : at;
+		else if (at->listener == conn->acceptor->index && str_eq_c(text, at->text))
+			conn->software = at;
+	}
+	if (!conn->software && free) {
+		free->listener = conn->acceptor->index;
+		snprintf(free->text, sizeof(free->text), "%.*s", STR_ARGS(text));
+		conn->software = free;
+	}
+	if (conn->software)
+		conn->software->conns_n++;
 }
 
 void metrics_produced(struct shard *shard, struct metrics_topic *topic, enum err err, uint64_t bytes_n,

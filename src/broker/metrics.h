@@ -22,6 +22,7 @@
 #include "hist.h"
 #include "registry.h"
 
+struct conn;
 struct request;
 struct shard;
 
@@ -89,6 +90,15 @@ struct metrics_listener {
 	uint64_t requests, responses;
 };
 
+/* Connections of one listener by what their clients say they are. Free: conns_n is 0. */
+#define METRICS_SOFTWARE_N 64 /* on one reactor; who finds no place counts as unknown */
+
+struct metrics_software {
+	int32_t conns_n;
+	int32_t listener;
+	char text[128]; /* name, blank, version */
+};
+
 /* What the controller counts, on reactor 0. */
 enum metrics_controller_time {
 	CONTROLLER_QUEUE,      /* an operation waits to be decided */
@@ -116,6 +126,7 @@ struct metrics {
 	struct metrics_api *apis[API_KEY_MAX + 1]; /* NULL: never asked */
 	struct metrics_topic all_topics;
 	struct metrics_listener *listeners; /* METRICS_LISTENERS_N, made with the first connection */
+	struct metrics_software *software; /* METRICS_SOFTWARE_N, made with the first that says what it is */
 	int32_t queued_n, running_n;                  /* requests, of those the shard has; the rest are answers */
 	int32_t waiting_fetches_n, waiting_produces_n; /* requests that wait for others */
 	uint64_t expired_fetches;
@@ -133,6 +144,8 @@ void metrics_response(struct request *request, const void *response);
 /* The answer has left (or there was none to send): counts the request with its times. */
 void metrics_request_sent(const struct request *request, int64_t send_began_ns, int64_t sent_ns);
 struct metrics_listener *metrics_listener(struct shard *shard, int acceptor_index);
+/* The client of a connection says what it is, perhaps again; null: the connection goes. */
+void metrics_conn_software(struct conn *conn, struct str text);
 
 /* Adds to the counts of a topic of this shard and to those of all. topic: struct shard_topic's; NULL: all only. */
 static inline void metrics_topic_add(struct metrics *metrics, struct metrics_topic *topic,

@@ -110,9 +110,13 @@ static void metrics_fill_node(struct shard *shard, struct metrics_node *ret)
 			snprintf(ret->address, sizeof(ret->address), "%.*s:%u", STR_ARGS(acceptor->advertised_host),
 				 acceptor->advertised_port);
 	}
-	for (int i = 0; i < ret->listeners_n; i++)
-		snprintf(ret->listeners[i].name, sizeof(ret->listeners[i].name), "%.*s",
-			 STR_ARGS(broker->acceptors.acceptors[i].name));
+	for (int i = 0; i < ret->listeners_n; i++) {
+		const struct acceptor *acceptor = &broker->acceptors.acceptors[i];
+
+		snprintf(ret->listeners[i].name, sizeof(ret->listeners[i].name), "%.*s", STR_ARGS(acceptor->name));
+		ret->listeners[i].delays = acceptor->delays;
+		ret->listeners[i].ip_delays = acceptor->ip_delays;
+	}
 	ret->dirs_n = broker->dirs_n;
 	for (int i = 0; i < broker->dirs_n; i++)
 		snprintf(ret->dirs[i].path, sizeof(ret->dirs[i].path), "%s", broker->dirs[i].path);
@@ -178,6 +182,9 @@ static void metrics_fill_shard(struct metrics_query *query)
 		ret->dirs[i] = shard->storage.dirs[i].state;
 	if (metrics->listeners)
 		memcpy(ret->listeners, metrics->listeners, sizeof(ret->listeners));
+	if (metrics->software)
+		memcpy(ret->software, metrics->software, sizeof(ret->software));
+	telemetry_count(shard->telemetry, &ret->pushers_n, &ret->unknown_pushes_n);
 	if (shard->cleaner)
 		cleaner_stats_read(shard->cleaner, &ret->cleaner);
 	if (shard->scrubber)

@@ -15,6 +15,7 @@
 
 #include "broker.h"
 #include "cleaner.h"
+#include "conn_limits.h"
 #include "controller_io.h"
 #include "coordinator_stats.h"
 #include "post.h"
@@ -64,6 +65,7 @@ struct metrics_node {
 	int listeners_n;
 	struct {
 		char name[64];
+		struct conn_delays delays, ip_delays;
 	} listeners[METRICS_LISTENERS_N];
 	int dirs_n;
 	struct {
@@ -87,6 +89,9 @@ struct metrics_shard {
 	struct hist flush_ns;
 	enum log_dir_state dirs[BROKER_DIRS_MAX];
 	struct metrics_listener listeners[METRICS_LISTENERS_N];
+	struct metrics_software software[METRICS_SOFTWARE_N];
+	int32_t pushers_n; /* clients that push metrics */
+	uint64_t unknown_pushes_n; /* under a subscription that is none of theirs */
 	struct cleaner_stats cleaner;
 	struct scrubber_stats scrubber;
 	struct coordinator_stats coordinators;

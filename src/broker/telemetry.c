@@ -45,6 +45,7 @@ struct telemetry {
 	struct list heard; /* longest quiet first */
 	size_t bytes;
 	int64_t left_out_n;
+	uint64_t unknown_n; /* pushes under another subscription */
 	struct scratch unpacked;
 };
 
@@ -345,6 +346,7 @@ enum err telemetry_push(struct telemetry *telemetry, const struct telemetry_sour
 	if (!err && push->metrics.len > 0)
 		err = telemetry_take(telemetry, client, push);
 	client->known = err;
+	telemetry->unknown_n += err == ERR_UNKNOWN_SUBSCRIPTION_ID;
 	return err;
 }
 
@@ -387,6 +389,12 @@ struct telemetry_rows *telemetry_copy(struct telemetry *telemetry, int32_t rows_
 		}
 	}
 	return rows;
+}
+
+void telemetry_count(const struct telemetry *telemetry, int32_t *ret_clients_n, uint64_t *ret_unknown_n)
+{
+	*ret_clients_n = (int32_t)telemetry->clients.n;
+	*ret_unknown_n = telemetry->unknown_n;
 }
 
 void telemetry_rows_free(struct telemetry_rows *rows)

@@ -77,6 +77,8 @@ struct telemetry_rows {
 };
 /* At most rows_max values, those of the clients heard last first. NULL when no client is known. */
 struct telemetry_rows *telemetry_copy(struct telemetry *telemetry, int32_t rows_max);
+/* Clients known here, and their pushes that were refused as they named another subscription. */
+void telemetry_count(const struct telemetry *telemetry, int32_t *ret_clients_n, uint64_t *ret_unknown_n);
 /* NULL is fine. */
 void telemetry_rows_free(struct telemetry_rows *rows);
 

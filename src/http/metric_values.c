@@ -203,6 +203,17 @@ static double metric_of_shards(const struct metric_source *source, enum metric_i
 		return SHARDS_SUM(source, frames_bytes);
 	case METRIC_POOL_AVAILABLE:
 		return MAX(SHARDS_SUM(source, frames_max) - SHARDS_SUM(source, frames_bytes), 0.0);
+	case METRIC_CLIENT_INSTANCES:
+		return SHARDS_SUM(source, pushers_n);
+	case METRIC_CLIENT_UNKNOWN:
+		return SHARDS_SUM(source, unknown_pushes_n);
+	case METRIC_CLIENT_UNKNOWN_RATE: {
+		double sum = 0;
+
+		for (int i = 0; i < source->sampler->shards_n; i++)
+			sum += source->sampler->shards[i].unknown_pushes_per_s;
+		return sum;
+	}
 	case METRIC_HANDLER_IDLE:
 	case METRIC_BROKER_HANDLER_IDLE:
 	case METRIC_NETWORK_IDLE:

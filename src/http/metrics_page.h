@@ -22,6 +22,8 @@ const char *metrics_type(const struct metrics_page *mp);
 
 /* Families with a series for each event loop (queues also one for all), listener, directory, kind of wait. */
 void metrics_loops(struct metrics_page *mp);
+void metrics_software(struct metrics_page *mp);
+void metrics_delays(struct metrics_page *mp);
 void metrics_listeners(struct metrics_page *mp);
 void metrics_dirs(struct metrics_page *mp);
 void metrics_purgatory(struct metrics_page *mp);

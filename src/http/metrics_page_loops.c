@@ -55,6 +55,91 @@ void metrics_listeners(struct metrics_page *mp)
 	}
 }
 
+static bool metrics_is_listener(const struct metrics_node *node, int a, int b)
+{
+	return strcmp(node->listeners[a].name, node->listeners[b].name) == 0;
+}
+
+/* The mean of what was not 0, of each listener. */
+void metrics_delays(struct metrics_page *mp)
+{
+	const struct metrics_node *node = &mp->source.sampler->node;
+
+	page_family(mp->page, mp->name, metrics_type(mp), mp->def->help);
+	for (int i = 0; i < node->listeners_n; i++) {
+		struct conn_delays sum = {0};
+
+		if (i > 0 && metrics_is_listener(node, i, i - 1))
+			continue;
+		for (int j = i; j < node->listeners_n; j++) {
+			const struct conn_delays *delays = mp->def->id == METRIC_CONN_IP_DELAY ?
+								   &node->listeners[j].ip_delays :
+								   &node->listeners[j].delays;
+
+			sum.n += metrics_is_listener(node, i, j) ? delays->n : 0;
+			sum.ms += metrics_is_listener(node, i, j) ? delays->ms : 0;
+		}
+		metrics_line(mp, "", sum.n ? (double)sum.ms / (double)sum.n : 0, "{listener=\"%s\"}",
+			     node->listeners[i].name);
+	}
+}
+
+/* Names and versions hold letters, digits, dots and dashes only. */
+static void metrics_software_line(struct metrics_page *mp, const char *text, const char *listener, int loop, double n)
+{
+	const char *blank = strchr(text, ' ');
+
+	metrics_line(mp, "", n,
+		     "{clientSoftwareName=\"%.*s\",clientSoftwareVersion=\"%s\",listener=\"%s\",networkProcessor=\"%d\"}",
+		     (int)(blank - text), text, blank + 1, listener, loop);
+}
+
+/* The bounds of listener i on an event loop: by software, and the rest. */
+static void metrics_software_of(struct metrics_page *mp, int i, int loop)
+{
+	const struct metrics_node *node = &mp->source.sampler->node;
+	const struct metrics_shard *now = &mp->source.sampler->shards[loop].now;
+	struct metrics_software sums[METRICS_SOFTWARE_N];
+	int sums_n = 0;
+	int64_t rest = 0;
+
+	for (int j = i; j < node->listeners_n; j++)
+		rest += metrics_is_listener(node, i, j) ? now->listeners[j].conns_n : 0;
+	for (int s = 0; s < METRICS_SOFTWARE_N; s++) {
+		const struct metrics_software *software = &now->software[s];
+		int k = 0;
+
+		if (software->conns_n == 0 || software->listener >= node->listeners_n ||
+		    !metrics_is_listener(node, i, software->listener))
+			continue;
+		while (k < sums_n && strcmp(sums[k].text, software->text) != 0)
+			k++;
+		if (k == sums_n) {
+			sums[sums_n] = *software;
+			sums[sums_n++].conns_n = 0;
+		}
+		sums[k].conns_n += software->conns_n;
+		rest -= software->conns_n;
+	}
+	for (int k = 0; k < sums_n; k++)
+		metrics_software_line(mp, sums[k].text, node->listeners[i].name, loop, sums[k].conns_n);
+	if (rest > 0)
+		metrics_software_line(mp, "unknown unknown", node->listeners[i].name, loop, (double)rest);
+}
+
+void metrics_software(struct metrics_page *mp)
+{
+	const struct metrics_node *node = &mp->source.sampler->node;
+
+	page_family(mp->page, mp->name, metrics_type(mp), mp->def->help);
+	for (int i = 0; i < node->listeners_n; i++) {
+		bool is_first = i == 0 || !metrics_is_listener(node, i, i - 1);
+
+		for (int s = 0; is_first && s < mp->source.sampler->shards_n; s++)
+			metrics_software_of(mp, i, s);
+	}
+}
+
 static double metrics_loop_value(const struct sampler_shard *shard, enum metric_id id)
 {
 	const struct metrics_shard *now = &shard->now;

@@ -174,6 +174,7 @@ static void sampler_look(struct sampler_shard *shard)
 		shard->idle = 1;
 		memcpy(shard->before, now->listeners, sizeof(shard->before));
 		sampler_look_coordinators(shard, 0);
+		shard->unknown_pushes = now->unknown_pushes_n;
 		return;
 	}
 	if (passed_ns < SAMPLER_LOOK_NS)
@@ -186,6 +187,9 @@ static void sampler_look(struct sampler_shard *shard)
 		shard->closed_per_s[i] = (double)(now->listeners[i].closed - shard->before[i].closed) / s;
 	}
 	sampler_look_coordinators(shard, (double)passed_ns / NS_PER_S);
+	shard->unknown_pushes_per_s =
+		(double)(now->unknown_pushes_n - shard->unknown_pushes) / ((double)passed_ns / NS_PER_S);
+	shard->unknown_pushes = now->unknown_pushes_n;
 	memcpy(shard->before, now->listeners, sizeof(shard->before));
 	shard->look_ns = now->now_ns;
 	shard->look_slept_ns = now->slept_ns;

@@ -52,6 +52,8 @@ struct sampler_shard {
 	double idle;                    /* share of the time between two looks */
 	struct metrics_listener before[METRICS_LISTENERS_N];
 	double opened_per_s[METRICS_LISTENERS_N], closed_per_s[METRICS_LISTENERS_N];
+	uint64_t unknown_pushes; /* at that look */
+	double unknown_pushes_per_s;
 	uint64_t coordinated[SAMPLER_FLUSHES + 1]; /* of groups, at that look */
 	double coordinated_per_s[SAMPLER_FLUSHES + 1];
 	struct hist last_coordinators[COORDINATOR_KINDS_N][COORD_TIMES_N];

@@ -275,6 +275,44 @@ class Metrics(Case):
         self.eventually(lambda: self.assertRegex(get(http_port, "/metrics")[2],
                                                  r"(?m)^moldau_connections_refused_total 1$"))
 
+    def test_connections_by_software(self):
+        own, name = self.moldau({"http.listener": "0"}).start(), "kafka_server_socket_server_metrics_connections"
+        port = int(re.search(r"http\.listen host=127\.0\.0\.1 port=(\d+)", own.log())[1])
+
+        def counts():
+            out = {}
+            for line in get(port, "/metrics")[2].splitlines():
+                match = re.fullmatch(name + r'\{clientSoftwareName="(.*)",clientSoftwareVersion="(.*)",'
+                                     r'listener="PLAINTEXT",networkProcessor="\d+"\} (\d+)', line)
+                if match:
+                    out[match[1], match[2]] = out.get((match[1], match[2]), 0) + int(match[3])
+            return out
+        conns = [self.conn(own) for _ in range(4)]
+        for c, version in zip(conns, ("1.0", "1.0", "2.0-a")):
+            self.assertEqual(c.call("ApiVersions", 3, software_name="e2e", software_version=version).error, 0)
+        conns[3].metadata()
+        self.eventually(lambda: self.assertEqual(counts(), {("e2e", "1.0"): 2, ("e2e", "2.0-a"): 1,
+                                                            ("unknown", "unknown"): 1}))
+        # Said again it is another one; and connections end.
+        conns[0].call("ApiVersions", 3, software_name="e2e", software_version="2.0-a")
+        conns[1].close()
+        conns[3].close()
+        # Too long to be kept.
+        conns[2].call("ApiVersions", 3, software_name="x" * 200, software_version="1")
+        self.eventually(lambda: self.assertEqual(counts(), {("e2e", "2.0-a"): 1, ("unknown", "unknown"): 1}))
+
+    def test_connections_that_wait_for_a_rate(self):
+        broker, http_port = self.with_page({"max.connection.creation.rate": 5, "quota.window.num": 2})
+        name = r'(?m)^kafka_server_socket_server_metrics_%sconnection_accept_throttle_time\{listener="PLAINTEXT"\} (\S+)$'
+
+        def mean(which):
+            return float(re.search(name % which, get(http_port, "/metrics")[2])[1])
+        self.assertEqual((mean(""), mean("ip_")), (0, 0))
+        for _ in range(12):
+            self.conn(broker).call("ApiVersions", 0)
+        self.assertGreater(mean(""), 0)
+        self.assertEqual(mean("ip_"), 0)
+
     def commit(self, conn, group, topic, offsets):
         def check():
             answer = conn.call("OffsetCommit", 8, group=group, generation=-1, member="", topics=[{

@@ -154,7 +154,13 @@ class Telemetry(Case):
         return conn, got
 
     def test_unknown_subscription(self):
+        def value(name):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=10) as answer:
+                return float(re.search(rf"(?m)^kafka_server_client_metrics_{name} (\S+)$", answer.read().decode())[1])
+        before = value("unknown_subscription_request_count")
         conn, got = self.refused(117, subscription_id=12345)
+        self.assertEqual(value("unknown_subscription_request_count"), before + 1)
+        self.assertGreaterEqual(value("instance_count"), 1)
         self.assertEqual(self.get(conn, got.client_instance_id).error, 0, "asking again is allowed at once")
 
     def test_unknown_codec(self):

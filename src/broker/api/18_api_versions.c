@@ -88,6 +88,7 @@ static void api_versions_remember(struct conn *conn, const struct api_versions_r
 	fmt_init(&f, conn->software_text, sizeof(conn->software_text));
 	fmt_add(&f, "%.*s %.*s", STR_ARGS(in->client_software_name), STR_ARGS(in->client_software_version));
 	conn->client_software = (struct str){conn->software_text, f.len};
+	metrics_conn_software(conn, conn->client_software);
 }
 
 void api_api_versions(struct request *request)
