@@ -90,7 +90,8 @@ static void metrics_software_line(struct metrics_page *mp, const char *text, con
 	const char *blank = strchr(text, ' ');
 
 	metrics_line(mp, "", n,
-		     "{clientSoftwareName=\"%.*s\",clientSoftwareVersion=\"%s\",listener=\"%s\",networkProcessor=\"%d\"}",
+		     "{clientSoftwareName=\"%.*s\",clientSoftwareVersion=\"%s\",listener=\"%s\","
+		     "networkProcessor=\"%d\"}",
 		     (int)(blank - text), text, blank + 1, listener, loop);
 }
 

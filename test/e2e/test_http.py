@@ -303,7 +303,8 @@ class Metrics(Case):
 
     def test_connections_that_wait_for_a_rate(self):
         broker, http_port = self.with_page({"max.connection.creation.rate": 5, "quota.window.num": 2})
-        name = r'(?m)^kafka_server_socket_server_metrics_%sconnection_accept_throttle_time\{listener="PLAINTEXT"\} (\S+)$'
+        name = (r"(?m)^kafka_server_socket_server_metrics_%sconnection_accept_throttle_time"
+                r'\{listener="PLAINTEXT"\} (\S+)$')
 
         def mean(which):
             return float(re.search(name % which, get(http_port, "/metrics")[2])[1])
