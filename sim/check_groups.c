@@ -120,7 +120,7 @@ void check_group_fetched(struct check_group *c, uint32_t era, int part, int64_t 
 	    !(value < 0 && (before->may_be_gone || c->parts[part].known.may_be_gone)))
 		world_fail(c->w, "%s: offset of partition %d went back from %lld to %lld", c->name, part,
 			   (long long)before->acked, (long long)value);
-	if (is_now && value >= 0 && before->is_gone && c->parts[part].known.is_gone)
+	if (is_now && value >= 0 && before->is_gone && before->gone_era == era && c->parts[part].known.is_gone)
 		world_fail(c->w, "%s: the deleted offset %lld of partition %d is back", c->name, (long long)value,
 			   part);
 	if (value >= 0)
@@ -159,5 +159,6 @@ void check_group_delete_done(struct check_group *c, uint32_t era, uint32_t parts
 		p->known.acked = -1;
 		p->known.era = era;
 		p->known.is_gone = true;
+		p->known.gone_era = era;
 	}
 }

@@ -35,6 +35,7 @@ struct group_known {
 	uint32_t era;  /* of `acked` */
 	bool may_be_gone; /* a deletion was sent, and nothing has been acknowledged that was sent after it ended */
 	bool is_gone;     /* a deletion was acknowledged, and no commit was sent since */
+	uint32_t gone_era; /* when that was */
 };
 
 struct check_group_part {

@@ -199,6 +199,13 @@ static void test_a_lossy_cut_begins_anew(void **state)
 	commits(&b, anna, check_group_value(&b.c, 0));
 	b.w->era++;
 	fetches(&b, -1);
+	assert_false(b.w->has_failed);
+	/* So does the knowledge of a deletion. */
+	commits(&b, anna, check_group_value(&b.c, 0));
+	deletes(&b);
+	b.w->era++;
+	fetches(&b, 0);
+	fetches(&b, 0);
 	assert_false(bench_end(&b));
 }
 

@@ -117,7 +117,8 @@ static void coord_partition_new(struct coordinator_io *io, enum coordinator_kind
 
 void coord_partition_free_if_idle(struct coord_partition *part)
 {
-	if (!part->is_going || part->is_loading || part->is_flushing || !list_is_empty(&part->batches))
+	if (!part->is_going || part->is_loading || part->is_flushing || part->is_settling ||
+	    !list_is_empty(&part->batches))
 		return;
 	list_remove(&part->link);
 	timer_stop(&part->io->shard->reactor->timers, &part->tick);

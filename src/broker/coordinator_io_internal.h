@@ -77,6 +77,7 @@ struct coord_partition {
 	struct list batches;            /* all, in order: closed or open ones, then under way ones are in front */
 	struct deferred flush;
 	bool is_flushing;
+	bool is_settling; /* results of batches are being taken */
 	uint64_t markers_n; /* of transactions, seen so far */
 	/* load */
 	struct coord_load *load;

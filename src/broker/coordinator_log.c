@@ -2,11 +2,14 @@
 /*
  * Writing a coordinator's records: operations of one turn fill a batch, the end of the turn appends it.
  *
- *    OPEN --full, or another origin--> CLOSED --end of the turn--> APPENDING --stored--> committed
- *      \--------------------------------------------/                  \--refused, failed--> this and all behind fail
+ *    OPEN --full, or another origin--> CLOSED --end of the turn--> APPENDING --> DONE --stored--> committed
+ *      \------------------------------------------/                            \--refused, failed--> it and all
+ *                                                                                  behind it fail
  *
  * 1. Batches are appended in order; a batch behind one that was refused is never appended.
  * 2. A batch holds whole operations of one origin.
+ * 3. Results are taken in order, though a log that fails may give them in any: else an older batch would count as
+ *    committed because a newer one failed.
  */
 #include "broker.h"
 #include "coordinator_io_internal.h"
@@ -14,7 +17,7 @@
 #include "mem.h"
 #include "shard.h"
 
-enum coord_batch_state { COORD_BATCH_OPEN, COORD_BATCH_CLOSED, COORD_BATCH_APPENDING };
+enum coord_batch_state { COORD_BATCH_OPEN, COORD_BATCH_CLOSED, COORD_BATCH_APPENDING, COORD_BATCH_DONE };
 
 struct coord_batch {
 	struct list link;
@@ -85,13 +88,13 @@ void coord_partition_drop_writes(struct coord_partition *part)
 	coord_batches_drop(part, part->batches.next);
 }
 
-static void coord_batch_appended(struct leader_append *append)
+/* Takes the result of the oldest batch. */
+static void coord_batch_settle(struct coord_batch *batch)
 {
-	struct coord_batch *batch = container_of(append, struct coord_batch, append);
 	struct coord_partition *part = batch->part;
 	uint64_t first = batch->seq_first, last = batch->seq_last;
 	bool is_dropped = batch->is_dropped;
-	enum err err = append->err;
+	enum err err = batch->append.err;
 
 	if (err && !is_dropped) {
 		log_warn("coordinator.append", "topic=%s partition=%d error=%s", part->kind->topic, part->index,
@@ -99,13 +102,31 @@ static void coord_batch_appended(struct leader_append *append)
 		coord_batches_drop(part, batch->link.next);
 	}
 	coord_batch_free(batch);
-	if (!is_dropped) {
-		coord_partition_enter(part);
-		if (err)
-			coord_shard_failed(&part->shard, first, coordinator_append_error(err));
-		else
-			coord_shard_committed(&part->shard, last);
+	if (is_dropped)
+		return;
+	coord_partition_enter(part);
+	if (err)
+		coord_shard_failed(&part->shard, first, coordinator_append_error(err));
+	else
+		coord_shard_committed(&part->shard, last);
+}
+
+static void coord_batch_appended(struct leader_append *append)
+{
+	struct coord_batch *batch = container_of(append, struct coord_batch, append);
+	struct coord_partition *part = batch->part;
+
+	batch->state = COORD_BATCH_DONE;
+	if (part->is_settling)
+		return;
+	part->is_settling = true;
+	while (!list_is_empty(&part->batches)) {
+		batch = list_entry(part->batches.next, struct coord_batch, link);
+		if (batch->state != COORD_BATCH_DONE)
+			break;
+		coord_batch_settle(batch);
 	}
+	part->is_settling = false;
 	coord_partition_free_if_idle(part);
 }
 
@@ -184,7 +205,10 @@ static struct coord_batch *coord_batch_next(struct coord_partition *part)
 	for (struct list *node = part->batches.next; node != &part->batches; node = node->next) {
 		struct coord_batch *batch = list_entry(node, struct coord_batch, link);
 
-		if (batch->state != COORD_BATCH_APPENDING)
+		/* It is void with all behind it as soon as those before it have come back. */
+		if (batch->state == COORD_BATCH_DONE && batch->append.err && !batch->is_dropped)
+			return NULL;
+		if (batch->state < COORD_BATCH_APPENDING)
 			return batch;
 	}
 	return NULL;
