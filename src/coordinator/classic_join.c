@@ -44,12 +44,7 @@ static bool classic_supports(const struct group_classic *classic, const struct j
 	if (!str_eq(in->protocol_type, classic->protocol_type))
 		return false;
 	for (int32_t i = 0; i < in->protocols_n; i++) {
-		const struct classic_member *member;
-		bool all = true;
-
-		for (uint32_t it = 0; all && (member = map_next(&classic->members, &it)) != NULL;)
-			all = classic_member_protocol(member, in->protocols[i].name) != NULL;
-		if (all)
+		if (classic_all_have(classic, in->protocols[i].name))
 			return true;
 	}
 	return false;

@@ -33,8 +33,64 @@ struct classic_member *classic_member_new(struct group *group, struct str id, st
 	return member;
 }
 
+/* ---- who offers which protocol ---- */
+
+struct protocol_count {
+	struct str name; /* owned */
+	uint32_t members_n;
+};
+
+static int64_t protocol_count_bytes(const struct protocol_count *count)
+{
+	return (int64_t)(sizeof(*count) + count->name.len);
+}
+
+static void protocol_count_up(struct group_classic *classic, struct str name)
+{
+	struct protocol_count *count = map_get_str(&classic->protocol_counts, name);
+
+	if (!count) {
+		count = MEM_NEW(struct protocol_count);
+		classic_str_set(&count->name, name);
+		map_put_str(&classic->protocol_counts, count->name, count);
+		group_store_count(classic->group->store, protocol_count_bytes(count));
+	}
+	count->members_n++;
+}
+
+static void protocol_count_down(struct group_classic *classic, struct str name)
+{
+	struct protocol_count *count = map_get_str(&classic->protocol_counts, name);
+
+	if (--count->members_n > 0)
+		return;
+	map_remove_str(&classic->protocol_counts, name);
+	group_store_count(classic->group->store, -protocol_count_bytes(count));
+	mem_free((char *)count->name.p);
+	mem_free(count);
+}
+
+static void classic_member_count(struct classic_member *member, void (*count)(struct group_classic *classic,
+									       struct str name))
+{
+	for (int32_t i = 0; i < member->protocols_n; i++) {
+		/* One that is named twice counts once. */
+		if (classic_member_protocol(member, member->protocols[i].name) == &member->protocols[i])
+			count(member->group->classic, member->protocols[i].name);
+	}
+}
+
+bool classic_all_have(const struct group_classic *classic, struct str protocol)
+{
+	const struct protocol_count *count = map_get_str(&classic->protocol_counts, protocol);
+
+	return (count ? count->members_n : 0) == classic->members.n;
+}
+
 static void classic_member_free_protocols(struct classic_member *member)
 {
+	if (member->is_counted)
+		classic_member_count(member, protocol_count_down);
 	for (int32_t i = 0; i < member->protocols_n; i++) {
 		mem_free((char *)member->protocols[i].name.p);
 		mem_free((uint8_t *)member->protocols[i].metadata.p);
@@ -88,6 +144,8 @@ void classic_member_set_protocols(struct classic_member *member, const struct jo
 	member->protocols_len = len;
 	group_store_count(member->group->store, (int64_t)len);
 	member->group->classic->metadata_len += len;
+	if (member->is_counted)
+		classic_member_count(member, protocol_count_up);
 }
 
 void classic_member_set_assignment(struct classic_member *member, struct bytes assignment)
@@ -106,6 +164,8 @@ void classic_member_add(struct group_classic *classic, struct classic_member *ta
 	if (!classic->leader.p)
 		classic_str_set(&classic->leader, member->id);
 	map_put_str(&classic->members, member->id, member);
+	member->is_counted = true;
+	classic_member_count(member, protocol_count_up);
 	if (member->instance_id.p) {
 		CHECK(!map_get_str(&classic->statics, member->instance_id));
 		map_put_str(&classic->statics, member->instance_id, member);
@@ -158,17 +218,6 @@ const struct classic_protocol *classic_member_protocol(const struct classic_memb
 			return &member->protocols[i];
 	}
 	return NULL;
-}
-
-static bool classic_all_have(const struct group_classic *classic, struct str protocol)
-{
-	const struct classic_member *member;
-
-	for (uint32_t it = 0; (member = map_next(&classic->members, &it)) != NULL;) {
-		if (!classic_member_protocol(member, protocol))
-			return false;
-	}
-	return true;
 }
 
 struct str classic_protocol_choose(const struct group_classic *classic)

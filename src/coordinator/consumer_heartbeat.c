@@ -307,6 +307,12 @@ static void beat_answer_assignment(const struct beat *beat, struct consumer_grou
 	response->assignment = assignment;
 }
 
+static int32_t beat_interval_ms(const struct beat *beat)
+{
+	return consumer_setting(beat->store, beat->request->group_id, "consumer.heartbeat.interval.ms",
+				beat->store->settings.consumer_heartbeat_interval_ms);
+}
+
 static void beat_answer(const struct beat *beat, const struct member_current *before,
 			struct consumer_group_heartbeat_response *response)
 {
@@ -317,9 +323,7 @@ static void beat_answer(const struct beat *beat, const struct member_current *be
 
 	response->member_id = beat->member_id;
 	response->member_epoch = beat->current.epoch;
-	response->heartbeat_interval_ms =
-		consumer_setting(beat->store, request->group_id, "consumer.heartbeat.interval.ms",
-				 beat->store->settings.consumer_heartbeat_interval_ms);
+	response->heartbeat_interval_ms = beat_interval_ms(beat);
 	if (is_full || !part_set_eq(before->assigned, beat->current.assigned))
 		beat_answer_assignment(beat, response);
 }
@@ -380,12 +384,45 @@ static void beat_name_member(struct beat *beat)
 	beat->member_id = arena_str(beat->arena, str_of(text));
 }
 
+static bool beat_says_nothing(const struct consumer_group_heartbeat_request *request)
+{
+	return request->member_epoch > 0 && !request->instance_id.p && !request->rack_id.p &&
+	       request->rebalance_timeout_ms == -1 && request->subscribed_topic_names_n < 0 &&
+	       !request->subscribed_topic_regex.p && !request->server_assignor.p && request->topic_partitions_n < 0;
+}
+
+/* Most heartbeats: nothing is new on either side. Answers it, without memory, as the long way would; false: go that. */
+static bool beat_is_calm(const struct beat *beat, const struct consumer_heartbeat *heartbeat)
+{
+	const struct consumer_group_heartbeat_request *request = beat->request;
+	const struct group_consumer *consumer = group_consumer_find(beat->store, request->group_id, NULL);
+	struct consumer_member *member = consumer ? consumer_member_find(consumer, beat->member_id) : NULL;
+	int64_t image_offset = beat->store->image->offset;
+
+	if (beat->hosted || !beat_says_nothing(request) || !member || !member->meta || !member->has_current ||
+	    member->meta->value.classic_member_metadata || member->current.state != MEMBER_STABLE ||
+	    member->current.epoch != request->member_epoch || member->current.epoch != consumer->target_epoch ||
+	    consumer->epoch != consumer->target_epoch || consumer->image_offset != image_offset ||
+	    (consumer->regexes.n > 0 && consumer->regex_image_offset != image_offset) ||
+	    !str_eq(heartbeat->client_id, member->meta->value.client_id) ||
+	    !str_eq(heartbeat->client_host, member->meta->value.client_host))
+		return false;
+	consumer_member_heard(member);
+	heartbeat->response->member_id = beat->member_id;
+	heartbeat->response->member_epoch = member->current.epoch;
+	heartbeat->response->heartbeat_interval_ms = beat_interval_ms(beat);
+	return true;
+}
+
 static enum err beat_stay(struct beat *beat, const struct consumer_heartbeat *heartbeat)
 {
 	bool make = beat->request->member_epoch == CONSUMER_EPOCH_JOIN, is_changed;
 	struct member_current before;
-	enum err err = beat_find_group(beat, make);
+	enum err err;
 
+	if (beat_is_calm(beat, heartbeat))
+		return ERR_NONE;
+	err = beat_find_group(beat, make);
 	if (!err)
 		err = beat_read_owned(beat);
 	if (!err)

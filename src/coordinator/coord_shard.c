@@ -362,9 +362,12 @@ void coord_timer_start(struct coord_shard *shard, struct coord_timer *timer, int
 {
 	int64_t next = coord_shard_next_ms(shard);
 
-	heap_remove(&shard->timers, &timer->node);
 	timer->fire = fire;
-	heap_push(&shard->timers, &timer->node, shard->now_ms + (delay_ms > 0 ? delay_ms : 0));
+	timer->due_ms = shard->now_ms + (delay_ms > 0 ? delay_ms : 0);
+	if (coord_timer_is_on(timer) && timer->due_ms >= timer->node.key)
+		return;
+	heap_remove(&shard->timers, &timer->node);
+	heap_push(&shard->timers, &timer->node, timer->due_ms);
 	if (coord_shard_next_ms(shard) < next)
 		shard->log->timer_moved(shard);
 }
@@ -388,7 +391,10 @@ int coord_shard_tick(struct coord_shard *shard, int budget)
 	while (n < budget && shard->state == COORD_ACTIVE && coord_shard_next_ms(shard) <= shard->now_ms) {
 		struct coord_timer *timer = container_of(heap_pop(&shard->timers), struct coord_timer, node);
 
-		timer->fire(timer, shard->machine);
+		if (timer->due_ms > shard->now_ms)
+			heap_push(&shard->timers, &timer->node, timer->due_ms);
+		else
+			timer->fire(timer, shard->machine);
 		n++;
 	}
 	return n;

@@ -187,9 +187,11 @@ void coord_shard_committed(struct coord_shard *shard, uint64_t seq);
 /* The write `seq` and all behind it are not in the log. */
 void coord_shard_failed(struct coord_shard *shard, uint64_t seq, enum err err);
 
-/* Deadlines of the machine. A timer that was stopped does not fire; starting it again moves it. */
+/* Deadlines of the machine. A timer that was stopped does not fire; starting it again moves it. One that moves to later,
+ * as a session does with each heartbeat, stays where it is in the heap, and is moved when its turn comes. */
 struct coord_timer {
-	struct heap_node node;
+	struct heap_node node; /* its key is due_ms or earlier */
+	int64_t due_ms;
 	void (*fire)(struct coord_timer *timer, void *machine);
 };
 
@@ -200,9 +202,9 @@ static inline bool coord_timer_is_on(const struct coord_timer *timer)
 {
 	return timer->node.index != 0;
 }
-/* INT64_MAX: none. */
+/* No timer fires before. INT64_MAX: there is none. */
 int64_t coord_shard_next_ms(const struct coord_shard *shard);
-/* Fires what is due, at most `budget`; returns how many. */
+/* Fires what is due. Fires and moves at most `budget`; returns how many. */
 int coord_shard_tick(struct coord_shard *shard, int budget);
 
 void coord_shard_check_invariants(const struct coord_shard *shard);

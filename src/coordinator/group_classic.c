@@ -60,6 +60,7 @@ void classic_attach(struct group *group)
 	sm_init(&classic->state, &classic_def, CLASSIC_EMPTY);
 	map_init(&classic->members, MAP_STR, seed);
 	map_init(&classic->statics, MAP_STR, seed);
+	map_init(&classic->protocol_counts, MAP_STR, seed);
 	map_init(&classic->pending, MAP_STR, seed);
 	map_init(&classic->topics, MAP_STR, seed);
 	group->kind = &group_kind_classic;
@@ -93,6 +94,8 @@ static void classic_free(struct group *group)
 	map_deinit(&classic->topics);
 	map_deinit(&classic->members);
 	map_deinit(&classic->statics);
+	CHECK(classic->protocol_counts.n == 0);
+	map_deinit(&classic->protocol_counts);
 	map_deinit(&classic->pending);
 	mem_free((char *)classic->protocol_type.p);
 	mem_free((char *)classic->protocol.p);
@@ -413,6 +416,9 @@ void classic_check_invariants(const struct group *group)
 		joins_n += member->join != NULL;
 		owing_n += member->owes_sync;
 		statics_n += member->instance_id.p != NULL;
+		CHECK(member->is_counted);
+		for (int32_t i = 0; i < member->protocols_n; i++)
+			CHECK(map_get_str(&classic->protocol_counts, member->protocols[i].name));
 	}
 	CHECK_OP(joins_n, ==, classic->awaiting_join_n);
 	CHECK_OP(owing_n, ==, classic->owing_sync_n);

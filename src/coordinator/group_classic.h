@@ -14,7 +14,8 @@
  * 3. generation rises with every completed join phase, and never otherwise.
  * 4. In PREPARING the join timer is on. In EMPTY there are no members.
  * 5. static_members has every member with an instance id, each instance once.
- * 6. Nobody is told of an assignment before the record that holds it is committed.
+ * 6. protocol_counts has what members offer, and nothing else: who joins need not be compared with everybody.
+ * 7. Nobody is told of an assignment before the record that holds it is committed.
  */
 #ifndef COORDINATOR_GROUP_CLASSIC_H
 #define COORDINATOR_GROUP_CLASSIC_H
@@ -47,6 +48,7 @@ struct classic_member {
 	struct classic_protocol *protocols; /* in order of preference */
 	int32_t protocols_n;
 	size_t protocols_len; /* bytes of all of them, and of the member */
+	bool is_counted;      /* in the group's protocol_counts */
 	struct bytes assignment;
 	struct classic_join *join; /* parked, or NULL */
 	struct classic_sync *sync; /* parked, or NULL */
@@ -71,6 +73,7 @@ struct group_classic {
 	int32_t generation;
 	struct map members; /* id -> struct classic_member, in the order they came */
 	struct map statics; /* instance id -> struct classic_member */
+	struct map protocol_counts; /* name -> struct protocol_count: how many of `members` have it */
 	size_t metadata_len; /* bytes that all members keep, also those who are not in `members` yet */
 	struct map pending; /* id -> struct classic_pending */
 	int32_t awaiting_join_n;
@@ -146,6 +149,8 @@ void classic_member_add(struct group_classic *classic, struct classic_member *ta
 void classic_member_remove(struct group_classic *classic, struct classic_member *member);
 void classic_member_alive(struct classic_member *member);
 const struct classic_protocol *classic_member_protocol(const struct classic_member *member, struct str name);
+/* Do all members offer it? */
+bool classic_all_have(const struct group_classic *classic, struct str protocol);
 /* The protocol most members like best among those all have; null when there are no members. */
 struct str classic_protocol_choose(const struct group_classic *classic);
 int32_t classic_rebalance_timeout(const struct group_classic *classic);

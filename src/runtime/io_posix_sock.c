@@ -168,7 +168,21 @@ static socklen_t posix_addr_give(const struct io_addr *addr, struct sockaddr_sto
 
 void io_addr_format(const struct io_addr *addr, char ret[IO_ADDR_TEXT_MAX])
 {
-	CHECK(inet_ntop(addr->is_v6 ? AF_INET6 : AF_INET, addr->ip, ret, IO_ADDR_TEXT_MAX) != NULL);
+	if (addr->is_v6) {
+		CHECK(inet_ntop(AF_INET6, addr->ip, ret, IO_ADDR_TEXT_MAX) != NULL);
+		return;
+	}
+	/* Many requests want it: without the detour through printf that inet_ntop makes. */
+	for (int i = 0; i < 4; i++) {
+		uint8_t n = addr->ip[i];
+
+		if (n >= 100)
+			*ret++ = (char)('0' + n / 100);
+		if (n >= 10)
+			*ret++ = (char)('0' + n / 10 % 10);
+		*ret++ = (char)('0' + n % 10);
+		*ret++ = i < 3 ? '.' : 0;
+	}
 }
 
 static void posix_set_flag(int fd, int level, int name)

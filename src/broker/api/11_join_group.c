@@ -53,16 +53,16 @@ void api_join_group(struct request *request)
 {
 	struct join_group_request *in = request->body;
 	struct join_group *group = ARENA_NEW(&request->arena, struct join_group);
-	char peer[IO_ADDR_TEXT_MAX];
+	char peer[1 + IO_ADDR_TEXT_MAX] = "/";
 
 	if (request->version == 0)
 		in->rebalance_timeout_ms = in->session_timeout_ms;
-	io_addr_format(&request->conn->peer, peer);
+	io_addr_format(&request->conn->peer, peer + 1);
 	group->request = request;
 	group->join.in = in;
 	group->join.version = request->version;
 	group->join.client_id = request->head.client_id.p ? request->head.client_id : STR("");
-	group->join.client_host = arena_printf(&request->arena, "/%s", peer);
+	group->join.client_host = arena_str(&request->arena, str_of(peer));
 	group->join.op.decide = classic_join;
 	group->call.request = request;
 	group->call.group_id = in->group_id;

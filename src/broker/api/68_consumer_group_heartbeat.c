@@ -68,7 +68,7 @@ void api_consumer_group_heartbeat(struct request *request)
 {
 	const struct consumer_group_heartbeat_request *in = request->body;
 	struct group_heartbeat *heartbeat = ARENA_NEW(&request->arena, struct group_heartbeat);
-	char peer[IO_ADDR_TEXT_MAX];
+	char peer[1 + IO_ADDR_TEXT_MAX] = "/";
 
 	msg_init(&consumer_group_heartbeat_response_type, &heartbeat->out);
 	if (!consumer_protocol_is_offered(request->shard)) {
@@ -76,10 +76,10 @@ void api_consumer_group_heartbeat(struct request *request)
 		request_reply(request, &heartbeat->out);
 		return;
 	}
-	io_addr_format(&request->conn->peer, peer);
+	io_addr_format(&request->conn->peer, peer + 1);
 	heartbeat->request = request;
 	heartbeat->client_id = request->head.client_id.p ? request->head.client_id : STR("");
-	heartbeat->client_host = arena_printf(&request->arena, "/%s", peer);
+	heartbeat->client_host = arena_str(&request->arena, str_of(peer));
 	heartbeat->op.decide = group_heartbeat_decide;
 	heartbeat->call.request = request;
 	heartbeat->call.group_id = in->group_id;
