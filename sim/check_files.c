@@ -144,7 +144,8 @@ static void check_timeindex(struct files_ctx *c, const struct segment *s)
 /* Compaction leaves gaps between segments. */
 static bool is_compacted(const char *path)
 {
-	return strstr(path, "/compacted-") || strstr(path, "/__consumer_offsets-");
+	return strstr(path, "/compacted-") || strstr(path, "/__consumer_offsets-") ||
+	       strstr(path, "/__transaction_state-");
 }
 
 static void look(void *ctx, const char *path, bool is_dir, struct bytes content)

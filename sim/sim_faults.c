@@ -220,8 +220,9 @@ void faults_heal(struct sim_faults *f)
 	net_heal(f->w->net);
 	sn->wall_skew_ns = 0;
 	sn->paused_until_ns = MIN(sn->paused_until_ns, f->w->now_ns);
-	/* A directory that failed stays offline until a start. */
-	if (sn->state == SIM_NODE_UP && (f->w->opt.f_eio || f->w->opt.f_sync))
+	/* A directory that failed stays offline until a start; so does a log that was to be opened on a full disk. */
+	if (sn->state == SIM_NODE_UP &&
+	    (f->w->opt.f_eio || f->w->opt.f_sync || (f->w->opt.f_full && f->w->opt.txns)))
 		world_node_kill(f->w, f->node, SIM_DEATH_PROCESS);
 	else if (sn->state == SIM_NODE_OFF && !sim_event_is_on(&f->restart))
 		world_after(f->w, &f->restart, 0, faults_restart);

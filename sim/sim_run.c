@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "check_files.h"
+#include "fault.h"
 #include "fmt.h"
 #include "scenario.h"
 #include "sim_faults.h"
@@ -22,7 +23,7 @@ struct run {
 	struct world *w;
 	struct workload *wl;
 	struct sim_faults faults;
-	char config[1024];
+	char config[2048];
 };
 
 enum err sim_run_options(const struct sim_run_options *run, struct sim_options *ret)
@@ -57,12 +58,17 @@ static void run_configure(struct run *r)
 	if (opt->keep)
 		fmt_add(&f, "log.retention.check.interval.ms=40\nlog.initial.task.delay.ms=0\n"
 			    "log.cleaner.backoff.ms=30\nlog.segment.delete.delay.ms=100\n");
-	if (opt->groups)
+	if (opt->groups || opt->txns)
 		fmt_add(&f, "offsets.topic.num.partitions=2\ngroup.initial.rebalance.delay.ms=100\n"
 			    "group.min.session.timeout.ms=1000\ngroup.consumer.min.session.timeout.ms=1000\n"
 			    "group.consumer.min.heartbeat.interval.ms=100\ngroup.consumer.heartbeat.interval.ms=500\n"
 			    "group.consumer.session.timeout.ms=3000\ngroup.consumer.assignment.interval.ms=%d\n"
 			    "offsets.retention.minutes=2147483647\n", opt->keep ? 0 : 200);
+	if (opt->txns)
+		fmt_add(&f, "transaction.state.log.num.partitions=2\ntransactional.id.expiration.ms=%lld\n"
+			    "transaction.abort.timed.out.transaction.cleanup.interval.ms=100\n"
+			    "transaction.remove.expired.transaction.cleanup.interval.ms=200\n",
+			(long long)opt->txn_expire_ms);
 	CHECK(!f.cut);
 	world_node_configure(r->w, 1, r->config);
 }
@@ -217,6 +223,7 @@ struct sim_run_result sim_run(const struct sim_run_options *options)
 	enum err err = sim_run_options(options, &opt);
 
 	CHECK_OP(err, ==, ERR_NONE);
+	sim_first_epoch_set((int16_t)(INT16_MAX - 1 - opt.txn_epochs_left));
 	r.w = world_new(options->seed, &opt, options->body);
 	r.w->trace = options->trace;
 	r.w->quiet = options->quiet;

@@ -56,7 +56,10 @@
 	X(batches_max, 100, 1500, 1000, "batches per run before the calm")                                  \
 	X(gap_us, 2000, 200000, 20000, "longest pause of a producer between batches, us")                   \
 	X(keep, 0, 1, 0, "topics that retention and compaction make smaller")                               \
-	X(groups, 0, 1, 0, "consumers in groups of both protocols")
+	X(groups, 0, 1, 0, "consumers in groups of both protocols")                                         \
+	X(txns, 0, 1, 0, "transactions of both versions, and a group that handles inputs exactly once")     \
+	X(txn_expire_ms, 300, 604800000, 604800000, "transactional.id.expiration.ms")                       \
+	X(txn_epochs_left, 1, 32766, 32766, "epochs of a transactional id's producer id before it is used up")
 
 struct sim_options {
 #define X(name, lo, hi, plain, what) int64_t name;

@@ -70,6 +70,8 @@ static void workload_go(struct workload *wl)
 		wl_keep_start(wl->keep);
 	if (wl->groups)
 		wl_groups_start(wl->groups);
+	if (wl->txns)
+		wl_txns_start(wl->txns);
 }
 
 static void metadata_done(struct sim_call *call)
@@ -249,6 +251,8 @@ struct workload *workload_new(struct world *w, int node)
 		wl->keep = wl_keep_new(wl);
 	if (w->opt.groups)
 		wl->groups = wl_groups_new(wl);
+	if (w->opt.txns)
+		wl->txns = wl_txns_new(wl);
 	return wl;
 }
 
@@ -263,6 +267,7 @@ void workload_free(struct workload *wl)
 	wl_churn_free(wl->churn);
 	wl_keep_free(wl->keep);
 	wl_groups_free(wl->groups);
+	wl_txns_free(wl->txns);
 	wl_verify_free(wl->verify);
 	map_deinit(&wl->pids);
 	history_deinit(&wl->history);
@@ -284,6 +289,8 @@ void workload_calm(struct workload *wl)
 		wl_reader_calm(wl->readers[i]);
 	if (wl->groups)
 		wl_groups_calm(wl->groups);
+	if (wl->txns)
+		wl_txns_calm(wl->txns);
 }
 
 bool workload_has_produced(const struct workload *wl)
@@ -292,7 +299,8 @@ bool workload_has_produced(const struct workload *wl)
 
 	for (int i = 0; i < wl->producers_n; i++)
 		yes = yes && wl_producer_has_progressed(wl->producers[i]);
-	return yes && (!wl->groups || wl_groups_has_progressed(wl->groups));
+	return yes && (!wl->groups || wl_groups_has_progressed(wl->groups)) &&
+	       (!wl->txns || wl_txns_has_progressed(wl->txns));
 }
 
 bool workload_has_read(const struct workload *wl)
@@ -312,6 +320,8 @@ void workload_stop_producers(struct workload *wl)
 		wl_churn_rest(wl->churn);
 	if (wl->keep)
 		wl_keep_rest(wl->keep);
+	if (wl->txns)
+		wl_txns_rest(wl->txns);
 	/* What came meanwhile may be more than slow readers can catch up with. */
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_calm(wl->readers[i]);
@@ -323,7 +333,8 @@ bool workload_is_drained(const struct workload *wl)
 
 	for (int i = 0; i < wl->producers_n; i++)
 		yes = yes && wl_producer_is_drained(wl->producers[i]);
-	return yes && (!wl->churn || wl_churn_is_resting(wl->churn)) && (!wl->keep || wl_keep_is_done(wl->keep));
+	return yes && (!wl->churn || wl_churn_is_resting(wl->churn)) && (!wl->keep || wl_keep_is_done(wl->keep)) &&
+	       (!wl->txns || wl_txns_is_done(wl->txns));
 }
 
 void workload_verify(struct workload *wl)
@@ -359,6 +370,8 @@ void workload_stop(struct workload *wl)
 		wl_keep_end(wl->keep);
 	if (wl->groups)
 		wl_groups_end(wl->groups);
+	if (wl->txns)
+		wl_txns_end(wl->txns);
 	if (wl->verify)
 		wl_verify_end(wl->verify);
 }
@@ -371,6 +384,8 @@ void workload_describe(const struct workload *wl, char *ret, size_t len)
 	fmt_add(&f, "%s", wl->is_created ? "" : "topics not created; ");
 	if (wl->groups && !wl_groups_has_progressed(wl->groups))
 		wl_groups_describe(wl->groups, &f);
+	if (wl->txns)
+		wl_txns_describe(wl->txns, &f);
 	for (int i = 0; i < wl->producers_n; i++) {
 		if (!wl_producer_has_progressed(wl->producers[i]))
 			fmt_add(&f, "producer %d; ", i);

@@ -30,6 +30,8 @@ struct wl_verify;
 struct wl_churn;
 struct wl_keep;
 struct wl_groups;
+struct wl_txns;
+struct fmt;
 
 struct workload {
 	struct world *w;
@@ -55,6 +57,7 @@ struct workload {
 	struct wl_churn *churn; /* or NULL */
 	struct wl_keep *keep;   /* or NULL */
 	struct wl_groups *groups; /* or NULL */
+	struct wl_txns *txns;     /* or NULL */
 	struct map pids; /* producer ids handed out; to a mark */
 };
 
@@ -136,6 +139,20 @@ bool wl_groups_has_progressed(const struct wl_groups *g);
 /* Which groups have not, for the text of a failure. */
 void wl_groups_describe(const struct wl_groups *g, struct fmt *f);
 void wl_groups_end(struct wl_groups *g);
+
+/* workload_txn.c */
+struct wl_txns *wl_txns_new(struct workload *wl);
+void wl_txns_free(struct wl_txns *t);
+void wl_txns_start(struct wl_txns *t);
+void wl_txns_calm(struct wl_txns *t);
+/* Since the calm: each producer has committed. */
+bool wl_txns_has_progressed(const struct wl_txns *t);
+/* Nothing new begins; what is open ends; everything is read and judged. */
+void wl_txns_rest(struct wl_txns *t);
+bool wl_txns_is_done(const struct wl_txns *t);
+/* What it waits for, for the text of a failure. */
+void wl_txns_describe(const struct wl_txns *t, struct fmt *f);
+void wl_txns_end(struct wl_txns *t);
 
 /* workload_verify.c */
 struct wl_verify *wl_verify_new(struct workload *wl);

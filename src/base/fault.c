@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The chosen deliberate fault. One variable of the process, written before the simulated world starts and
- * only read after; it exists in simulator builds alone.
+ * The chosen deliberate fault, and the first epoch of producers: variables of the process, written before the simulated
+ * world starts and only read after. They exist in simulator builds alone.
  */
 #include "fault.h"
 
@@ -11,6 +11,7 @@
 #include "check.h"
 
 static enum fault fault_chosen;
+static int16_t first_epoch;
 
 static const char *const fault_names[FAULT_N] = {
 	[FAULT_NONE] = "none",
@@ -28,6 +29,16 @@ void fault_set(enum fault fault)
 {
 	CHECK((unsigned)fault < FAULT_N);
 	fault_chosen = fault;
+}
+
+int16_t sim_first_epoch(void)
+{
+	return first_epoch;
+}
+
+void sim_first_epoch_set(int16_t epoch)
+{
+	first_epoch = epoch;
 }
 
 enum fault fault_find(const char *name)

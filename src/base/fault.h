@@ -51,8 +51,13 @@ void fault_set(enum fault fault);
 enum fault fault_find(const char *name);
 const char *fault_name(enum fault fault);
 #define FAULT(name) unlikely(fault_is(FAULT_##name))
+/* No fault: the epoch that a transactional id's new producer id begins with is 0, but a run may choose a higher one, so
+ * that the last epochs are met within it. */
+int16_t sim_first_epoch(void);
+void sim_first_epoch_set(int16_t epoch);
 #else
 #define FAULT(name) false
+#define sim_first_epoch() 0
 #endif
 
 #endif

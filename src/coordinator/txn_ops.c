@@ -3,6 +3,7 @@
  * What requests do to a transactional id: begin, enrol partitions, end. Each looks at the newest state, ahead of the
  * commit, and writes the next one; Kafka's checks in Kafka's order. Sources: KIP-98, KIP-360, KIP-588, KIP-890.
  */
+#include "fault.h"
 #include "txn_internal.h"
 
 static bool epoch_is_exhausted(int16_t epoch)
@@ -51,7 +52,7 @@ static enum err init_fresh(struct txn_store *store, struct txn_init *init, const
 		return ERR_NONE;
 	}
 	next.producer_id = init->fresh_id;
-	next.epoch = 0;
+	next.epoch = sim_first_epoch();
 	if (txn && producer_is_given(init->expected))
 		next.last_epoch = txn->epoch;
 	init_done(store, init, &next, records);
