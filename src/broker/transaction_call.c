@@ -5,8 +5,6 @@
 #include "broker.h"
 #include "mem.h"
 #include "shard.h"
-#include "transaction_markers.h"
-
 
 enum txn_version transaction_version(const struct shard *shard)
 {
@@ -45,9 +43,16 @@ static enum err transaction_decide(struct coord_op *op, void *ptr, struct coord_
 	struct transaction_call *call = container_of(op, struct transaction_call, op);
 	struct coordinator_txn *machine = ptr;
 
-	if (call->ask == TRANSACTION_ADD)
-		return txn_add_partitions(&machine->store, call->transactional_id, call->producer, call->sorted,
-					  TXN_VERSION_2, records);
+	if (call->ask == TRANSACTION_ADD) {
+		enum err err = txn_add_partitions(&machine->store, call->transactional_id, call->producer,
+						  call->sorted, TXN_VERSION_2, records);
+
+		/* The end of the transaction before is on its way: over in a moment. */
+		if (err == ERR_CONCURRENT_TRANSACTIONS &&
+		    transaction_markers_wait(machine, call->transactional_id, &call->waiter, op, call->give_up_ns))
+			return ERR_WOULD_BLOCK;
+		return err;
+	}
 	for (int32_t i = 0; i < call->partitions_n; i++)
 		call->errs[i] = txn_verify_partition(&machine->store, call->transactional_id, call->producer,
 						     call->partitions[i].topic, call->partitions[i].partition);
@@ -79,7 +84,7 @@ static void transaction_decided(struct coordinator_call *ccall)
 	struct reactor *reactor = call->home->reactor;
 	int64_t pause_ns = call->home->config->add_partitions_to_txn_retry_backoff_ms * NS_PER_MS;
 
-	/* The end of the transaction before is on its way: soon over, mostly. */
+	/* Decided, but not committed: nobody has begun to end it. */
 	if (call->ask == TRANSACTION_ADD && call->op.err == ERR_CONCURRENT_TRANSACTIONS &&
 	    reactor->now_ns + pause_ns <= call->give_up_ns && !call->home->is_stopping)
 		reactor_timer(reactor, &call->retry, pause_ns, transaction_retry_due);

@@ -5,16 +5,21 @@
  * have been enrolled, and that is verified before the first write of a transaction to a partition (part 1).
  *
  *    transaction_enrol --> the coordinator's reactor --> decided, committed --> done, where it was started
- *                ^---- CONCURRENT_TRANSACTIONS, version 2: again after a pause, for a short while ----|
+ *                ^                 |      ^
+ *                |                 |      +-- the end of the transaction before is complete --+
+ *                |                 +-- CONCURRENT_TRANSACTIONS, version 2: waits for its end --+
+ *                +---- CONCURRENT_TRANSACTIONS, version 2, its end not under way: again after a pause
  *
  * 1. `done` runs exactly once, perhaps before transaction_enrol returns.
  * 2. Without errors the partitions are in the open transaction, and the log says so, committed.
+ * 3. It waits for the transaction before no longer than add.partitions.to.txn.retry.backoff.max.ms.
  */
 #ifndef BROKER_TRANSACTION_CALL_H
 #define BROKER_TRANSACTION_CALL_H
 
 #include "coordinator_io.h"
 #include "timer.h"
+#include "transaction_markers.h"
 #include "txn.h"
 
 /* What a write asks, which also tells what errors its client understands. */
@@ -29,6 +34,7 @@ struct transaction_call {
 	struct coord_op op;           /* private */
 	struct timer retry;           /* private */
 	int64_t give_up_ns, began_ns; /* private */
+	struct txn_end_waiter waiter; /* private; on the coordinator's reactor */
 	struct txn_partitions sorted; /* private */
 	/* in: all memory stays as it is until `done` */
 	struct shard *home; /* whose reactor starts it */

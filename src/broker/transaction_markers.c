@@ -58,6 +58,7 @@ struct txn_ending {
 	bool is_running;      /* a wave, or the completion, is under way */
 	int32_t waiting_n;    /* markers that wait for the end of the pause */
 	bool is_completion_waiting;
+	struct list waiting;  /* struct txn_end_waiter */
 	struct arena arena;
 };
 
@@ -74,6 +75,7 @@ static void ending_waits(struct txn_ending *ending, int32_t markers_n, bool is_c
 static void ending_free(struct txn_ending *ending)
 {
 	ending_waits(ending, 0, false);
+	CHECK(list_is_empty(&ending->waiting));
 	if (ending->machine)
 		map_remove_str(&ending->machine->endings, ending->id);
 	timer_stop(&ending->io->shard->reactor->timers, &ending->pause);
@@ -147,6 +149,48 @@ static void ending_pause(struct txn_ending *ending)
 	reactor_timer(ending->io->shard->reactor, &ending->pause, pause_ns, ending_pause_over);
 }
 
+/* ---- who waits for the end ---- */
+
+static struct coord_op *ending_waiter_leave(struct txn_end_waiter *waiter)
+{
+	list_remove(&waiter->link);
+	timer_stop(&waiter->reactor->timers, &waiter->deadline);
+	return waiter->op;
+}
+
+static void ending_waiter_late(struct timer *timer)
+{
+	struct txn_end_waiter *waiter = container_of(timer, struct txn_end_waiter, deadline);
+
+	coord_op_end(ending_waiter_leave(waiter), ERR_CONCURRENT_TRANSACTIONS);
+}
+
+bool transaction_markers_wait(struct coordinator_txn *machine, struct str id, struct txn_end_waiter *waiter,
+			      struct coord_op *op, int64_t deadline_ns)
+{
+	struct txn_ending *ending = map_get_str(&machine->endings, id);
+	struct reactor *reactor = machine->owner->reactor;
+
+	if (!ending || reactor->now_ns >= deadline_ns)
+		return false;
+	*waiter = (struct txn_end_waiter){.op = op, .reactor = reactor};
+	list_push_back(&ending->waiting, &waiter->link);
+	timer_start(&reactor->timers, &waiter->deadline, deadline_ns, ending_waiter_late);
+	return true;
+}
+
+/* They decide again: behind the completion, or, where it was refused, to wait on. */
+static void ending_wake(struct coord_partition *part, struct list *waiting)
+{
+	struct list *node;
+
+	while ((node = list_pop_front(waiting)) != NULL) {
+		struct txn_end_waiter *waiter = list_entry(node, struct txn_end_waiter, link);
+
+		coord_shard_submit(&part->shard, ending_waiter_leave(waiter));
+	}
+}
+
 /* ---- completion ---- */
 
 static enum err ending_complete_decide(struct coord_op *op, void *machine, struct coord_records *records)
@@ -159,6 +203,8 @@ static enum err ending_complete_decide(struct coord_op *op, void *machine, struc
 static void ending_completed(struct coord_op *op)
 {
 	struct txn_ending *ending = container_of(op, struct txn_ending, op);
+	struct coord_partition *part;
+	struct list waiting;
 
 	if (!ending_ran(ending))
 		return;
@@ -167,15 +213,23 @@ static void ending_completed(struct coord_op *op)
 		ending->last_part = NULL;
 		ending->is_refused_only = false;
 		ending_pause(ending);
-	} else {
-		ending_free(ending);
+		return;
 	}
+	/* They came behind the completion, and what they met is the decision about the next transaction. */
+	list_init(&waiting);
+	list_splice(&waiting, &ending->waiting);
+	part = ending->machine->part;
+	ending_free(ending);
+	ending_wake(part, &waiting);
 }
 
 static void ending_complete(struct txn_ending *ending)
 {
 	struct coord_partition *part = ending->machine->part;
+	struct list waiting;
 
+	list_init(&waiting);
+	list_splice(&waiting, &ending->waiting);
 	arena_reset(&ending->op_arena);
 	ending->op = (struct coord_op){
 		.arena = &ending->op_arena,
@@ -186,6 +240,8 @@ static void ending_complete(struct txn_ending *ending)
 	ending_runs(ending);
 	coord_partition_enter(part);
 	coord_shard_submit(&part->shard, &ending->op);
+	/* The completion is decided, if not committed; the ending may be gone. */
+	ending_wake(part, &waiting);
 }
 
 /* ---- a wave ---- */
@@ -344,6 +400,7 @@ void transaction_markers_send(struct txn_store *store, const struct txn *txn)
 	if (ending) /* on their way already: there is no later end before this one is complete */
 		return;
 	ending = MEM_NEW(struct txn_ending);
+	list_init(&ending->waiting);
 	ending->machine = machine;
 	ending->io = machine->owner->coordinators;
 	ending->coordinator_epoch = ending_coordinator_epoch(machine->part);
@@ -357,6 +414,15 @@ void transaction_markers_send(struct txn_store *store, const struct txn *txn)
 	reactor_timer(machine->owner->reactor, &ending->pause, 0, ending_pause_over);
 }
 
+static void ending_turn_away(struct txn_ending *ending)
+{
+	while (!list_is_empty(&ending->waiting)) {
+		struct txn_end_waiter *waiter = list_entry(ending->waiting.next, struct txn_end_waiter, link);
+
+		coord_op_end(ending_waiter_leave(waiter), ERR_NOT_COORDINATOR);
+	}
+}
+
 void transaction_markers_leave(struct coordinator_txn *machine)
 {
 	struct txn_ending *ending;
@@ -364,6 +430,7 @@ void transaction_markers_leave(struct coordinator_txn *machine)
 	for (uint32_t it = 0; (ending = map_next(&machine->endings, &it)) != NULL;) {
 		map_remove_str(&machine->endings, ending->id);
 		ending->machine = NULL;
+		ending_turn_away(ending);
 		timer_stop(&ending->io->shard->reactor->timers, &ending->pause);
 		if (!ending->is_running)
 			ending_free(ending);

@@ -67,7 +67,7 @@ void leader_marker_start(struct leader_marker *marker)
 	if (!err)
 		err = part_log_append(partition->log, &marker->append, partition->leader_epoch);
 	if (!err)
-		txn_guard_drop(&partition->txn_guards, marker->producer_id);
+		txn_guard_end(&partition->txn_guards, marker->producer_id, marker->producer_epoch, marker->version);
 	if (err)
 		leader_marker_end(marker, err);
 }

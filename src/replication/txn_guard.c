@@ -33,6 +33,17 @@ void txn_guard_drop(struct txn_guards *guards, int64_t producer_id)
 	guards->is_made = false;
 }
 
+void txn_guard_end(struct txn_guards *guards, int64_t producer_id, int16_t epoch, int16_t version)
+{
+	const struct txn_guard *guard = txn_guard_find(guards, producer_id);
+
+	/* The marker's epoch is the one that follows the transaction it ends. Who asked in an older epoch and shares
+	 * the guard is refused for that: the partition has seen the newer one. */
+	if (guard && version >= 2 && guard->is_version_2 && epoch <= guard->epoch)
+		return;
+	txn_guard_drop(guards, producer_id);
+}
+
 void txn_guards_deinit(struct txn_guards *guards)
 {
 	struct txn_guard *guard;

@@ -3,7 +3,8 @@
  * Producers whose transaction is about to reach a partition: between the question to the coordinator, whether the
  * partition is in the transaction, and the first append (KIP-890). A guard is a number that tells this question from
  * every other. The end of a transaction takes the guards of its producer away: an answer that belongs to the
- * transaction before lets nothing into the next.
+ * transaction before lets nothing into the next. In version 2 epochs tell transactions apart, and a guard that was
+ * asked for by the next one stays: the coordinator answers that one only when the end is complete.
  *
  *    absent --take--> waiting --first append, marker--> absent
  *
@@ -44,5 +45,7 @@ uint64_t txn_guard_take(struct txn_guards *guards, const struct txn_guard_ask *a
 enum err txn_guard_check(const struct txn_guards *guards, int64_t producer_id, uint64_t guard, int32_t sequence,
 			 bool has_batches) MUST_USE;
 void txn_guard_drop(struct txn_guards *guards, int64_t producer_id);
+/* The marker of a transaction's end, of this version and epoch (leader_marker.h), is in the log. */
+void txn_guard_end(struct txn_guards *guards, int64_t producer_id, int16_t epoch, int16_t version);
 
 #endif

@@ -6,7 +6,7 @@ import unittest
 
 from lib.batch import batch, batches
 from lib.broker import target
-from lib.case import Case
+from lib.case import Case, moldau_only
 
 NEW, OLD, OLDEST = 12, 11, 10  # versions of Produce: enrols by itself; knows 120; does not
 COMMIT, ABORT = True, False
@@ -624,6 +624,32 @@ class Kept(TxnCase):
 
     def wait_end(self, topic, stable):
         self.eventually(lambda: self.assertEqual(self.c.fetch(topic, 3, max_wait_ms=0).last_stable, stable))
+
+
+@moldau_only
+class InARow(TxnCase):
+    """Where asking again would take a minute, and every end waits for the disk."""
+
+    own = True
+    overrides = {"durability": "synced", "add.partitions.to.txn.retry.backoff.ms": "60000",
+                 "add.partitions.to.txn.retry.backoff.max.ms": "30000"}
+
+    def send_all(self, txn, topic, partitions, value):
+        """By one request, as the first one of a transaction."""
+        answer = txn.conn.call("Produce", NEW, acks=-1, timeout_ms=30000, transactional_id=txn.id, topics=[
+            {"name": topic, "partitions": [{"index": i, "records": txn.batch([value])} for i in range(partitions)]}])
+        self.assertEqual({p.error for p in answer.topics[0].partitions}, {0})
+
+    def test_the_next_transaction_begins_when_the_one_before_is_over(self):
+        partitions = 300  # more than one wave of markers
+        t, a = self.topic(self.c, partitions), self.txn()
+        for i in range(6):
+            self.send_all(a, t, partitions, b"%d" % i)
+            a.end(i % 3 != 0)
+        for index in range(partitions):
+            self.wait_stable(t, 2 * 6, index)
+        for index in (0, 128, partitions - 1):
+            self.assertEqual([value for _, value in self.committed(t, index=index)], [b"1", b"2", b"4", b"5"])
 
 
 if __name__ == "__main__":

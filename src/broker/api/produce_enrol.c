@@ -8,7 +8,8 @@
  *          +--> guards taken --> coordinator asked, once for the request --> those that may
  *
  * Meanwhile the order of the connection is not fixed: the next request waits, so that it finds the transaction open and
- * nothing overtakes. A marker that comes in between takes the guard away, and the append is refused.
+ * nothing overtakes. A marker that ends this transaction meanwhile takes the guard away, and the append
+ * is refused.
  */
 #include "api.h"
 #include "batch.h"

@@ -41,6 +41,28 @@ static void test_an_answer_counts_once(void **state)
 	txn_guards_deinit(&guards);
 }
 
+static void test_which_ends_take_it_away(void **state)
+{
+	struct txn_guards guards = {0};
+	/* In version 2 the marker that ends what was begun in epoch 4 has epoch 5. */
+	uint64_t guard = take(&guards, 1, 5, 0, true);
+
+	txn_guard_end(&guards, 1, 5, 2);
+	txn_guard_end(&guards, 1, 4, 2);
+	txn_guard_end(&guards, 2, 9, 2);
+	assert_int_equal(txn_guard_check(&guards, 1, guard, 0, false), ERR_NONE);
+	txn_guard_end(&guards, 1, 6, 2);
+	assert_int_equal(txn_guard_check(&guards, 1, guard, 0, false), ERR_INVALID_TXN_STATE);
+	/* Ended in an older version: its epoch tells nothing. */
+	guard = take(&guards, 1, 5, 0, true);
+	txn_guard_end(&guards, 1, 5, 1);
+	assert_int_equal(txn_guard_check(&guards, 1, guard, 0, false), ERR_INVALID_TXN_STATE);
+	guard = take(&guards, 1, 5, 0, false);
+	txn_guard_end(&guards, 1, 5, 2);
+	assert_int_equal(txn_guard_check(&guards, 1, guard, 0, false), ERR_INVALID_TXN_STATE);
+	assert_false(guards.is_made);
+}
+
 static void test_sequences(void **state)
 {
 	struct txn_guards guards = {0};
@@ -74,6 +96,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_answer_counts_once),
+		cmocka_unit_test(test_which_ends_take_it_away),
 		cmocka_unit_test(test_sequences),
 		cmocka_unit_test(test_those_of_nobody_are_bounded),
 	};
