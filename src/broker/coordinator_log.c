@@ -271,7 +271,7 @@ static bool coord_origin_is_fenced(const struct partition *partition, struct coo
 	const struct producer_entry *entry = NULL;
 
 	if (origin.producer_id >= 0)
-		entry = map_get_u64(&partition->log->producers.by_id, (uint64_t)origin.producer_id);
+		entry = producer_table_get(&partition->log->producers.by_id, origin.producer_id);
 	return entry && entry->epoch > origin.producer_epoch;
 }
 

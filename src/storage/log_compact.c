@@ -308,7 +308,7 @@ static void compact_run_take(struct log_compact_run *run)
 		if (segment.next_offset <= run->job->range.round_end && i + 1 < log->segments.list.n)
 			vec_push(&run->compact.segments.list, segment);
 	}
-	for (uint32_t it = 0; (entry = map_next(&log->pub.producers.by_id, &it)) != NULL;) {
+	for (uint32_t it = 0; (entry = producer_table_next(&log->pub.producers.by_id, &it)) != NULL;) {
 		struct compact_producer producer = {
 			.producer_id = entry->producer_id,
 			.last_offset = entry->batches_n ? entry->batches[entry->batches_n - 1].last_offset : -1,

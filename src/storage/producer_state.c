@@ -28,12 +28,12 @@
 void producer_state_init(struct producer_state *state, uint64_t seed)
 {
 	*state = (struct producer_state){0};
-	map_init(&state->by_id, MAP_U64, seed);
+	state->by_id.seed = seed;
 }
 
 static struct producer_entry *producer_entry_find(const struct producer_state *state, int64_t producer_id)
 {
-	return map_get_u64(&state->by_id, (uint64_t)producer_id);
+	return producer_table_get(&state->by_id, producer_id);
 }
 
 static size_t producer_entry_size(int cap)
@@ -53,27 +53,31 @@ static struct producer_entry *producer_entry_add(struct producer_state *state, i
 		.last_timestamp_ms = NO_TIMESTAMP,
 		.batches_cap = 1,
 	};
-	map_put_u64(&state->by_id, (uint64_t)producer_id, entry);
+	producer_table_put(&state->by_id, producer_id, entry);
 	return entry;
 }
 
 /* Most producers have no more than one batch in the air: room for five comes with the second one. The entry moves. */
 static struct producer_entry *producer_entry_reserve(struct producer_state *state, struct producer_entry *entry, int n)
 {
+	struct producer_entry *moved;
+
 	if (n <= entry->batches_cap)
 		return entry;
-	entry = mem_realloc(entry, producer_entry_size(PRODUCER_BATCHES_MAX));
-	entry->batches_cap = PRODUCER_BATCHES_MAX;
-	map_put_u64(&state->by_id, (uint64_t)entry->producer_id, entry);
-	return entry;
+	moved = mem_alloc(producer_entry_size(PRODUCER_BATCHES_MAX));
+	memcpy(moved, entry, producer_entry_size(entry->batches_n));
+	moved->batches_cap = PRODUCER_BATCHES_MAX;
+	producer_table_put(&state->by_id, moved->producer_id, moved);
+	mem_free(entry);
+	return moved;
 }
 
 void producer_state_truncate_all(struct producer_state *state)
 {
 	struct producer_entry *entry;
 
-	for (uint32_t it = 0; (entry = map_next(&state->by_id, &it)) != NULL;) {
-		map_remove_u64(&state->by_id, (uint64_t)entry->producer_id);
+	for (uint32_t it = 0; (entry = producer_table_next(&state->by_id, &it)) != NULL;) {
+		producer_table_remove(&state->by_id, entry);
 		mem_free(entry);
 	}
 	vec_deinit(&state->open);
@@ -85,7 +89,7 @@ void producer_state_truncate_all(struct producer_state *state)
 void producer_state_deinit(struct producer_state *state)
 {
 	producer_state_truncate_all(state);
-	map_deinit(&state->by_id);
+	producer_table_deinit(&state->by_id);
 }
 
 /* ---- open transactions ---- */
@@ -461,7 +465,7 @@ void producer_state_undo(struct producer_state *state, const struct producer_und
 		return;
 	if (undo->was_new) {
 		producer_entry_set_txn(state, entry, -1);
-		map_remove_u64(&state->by_id, (uint64_t)entry->producer_id);
+		producer_table_remove(&state->by_id, entry);
 		mem_free(entry);
 		return;
 	}
@@ -479,10 +483,10 @@ void producer_state_expire(struct producer_state *state, int64_t expire_before_m
 {
 	struct producer_entry *entry;
 
-	for (uint32_t it = 0; (entry = map_next(&state->by_id, &it)) != NULL;) {
+	for (uint32_t it = 0; (entry = producer_table_next(&state->by_id, &it)) != NULL;) {
 		if (entry->last_timestamp_ms > expire_before_ms || entry->txn_first_offset >= 0)
 			continue;
-		map_remove_u64(&state->by_id, (uint64_t)entry->producer_id);
+		producer_table_remove(&state->by_id, entry);
 		mem_free(entry);
 	}
 }
@@ -510,7 +514,7 @@ struct bytes producer_state_encode(const struct producer_state *state)
 
 	store_be16(p, SNAPSHOT_VERSION);
 	store_be32(p + SNAPSHOT_COUNT_AT, state->by_id.n);
-	for (uint32_t it = 0; (entry = map_next(&state->by_id, &it)) != NULL; at += SNAPSHOT_ENTRY_LEN)
+	for (uint32_t it = 0; (entry = producer_table_next(&state->by_id, &it)) != NULL; at += SNAPSHOT_ENTRY_LEN)
 		producer_entry_encode(entry, p + at);
 	CHECK_OP(at, ==, len);
 	store_be32(p + SNAPSHOT_CRC_AT, crc32c(0, p + SNAPSHOT_COUNT_AT, len - SNAPSHOT_COUNT_AT));

@@ -20,7 +20,7 @@
 
 #include "batch.h"
 #include "err.h"
-#include "map.h"
+#include "producer_table.h"
 #include "txn_index.h"
 #include "vec.h"
 
@@ -53,7 +53,7 @@ struct producer_ending {
 };
 
 struct producer_state {
-	struct map by_id; /* producer id -> struct producer_entry */
+	struct producer_table by_id;
 	int64_t map_end_offset; /* state covers the log below this */
 	VEC(struct producer_txn) open;
 	size_t open_first, open_holes; /* no hole at open_first; holes behind it */

@@ -97,7 +97,7 @@ static void script_make_marker(struct script *s, struct script_append *a, const 
 
 static void script_make_batch(struct script *s, struct script_append *a, int p)
 {
-	const struct producer_entry *entry = map_get_u64(&s->log->producers.by_id, (uint64_t)p);
+	const struct producer_entry *entry = producer_table_get(&s->log->producers.by_id, p);
 	bool is_transactional = p >= PRODUCERS_N && p < IDS_N;
 
 	if (is_transactional && entry && entry->txn_first_offset >= 0 && rng_chance(&s->rng, 1, 3)) {
@@ -375,7 +375,7 @@ static void check_producers(struct script *s)
 		mem_free(p);
 	}
 	for (int i = 0; i < IDS_N; i++) {
-		const struct producer_entry *entry = map_get_u64(&log->producers.by_id, (uint64_t)i);
+		const struct producer_entry *entry = producer_table_get(&log->producers.by_id, i);
 		const struct producer_batch *newest = entry && entry->batches_n
 			? &entry->batches[entry->batches_n - 1] : NULL;
 
@@ -463,7 +463,7 @@ static void check_transactions(struct script *s)
 
 	model_txns_read(s, &model);
 	for (int i = 0; i < IDS_N; i++) {
-		const struct producer_entry *entry = map_get_u64(&s->log->producers.by_id, (uint64_t)i);
+		const struct producer_entry *entry = producer_table_get(&s->log->producers.by_id, i);
 		int64_t open = entry ? entry->txn_first_offset : -1;
 
 		if (open >= 0)

@@ -3,6 +3,8 @@
  * DescribeProducers (key 61), version 0 (KIP-664): the producers that the leader of a partition remembers, and
  * where the transaction began that each has open there. How kafka-transactions.sh finds one that hangs.
  */
+#include <stdlib.h>
+
 #include "api.h"
 #include "broker.h"
 #include "msg/describe_producers.h"
@@ -35,6 +37,14 @@ static void describe_producer_fill(const struct producer_entry *entry,
 	out->current_txn_start_offset = entry->txn_first_offset;
 }
 
+/* By producer id. */
+static int describe_producers_cmp(const void *a_ptr, const void *b_ptr)
+{
+	const struct describe_producers_response_topics_partitions_active_producers *a = a_ptr, *b = b_ptr;
+
+	return (a->producer_id > b->producer_id) - (a->producer_id < b->producer_id);
+}
+
 static void describe_producers_ready(struct owner_part *owner, enum err err)
 {
 	struct describe_producers_part *part = container_of(owner, struct describe_producers_part, owner);
@@ -53,8 +63,10 @@ static void describe_producers_ready(struct owner_part *owner, enum err err)
 		part->out->active_producers =
 			MSG_NEW_N(&owner->leg->arena, describe_producers_response_topics_partitions_active_producers,
 				  producers->by_id.n);
-		for (uint32_t it = 0; (entry = map_next(&producers->by_id, &it)) != NULL;)
+		for (uint32_t it = 0; (entry = producer_table_next(&producers->by_id, &it)) != NULL;)
 			describe_producer_fill(entry, &part->out->active_producers[part->out->active_producers_n++]);
+		qsort(part->out->active_producers, (size_t)part->out->active_producers_n,
+		      sizeof(*part->out->active_producers), describe_producers_cmp);
 	}
 	scatter_part_done(owner->leg);
 }

@@ -129,9 +129,9 @@ static void check_snapshot(struct arena *arena, struct bytes in, char *rest)
 	while (batch_iter_next(&it, &batch))
 		producer_state_append(&replayed, &batch, NULL);
 	assert_int_equal(it.err, ERR_NONE);
-	for (uint32_t i = 0; (entry = map_next(&read.by_id, &i)) != NULL; n++) {
-		const struct producer_entry *other = map_get_u64(&replayed.by_id,
-								 (uint64_t)entry->producer_id);
+	for (uint32_t i = 0; (entry = producer_table_next(&read.by_id, &i)) != NULL; n++) {
+		const struct producer_entry *other = producer_table_get(&replayed.by_id,
+									 entry->producer_id);
 
 		assert_non_null(other);
 		assert_int_equal(entry->epoch, other->epoch);
