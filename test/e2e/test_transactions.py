@@ -3,7 +3,7 @@
 late and concurrent requests; epochs at their end; time."""
 import time
 
-from lib.case import Case, moldau_only
+from lib.case import Case
 
 NONE, ILLEGAL_GENERATION, INVALID_REQUEST, UNKNOWN_PARTITION = 0, 22, 42, 3
 INVALID_EPOCH, INVALID_STATE, INVALID_MAPPING, INVALID_TIMEOUT, CONCURRENT = 47, 48, 49, 50, 51
@@ -282,6 +282,7 @@ class Ends(Txn):
         self.assertEqual(answer.producer_epoch, producer[1] + 1)
         answer = self.ended((producer[0], producer[1] + 1), False, 5)
         self.assertEqual(answer.producer_epoch, producer[1] + 2)
+        self.state("CompleteAbort")
         self.assertEqual(self.end(producer, False, 5).error, FENCED)
 
     def test_kafka_late_end_does_not_hit_the_next_transaction(self):
@@ -514,7 +515,7 @@ class Listing(Txn):
 
 
 class Time(Txn):
-    own = True
+    own = is_fair = True
     overrides = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "100",
                  "transactional.id.expiration.ms": "2000",
                  "transaction.remove.expired.transaction.cleanup.interval.ms": "200"}
@@ -534,9 +535,8 @@ class Time(Txn):
         self.assertEqual(self.init()[1], 0)
 
 
-@moldau_only
 class Crashes(Txn):
-    own = True
+    own = is_fair = True
 
     def test_state_survives(self):
         topic = self.topic(self.c)
@@ -566,9 +566,8 @@ class Crashes(Txn):
         self.state("CompleteCommit")
 
 
-@moldau_only
 class Features(Txn):
-    own = True
+    own = is_fair = True
 
     def level(self, level):
         answer = self.c.call("UpdateFeatures", 1, updates=[

@@ -56,7 +56,7 @@ class Data(TxnCase):
 
 
 class Timeouts(TxnCase):
-    own = True
+    own = is_fair = True
     overrides = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": 100}
 
     def test_kafka_19690_who_was_aborted_for_its_time_is_not_told_a_fatal_error(self):

@@ -5,7 +5,8 @@ A Moldau here listens on a free loopback port, keeps its data in a temporary dir
 output to a file in there. Only processes started here are ever signalled, and each by its own id.
 
 Environment: MOLDAU is the binary. E2E_TARGET is `moldau` (default) or `kafka`; for `kafka` KAFKA_BOOTSTRAP is
-host:port of a running broker and KAFKA_CRASH, when set, a command that kills it hard and starts it again.
+host:port of a running broker and KAFKA_CRASH, when set, a command that kills it hard and starts it again. KAFKA_OWN=1
+allows to start more of them by dev/kafka, for classes with settings of their own that are expected of both.
 E2E_REACTORS is passed on as --reactors. E2E_PORTS is the range of ports, 22000-22999 unless said otherwise.
 """
 import atexit
@@ -114,6 +115,38 @@ class Kafka(Broker):
 
     def close(self):
         pass
+
+
+class OwnKafka(Broker):
+    """An original of this class alone, by dev/kafka."""
+
+    def __init__(self, overrides=None):
+        self.own_dir = tempfile.mkdtemp(prefix="moldau-e2e-kafka-")
+        self.address = "127.0.0.1", free_port()
+        self.overrides = dict(overrides or {})
+        atexit.register(self.close)
+
+    def dev_kafka(self, command, *args):
+        subprocess.run([os.path.join(ROOT, "dev", "kafka"), command, "-d", os.path.join(self.own_dir, "node"), *args],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def start(self):
+        settings = [a for key, value in self.overrides.items() for a in ("-s", f"{key}={value}")]
+        self.dev_kafka("start", "-p", str(self.address[1]), *settings)
+        return self.wait_ready(60)
+
+    def can_crash(self):
+        return True
+
+    def crash(self):
+        self.dev_kafka("kill")
+        self.dev_kafka("restart")
+        self.wait_ready(60)
+
+    def close(self):
+        if os.path.isdir(self.own_dir):
+            self.dev_kafka("kill")
+            shutil.rmtree(self.own_dir, ignore_errors=True)
 
 
 class Moldau(Broker):
