@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions as a kind of coordinator: their topic, their settings, and what of the broker they follow. */
 #include "broker.h"
+#include "producer_ids.h"
 #include "transaction_call.h"
 #include "transaction_markers.h"
 
@@ -14,6 +15,11 @@ static struct txn_settings txn_settings_of(const struct broker_config *config)
 	};
 }
 
+static int64_t coordinator_txn_fresh_id(struct txn_store *store)
+{
+	return producer_ids_at_hand(container_of(store, struct coordinator_txn, store)->owner->producer_ids);
+}
+
 static void coordinator_txn_init(void *ptr, struct coord_shard *shard, struct shard *owner)
 {
 	struct coordinator_txn *machine = ptr;
@@ -21,6 +27,7 @@ static void coordinator_txn_init(void *ptr, struct coord_shard *shard, struct sh
 
 	txn_store_init(&machine->store, shard, &settings, owner->reactor->node->hash_seed);
 	machine->store.send_markers = transaction_markers_send;
+	machine->store.fresh_id = coordinator_txn_fresh_id;
 	machine->owner = owner;
 	machine->part = shard->ctx;
 	map_init(&machine->endings, MAP_STR, owner->reactor->node->hash_seed);

@@ -102,3 +102,11 @@ void producer_ids_next(struct producer_ids *ids, struct producer_id_wait *wait)
 	if (!list_is_empty(&ids->waiting))
 		producer_ids_ask(ids);
 }
+
+int64_t producer_ids_at_hand(struct producer_ids *ids)
+{
+	if (ids->next < ids->end)
+		return ids->next++;
+	producer_ids_ask(ids);
+	return -1;
+}

@@ -23,4 +23,7 @@ void producer_ids_free(struct producer_ids *ids);
 /* The next id: done is called at once or when a block has come. */
 void producer_ids_next(struct producer_ids *ids, struct producer_id_wait *wait);
 
+/* The next id if one is at hand, else -1, and a block is asked for. */
+int64_t producer_ids_at_hand(struct producer_ids *ids);
+
 #endif

@@ -417,7 +417,7 @@ static enum err consumer_check_member(const struct group *group, struct str memb
 	return epoch == member->current.epoch ? ERR_NONE : ERR_STALE_MEMBER_EPOCH;
 }
 
-static enum err consumer_check_commit(struct group *group, struct str member_id, struct str instance_id UNUSED,
+static enum err consumer_check_commit(struct group *group, struct str member_id, struct str instance_id,
 				      int32_t epoch, int16_t version, bool is_transactional)
 {
 	const struct consumer_member *member;
@@ -425,6 +425,9 @@ static enum err consumer_check_commit(struct group *group, struct str member_id,
 
 	/* Tools and simple consumers commit for a group that nobody is in. */
 	if (epoch < 0 && group->consumer->members_n == 0)
+		return ERR_NONE;
+	/* Producers that know the name of the group only, as all did once. */
+	if (is_transactional && epoch == -1 && member_id.len == 0 && !instance_id.p)
 		return ERR_NONE;
 	member = consumer_member_find(group->consumer, member_id);
 	if (member && meta_is_guest(member->meta))

@@ -37,7 +37,8 @@ const char *txn_state_name(enum txn_state state)
 void txn_store_init(struct txn_store *store, struct coord_shard *shard, const struct txn_settings *settings,
 		    uint64_t seed)
 {
-	*store = (struct txn_store){.shard = shard, .settings = *settings, .seed = seed};
+	*store = (struct txn_store){.shard = shard, .settings = *settings, .seed = seed, .unsaid_last_epoch = -1,
+				    .unsaid_previous_id = -1};
 	store->scratch.limit = SCRATCH_LIMIT;
 	map_init(&store->txns, MAP_STR, seed);
 }
@@ -198,8 +199,9 @@ void txn_write(struct txn_store *store, const struct txn *next, struct coord_rec
 	if (version >= 1)
 		value.previous_producer_id = txn ? txn->producer_id : next->producer_id;
 	coord_records_encode(records, MSG_FAMILY_TXN, TXN_TRANSACTION_LOG, version, &key, &value);
-	/* The one thing that the record does not say; replay, which follows at once, takes it from here. */
+	/* What the record does not say; replay, which follows at once, takes it from here. */
 	store->unsaid_last_epoch = next->last_epoch;
+	store->unsaid_previous_id = version >= 1 ? -1 : txn ? txn->producer_id : next->producer_id;
 }
 
 static enum err txn_partitions_of(const struct transaction_log_value *value, struct arena *arena,
@@ -244,7 +246,8 @@ static enum err txn_apply(struct txn_store *store, struct str id, const struct t
 	mem_free(txn->partitions.v);
 	txn->partitions = partitions_copy(partitions);
 	txn->producer_id = value->producer_id;
-	txn->previous_producer_id = value->previous_producer_id;
+	txn->previous_producer_id = value->previous_producer_id >= 0 ? value->previous_producer_id :
+								       store->unsaid_previous_id;
 	txn->next_producer_id = value->next_producer_id;
 	txn->epoch = value->producer_epoch;
 	txn->last_epoch = store->unsaid_last_epoch;
@@ -290,6 +293,7 @@ static enum err txn_replay(void *machine, struct coord_origin origin UNUSED, str
 			txn_free(txn);
 	}
 	store->unsaid_last_epoch = -1;
+	store->unsaid_previous_id = -1;
 	arena_reset(&store->scratch);
 	return err == ERR_NOT_SUPPORTED ? ERR_NONE : err;
 }
@@ -311,15 +315,40 @@ static struct bytes txn_current(void *machine, struct coord_origin origin UNUSED
 
 /* ---- time ---- */
 
-struct txn txn_fenced(const struct txn *txn)
+bool txn_epoch_is_exhausted(int16_t epoch)
+{
+	return epoch >= TXN_EPOCH_LAST;
+}
+
+void txn_epoch_end(struct txn *next, int64_t fresh_id)
+{
+	next->last_epoch = next->epoch;
+	if (txn_epoch_is_exhausted(next->epoch))
+		next->next_producer_id = fresh_id;
+	if (next->epoch < INT16_MAX)
+		next->epoch++;
+	else
+		/* Markers of version 2 would have to be above it. */
+		next->version = TXN_VERSION_1;
+}
+
+bool txn_fenced_needs_id(const struct txn *txn)
+{
+	return txn->store->settings.version >= TXN_VERSION_2 && txn_epoch_is_exhausted(txn->epoch);
+}
+
+struct txn txn_fenced(const struct txn *txn, int64_t fresh_id)
 {
 	struct txn next = *txn;
 
 	next.state = TXN_PREPARE_ABORT;
 	next.version = txn->store->settings.version;
-	next.epoch = (int16_t)(txn->epoch + 1);
 	next.last_epoch = -1;
 	next.update_ms = txn->store->shard->wall_ms;
+	if (next.version >= TXN_VERSION_2)
+		txn_epoch_end(&next, fresh_id);
+	else if (next.epoch < INT16_MAX)
+		next.epoch++;
 	return next;
 }
 
@@ -341,10 +370,15 @@ static void txn_late_settled(void *machine, void *ctx, enum err err)
 
 static void txn_abort_late(struct txn_store *store, const struct txn *txn)
 {
-	struct txn_late *late = MEM_NEW(struct txn_late);
-	struct coord_records records = {.arena = &late->arena};
-	struct txn next = txn_fenced(txn);
+	int64_t fresh_id = txn_fenced_needs_id(txn) ? store->fresh_id(store) : -1;
+	struct txn next = txn_fenced(txn, fresh_id);
+	struct coord_records records = {0};
+	struct txn_late *late;
 
+	if (txn_fenced_needs_id(txn) && fresh_id < 0)
+		return;
+	late = MEM_NEW(struct txn_late);
+	records.arena = &late->arena;
 	late->id = arena_str(&late->arena, txn->id);
 	log_info("transaction.timed_out", "id=%.*s producer=%lld epoch=%d open_ms=%lld timeout_ms=%d partitions=%d",
 		 STR_ARGS(txn->id), (long long)txn->producer_id, txn->epoch,
@@ -378,7 +412,7 @@ static void txn_abort_due(struct coord_timer *timer, void *machine)
 	struct txn *txn;
 
 	for (uint32_t it = 0; (txn = map_next(&store->txns, &it)) != NULL;) {
-		if (txn->state == TXN_ONGOING && txn->epoch < INT16_MAX &&
+		if (txn->state == TXN_ONGOING &&
 		    store->shard->wall_ms - txn->start_ms > txn->timeout_ms)
 			txn_abort_late(store, txn);
 		else if (txn->state == TXN_ONGOING)

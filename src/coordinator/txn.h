@@ -94,7 +94,10 @@ struct txn_store {
 	void (*send_markers)(struct txn_store *store, const struct txn *txn);
 	void *ctx;
 	struct coord_timer abort_timer, expiry_timer;
+	/* A producer id never used, for who is aborted where its epochs end; -1: none is at hand, ask again later. */
+	int64_t (*fresh_id)(struct txn_store *store);
 	int16_t unsaid_last_epoch; /* of the record that is replayed next; -1 otherwise */
+	int64_t unsaid_previous_id;
 	struct arena scratch; /* of one call */
 	uint64_t seed;
 };

@@ -6,9 +6,10 @@
 #include "fault.h"
 #include "txn_internal.h"
 
-static bool epoch_is_exhausted(int16_t epoch)
+/* Records of transaction.version 0 have no room for what the later protocol has to remember. */
+static bool txn_version_is_known(const struct txn_store *store, enum txn_version version)
 {
-	return epoch >= TXN_EPOCH_LAST;
+	return version == TXN_VERSION_0 || store->settings.version > TXN_VERSION_0;
 }
 
 static bool producer_is_given(struct txn_producer producer)
@@ -83,7 +84,7 @@ static enum err init_next_epoch(struct txn_store *store, struct txn_init *init, 
 static bool init_expects_rightly(const struct txn_init *init, const struct txn *txn)
 {
 	return !producer_is_given(init->expected) || init->expected.id == txn->producer_id ||
-	       (init->expected.id == txn->previous_producer_id && epoch_is_exhausted(init->expected.epoch));
+	       (init->expected.id == txn->previous_producer_id && txn_epoch_is_exhausted(init->expected.epoch));
 }
 
 enum err txn_init_producer(struct txn_store *store, struct txn_init *init, struct coord_records *records)
@@ -105,10 +106,11 @@ enum err txn_init_producer(struct txn_store *store, struct txn_init *init, struc
 		return ERR_CONCURRENT_TRANSACTIONS;
 	case TXN_ONGOING: {
 		/* Whoever has it is fenced; its epoch is told to nobody. The client asks again when that is over. */
-		struct txn next = txn_fenced(txn);
+		struct txn next = txn_fenced(txn, init->fresh_id);
 
-		if (txn->epoch == INT16_MAX)
-			return ERR_UNKNOWN_SERVER_ERROR;
+		init->needs_id = txn_fenced_needs_id(txn) && init->fresh_id < 0;
+		if (init->needs_id)
+			return ERR_NONE;
 		init->is_aborting = true;
 		txn_write(store, &next, records);
 		return ERR_NONE;
@@ -116,7 +118,7 @@ enum err txn_init_producer(struct txn_store *store, struct txn_init *init, struc
 	case TXN_EMPTY:
 	case TXN_COMPLETE_COMMIT:
 	case TXN_COMPLETE_ABORT:
-		if (epoch_is_exhausted(txn->epoch) &&
+		if (txn_epoch_is_exhausted(txn->epoch) &&
 		    (!producer_is_given(init->expected) || init->expected.epoch == txn->epoch))
 			return init_fresh(store, init, txn, records);
 		return init_next_epoch(store, init, txn, records);
@@ -158,6 +160,8 @@ enum err txn_add_partitions(struct txn_store *store, struct str id, struct txn_p
 		return err;
 	if (txn->state == TXN_ONGOING && txn_has_all(txn, partitions))
 		return ERR_NONE;
+	if (!txn_version_is_known(store, version))
+		return ERR_UNSUPPORTED_VERSION;
 	if ((int64_t)txn->partitions.n + partitions.n > TXN_PARTITIONS_MAX)
 		return ERR_POLICY_VIOLATION;
 	next = *txn;
@@ -198,17 +202,18 @@ static enum err end_decide(struct txn_store *store, struct txn_end *end, const s
 {
 	struct txn next = *txn;
 
+	if (!txn_version_is_known(store, end->version))
+		return ERR_UNSUPPORTED_VERSION;
 	next.version = end->version;
 	next.next_producer_id = -1;
 	if (end->version >= TXN_VERSION_2) {
-		if (epoch_is_exhausted(txn->epoch) && end->fresh_id < 0) {
+		if (txn->epoch == INT16_MAX && end->commit)
+			return ERR_UNKNOWN_SERVER_ERROR;
+		if (txn_epoch_is_exhausted(txn->epoch) && end->fresh_id < 0) {
 			end->needs_id = true;
 			return ERR_NONE;
 		}
-		next.epoch = (int16_t)(txn->epoch + 1);
-		next.last_epoch = txn->epoch;
-		if (epoch_is_exhausted(txn->epoch))
-			next.next_producer_id = end->fresh_id;
+		txn_epoch_end(&next, end->fresh_id);
 	}
 	next.state = end->commit ? TXN_PREPARE_COMMIT : TXN_PREPARE_ABORT;
 	next.update_ms = store->shard->wall_ms;
@@ -253,8 +258,6 @@ static enum err end_version_1(struct txn_store *store, struct txn_end *end, cons
 /* In version 2 the same epoch means the next end, and the one before means this one again. */
 static bool end_is_repeated(const struct txn_end *end, const struct txn *txn)
 {
-	if (txn->version < TXN_VERSION_2)
-		return false;
 	if (txn->producer_id == end->producer.id)
 		return txn->epoch == end->producer.epoch + 1;
 	return txn->previous_producer_id == end->producer.id && end->producer.epoch == TXN_EPOCH_LAST &&

@@ -3,6 +3,10 @@
 when, and what whoever was there before is told. The answers of the original are in txn_epochs.json; `run -t kafka` with
 KAFKA_OWN=1 compares it with them, and with TXN_EPOCHS=FILE in the environment writes what was said to that file.
 
+Unlike Kafka 4.3, and so apart in that file, we do not answer UNKNOWN_SERVER_ERROR to an InitProducerId that names an
+epoch of the past while the present one is the last (a repetition of the one that gave the last is told the same, others
+are fenced), and an id goes on after a request that transaction.version 0 has no room for (there it waits for ever).
+
 An id gets to its last epochs by a record in the coordinator's log, as one that had lived that long would have left it,
 and a restart."""
 import json
@@ -12,6 +16,7 @@ import time
 import unittest
 
 from lib.batch import Record, batch
+from lib.broker import target
 import test_transactions as coordinator
 
 EXPECTED = os.path.join(os.path.dirname(os.path.realpath(__file__)), "txn_epochs.json")
@@ -25,7 +30,8 @@ BUSY = (14, 15, 16, coordinator.CONCURRENT)
 
 def state_record(tid, pid, epoch, state):
     key = struct.pack(">hh", 0, len(tid)) + tid.encode()
-    value = struct.pack(">hqhibiqq", 0, pid, epoch, 60000, state, -1 if state == EMPTY else 0, int(time.time() * 1000), -1)
+    partitions_n, now_ms = -1 if state == EMPTY else 0, int(time.time() * 1000)
+    value = struct.pack(">hqhibiqq", 0, pid, epoch, 60000, state, partitions_n, now_ms, -1)
     return Record(value, key)
 
 
@@ -122,20 +128,18 @@ class Story:
 
     def open_begin(self):
         if self.add(self.p):
-            new = self.init()
+            self.init()
             self.state("Empty", "CompleteAbort", "Ongoing")
-            if new:
-                self.late(self.p)
-                self.transaction(self.init(), 4)
+            self.late(self.p)
+            self.transaction(self.init(), 4)
 
     def open_known(self):
         if self.add(self.p):
-            new = self.init(self.p)
+            self.init(self.p)
             self.state("Empty", "CompleteAbort", "Ongoing")
-            if new:
-                self.init(self.p)
-                self.late(self.p)
-                self.transaction(self.init(), 5)
+            self.init(self.p)
+            self.late(self.p)
+            self.transaction(self.init(), 5)
 
     def ended(self, commit, version):
         if not self.add(self.p, version):
@@ -172,8 +176,9 @@ class Story:
 
     def timed_out(self):
         added = self.add(self.p)
-        if added and self.p[1] < 32767:
-            self.state("CompleteAbort")
+        if added:
+            # At 32767 it has the time-out of its record, which is long.
+            self.state("CompleteAbort", *(("Ongoing",) if self.p[1] == 32767 else ()))
         return added
 
     def timeout(self):
@@ -184,10 +189,9 @@ class Story:
     def timeout_known(self):
         if self.timed_out():
             self.init(self.p)
-            new = self.init()
+            self.init()
             self.init(self.p)
-            if new:
-                self.late(self.p)
+            self.late(self.p)
 
 
 class Levels(coordinator.Features):
@@ -228,6 +232,7 @@ class Levels(coordinator.Features):
     def test_every_story(self):
         with open(EXPECTED, encoding="utf-8") as f:
             expected = json.load(f)
+        expected = expected["kafka"] | (expected["moldau"] if target() == "moldau" else {})
         said = {}
         for level in (2, 1, 0):
             self.level(level)

@@ -96,6 +96,14 @@ static void add_partitions_reply(struct gather *gather)
 		request_reply(request, &out);
 		return;
 	}
+	for (int32_t i = 0; i < all->n; i++) {
+		/* transaction.version 0: of nothing in particular, as Kafka. */
+		if (all->v[i].op.err == ERR_UNSUPPORTED_VERSION) {
+			out.error_code = err_wire(ERR_UNSUPPORTED_VERSION);
+			request_reply(request, &out);
+			return;
+		}
+	}
 	out.results_by_transaction =
 		MSG_NEW_N(&request->arena, add_partitions_to_txn_response_results_by_transaction, all->n);
 	out.results_by_transaction_n = all->n;

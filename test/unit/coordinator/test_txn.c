@@ -54,6 +54,11 @@ static void world_send_markers(struct txn_store *store UNUSED, const struct txn 
 	w.markers_n++;
 }
 
+static int64_t world_fresh_id(struct txn_store *store UNUSED)
+{
+	return w.next_id++;
+}
+
 static void world_open(void)
 {
 	struct txn_settings settings = {.max_timeout_ms = 900000, .id_expiration_ms = 604800000,
@@ -63,6 +68,7 @@ static void world_open(void)
 	coord_shard_init(&w.shard, &txn_machine_ops, &w.store, &world_log_ops, NULL, &w.rng);
 	txn_store_init(&w.store, &w.shard, &settings, 1);
 	w.store.send_markers = world_send_markers;
+	w.store.fresh_id = world_fresh_id;
 	coord_shard_load(&w.shard);
 }
 
@@ -432,6 +438,85 @@ static void test_late_transaction_is_aborted(void **state UNUSED)
 	assert_null(txn_find(&w.store, STR("t")));
 }
 
+/* Aborted by the coordinator where the epochs end; `level` is the version of transactions, `epoch` the one in use. */
+static struct txn_producer fenced_at(enum txn_version level, int16_t epoch, bool by_time)
+{
+	struct txn_producer p, none;
+	bool is_aborting;
+
+	w.store.settings.version = level;
+	p = init_new();
+	txn_find(&w.store, STR("t"))->epoch = p.epoch = epoch;
+	assert_int_equal(add(p, 0, TXN_VERSION_0), ERR_NONE);
+	if (by_time) {
+		world_pass(75000);
+	} else {
+		assert_int_equal(init_as(TXN_PRODUCER_NONE, &none, &is_aborting), ERR_NONE);
+		assert_true(is_aborting);
+	}
+	expect_state("PrepareAbort", (int16_t)MIN(epoch + 1, INT16_MAX));
+	markers();
+	return p;
+}
+
+static void test_fenced_where_epochs_end(void **state UNUSED)
+{
+	const struct txn *txn;
+	struct txn_producer p, next;
+
+	for (int by_time = 0; by_time < 2; by_time++) {
+		/* Version 2: the producer goes on with another id, and is known there. */
+		p = fenced_at(TXN_VERSION_2, TXN_EPOCH_LAST, by_time);
+		expect_state("CompleteAbort", 0);
+		txn = txn_find(&w.store, STR("t"));
+		assert_int_not_equal(txn->producer_id, p.id);
+		assert_int_equal(init_as(p, &next, NULL), ERR_NONE);
+		assert_int_equal(next.id, txn->producer_id);
+		assert_int_equal(next.epoch, 0);
+		/* Before, the epoch above the last is the end of the id. */
+		p = fenced_at(TXN_VERSION_1, TXN_EPOCH_LAST, by_time);
+		expect_state("CompleteAbort", INT16_MAX);
+		assert_int_equal(init_as(p, &next, NULL), ERR_PRODUCER_FENCED);
+		next = init_new();
+		assert_int_not_equal(next.id, p.id);
+		assert_int_equal(next.epoch, 0);
+		/* The epoch that nobody is told is aborted too. */
+		for (enum txn_version level = TXN_VERSION_0; level <= TXN_VERSION_2; level++) {
+			p = fenced_at(level, INT16_MAX, by_time);
+			next = init_new();
+			assert_int_not_equal(next.id, p.id);
+		}
+	}
+}
+
+static void test_the_last_epoch_of_all_is_not_committed_in_version_2(void **state UNUSED)
+{
+	struct txn_producer p = init_new(), next;
+
+	txn_find(&w.store, STR("t"))->epoch = p.epoch = INT16_MAX;
+	assert_int_equal(add(p, 0, TXN_VERSION_2), ERR_NONE);
+	assert_int_equal(end(p, true, TXN_VERSION_2, NULL), ERR_UNKNOWN_SERVER_ERROR);
+	assert_int_equal(end(p, false, TXN_VERSION_2, &next), ERR_NONE);
+	expect_state("PrepareAbort", INT16_MAX);
+	markers();
+	expect_state("CompleteAbort", 0);
+	assert_int_equal(next.epoch, 0);
+	assert_int_not_equal(next.id, p.id);
+}
+
+static void test_version_0_has_no_room_for_version_2(void **state UNUSED)
+{
+	struct txn_producer p = init_new();
+
+	w.store.settings.version = TXN_VERSION_0;
+	assert_int_equal(add(p, 0, TXN_VERSION_2), ERR_UNSUPPORTED_VERSION);
+	assert_int_equal(end(p, false, TXN_VERSION_2, NULL), ERR_UNSUPPORTED_VERSION);
+	assert_int_equal(add(p, 0, TXN_VERSION_0), ERR_NONE);
+	assert_int_equal(end(p, true, TXN_VERSION_2, NULL), ERR_UNSUPPORTED_VERSION);
+	assert_int_equal(end(p, true, TXN_VERSION_0, NULL), ERR_NONE);
+	markers();
+}
+
 static void test_markers_are_sent_again_after_a_restart(void **state UNUSED)
 {
 	struct txn_producer p = init_new(), next;
@@ -555,6 +640,9 @@ int main(void)
 		STORY(test_new_instance_fences_the_old),
 		STORY(test_repeated_init_gives_the_same),
 		STORY(test_epochs_at_their_end),
+		STORY(test_fenced_where_epochs_end),
+		STORY(test_the_last_epoch_of_all_is_not_committed_in_version_2),
+		STORY(test_version_0_has_no_room_for_version_2),
 		STORY(test_late_transaction_is_aborted),
 		STORY(test_markers_are_sent_again_after_a_restart),
 		STORY(test_failed_write_decides_nothing),
