@@ -3,7 +3,7 @@
  * Reading a range of a log. Most reads know their place without the index: the newest batches of the active
  * segment are in a ring, the place where the last reads ended is remembered, and one page of index entries
  * follows a reader through an older segment. What is not known, or would have to wait for the disk, goes to a
- * helper.
+ * helper; so does what was not checked yet (log_check.c).
  *
  * 1. A place that was found holds only as long as `generation` stays: a truncation makes it void.
  */
@@ -16,13 +16,6 @@
 
 /* Longest read that walks no index: enough for a header. */
 #define READ_HEADER_LEN BATCH_HEADER_LEN
-
-/* A place to begin at. */
-struct read_place {
-	size_t at; /* number of the segment */
-	int64_t pos;
-	size_t first_size; /* of the batch there; 0: not known */
-};
 
 void log_hint(struct log_impl *log, struct log_pos pos)
 {
@@ -114,6 +107,7 @@ static bool log_find_place(struct log_impl *log, int64_t offset, struct read_pla
 	bool is_active = place.at + 1 == log->segments.list.n;
 
 	if (is_active && log_ring_find(log, offset, &place.pos, &place.first_size)) {
+		place.is_newest = true;
 		*ret = place;
 		return true;
 	}
@@ -220,14 +214,14 @@ static bool log_read_find_end(const struct log_impl *log, struct log_read *read,
 	return true;
 }
 
-enum read_step { READ_DONE, READ_NEEDS_HELPER };
+enum read_step { READ_DONE, READ_NEEDS_HELPER, READ_NEEDS_CHECK };
 
 /* The place is known: gives the range, when nothing has to wait. asked_helper: what the index says is at hand. */
 static enum read_step log_read_at(struct log_impl *log, struct log_read *read, struct read_place place,
 				  bool asked_helper)
 {
 	struct segment *segment = &log->segments.list.v[place.at];
-	int64_t limit = segment->size;
+	int64_t limit = segment->size, checked_to;
 	size_t left, len;
 
 	if (!segment->file)
@@ -238,6 +232,7 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 		return READ_NEEDS_HELPER;
 	limit = log_bad_limit(log, segment->base, place.pos, limit);
 	if (place.pos >= limit) {
+		log_bad_tell(log, log_bad_at_pos(log, segment->base, place.pos));
 		read->err = ERR_CORRUPT_MESSAGE;
 		return READ_DONE;
 	}
@@ -251,6 +246,12 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 	else if (len < left)
 		len = MAX(log_align(log, segment, place.pos, len),
 			  place.first_size <= len ? place.first_size : 0);
+	checked_to = log_checked_to(log, segment->base, place.pos);
+	if (place.is_checked)
+		len = (size_t)MIN((int64_t)len, checked_to - place.pos);
+	else if (checked_to < place.pos + (int64_t)len ||
+		 (!place.is_newest && log_is_cold(log, segment, place.pos, len)))
+		return READ_NEEDS_CHECK;
 	if (!log_read_find_end(log, read, &place, place.pos + (int64_t)len, limit) && !asked_helper)
 		return READ_NEEDS_HELPER;
 	if (len == left && limit == read->bound.file_pos && segment->base == read->bound.segment_base)
@@ -319,6 +320,7 @@ static enum err read_job_find_behind(struct read_job *job, struct fs *fs)
 	do {
 		if (!batch_scan_next(&scan, &info, &pos)) {
 			err = scan.err ? scan.err : scan.is_bad ? ERR_CORRUPT_FILE : ERR_NOT_FOUND;
+			job->hit.pos = scan.pos;
 			batch_scan_deinit(&scan);
 			return err;
 		}
@@ -354,6 +356,21 @@ static void read_job_run(struct io_op *op, struct fs *fs)
 
 static void log_read_submit(struct log_impl *log, struct log_read *read, size_t at);
 
+bool log_read_at_place(struct log_impl *log, struct log_read *read, struct read_place place, bool asked_helper)
+{
+	enum read_step step = log_read_at(log, read, place, asked_helper);
+
+	if (step == READ_DONE)
+		return true;
+	if (step == READ_NEEDS_CHECK)
+		log_check_submit(log, read, place, asked_helper);
+	else if (asked_helper && !place.is_checked)
+		return read_end(read, ERR_IO);
+	else
+		log_read_submit(log, read, log_segment_at(log, read->offset));
+	return false;
+}
+
 /* What the helper found; true when the read has ended. */
 static bool log_read_resume(struct log_impl *log, struct log_read *read, struct read_job *job)
 {
@@ -377,6 +394,12 @@ static bool log_read_resume(struct log_impl *log, struct log_read *read, struct 
 		log_read_submit(log, read, place.at + 1);
 		return false;
 	}
+	if (job->op.err == ERR_CORRUPT_FILE && log->segments.list.v[place.at].file &&
+	    !log_bad_at_pos(log, job->segment.base, job->hit.pos)) {
+		place.pos = job->hit.pos;
+		log_check_search(log, read, place, job->hit.info.base_offset);
+		return false;
+	}
 	if (job->op.err)
 		return read_end(read, job->op.err);
 	if (job->page) {
@@ -393,9 +416,7 @@ static bool log_read_resume(struct log_impl *log, struct log_read *read, struct 
 	}
 	place.pos = job->hit.pos;
 	place.first_size = job->hit.info.size;
-	if (log_read_at(log, read, place, true) == READ_DONE)
-		return true;
-	return read_end(read, ERR_IO);
+	return log_read_at_place(log, read, place, true);
 }
 
 static void read_job_done(struct io_op *op)
@@ -484,8 +505,8 @@ bool part_log_read(struct part_log *pub, struct log_read *read)
 	}
 	if ((read->bound.file_pos >= 0 ||
 	     read->bound.segment_base != log->segments.list.v[log_segment_at(log, read->offset)].base) &&
-	    log_find_place(log, read->offset, &place) && log_read_at(log, read, place, false) == READ_DONE)
-		return true;
+	    log_find_place(log, read->offset, &place))
+		return log_read_at_place(log, read, place, false);
 	log_read_submit(log, read, log_segment_at(log, read->offset));
 	return false;
 }

@@ -14,14 +14,7 @@
 #define STORAGE_LOG_SCRUB_H
 
 #include "part_log.h"
-
-/* Bytes of one segment that hold no good batch. */
-struct log_bad {
-	int64_t segment_base;
-	int64_t pos, end_pos;       /* in the file; end_pos exclusive */
-	int64_t offset, end_offset; /* what a reader asks for that would be served from there; exclusive */
-	bool is_told;               /* a read that met it was told in the log */
-};
+#include "segment_check.h"
 
 enum log_scrub_step {
 	LOG_SCRUB_RUNS,  /* `done` will run */

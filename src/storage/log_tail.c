@@ -42,6 +42,7 @@ void log_tail_forget_places(struct log_impl *log)
 		log->tail->ring_n = 0;
 	for (int i = 0; i < LOG_HINTS_N; i++)
 		log->hints[i].offset = -1;
+	log->checked.n = 0;
 	mem_free(log->page);
 	log->page = NULL;
 }

@@ -101,6 +101,7 @@ static void log_drop_contents(struct log_impl *log)
 		log_file_drop(log->segments.list.v[i].file);
 	vec_deinit(&log->segments.list);
 	vec_deinit(&log->bad);
+	vec_deinit(&log->checked);
 	log_tail_free(log);
 	mem_free(log->page);
 	log->page = NULL;
@@ -276,6 +277,7 @@ static void log_set_durable(struct log_impl *log, const struct log_load *load)
 
 void log_opened(struct log_impl *log)
 {
+	log_check_begin(log);
 	log_move(log, PART_LOG_OPEN);
 	log_tell(log);
 }
@@ -405,6 +407,7 @@ void log_truncate_start(struct log_impl *log)
 		.active = FS_FILE_NONE,
 	};
 	producer_state_init(&job->load.producers, rng_u64(&log_reactor(log)->rng));
+	log_bad_truncate(log, log->truncate_to);
 	log->truncate_to = INT64_MAX;
 	log->generation++;
 	log_tail_forget_places(log);

@@ -50,6 +50,12 @@ struct log_page {
 	struct index_entry entries[LOG_PAGE_N];
 };
 
+/* A range of a segment's file whose batches a helper has looked at. */
+struct log_checked {
+	int64_t base;
+	int64_t pos, end_pos;
+};
+
 struct log_impl {
 	struct part_log pub;
 	char *path;
@@ -80,7 +86,10 @@ struct log_impl {
 	bool index_is_running;
 	bool is_swapping;     /* a compaction renames files: nothing is looked up in them */
 	struct log_compact_run *compaction; /* NULL: none */
-	VEC(struct log_bad) bad; /* what a scrub found, never served */
+	VEC(struct log_bad) bad; /* what was found damaged, never served */
+	VEC(struct log_checked) checked;
+	uint32_t checked_next;         /* the one that goes when there are too many */
+	int64_t own_base, own_pos;     /* what lies from here on was appended since the log was opened */
 	bool is_trimming;     /* segments below the start are being renamed */
 	int32_t shared_n;     /* shared work under way */
 	bool wants_repair;
@@ -188,12 +197,40 @@ struct bytes log_take_epochs(struct log_impl *log);
 enum err log_write_epochs_tmp(struct fs *fs, const char *path, struct bytes bytes) MUST_USE;
 enum err log_rename_epochs_tmp(struct fs *fs, const char *path) MUST_USE;
 
+/* A place to begin a read at. */
+struct read_place {
+	size_t at; /* number of the segment */
+	int64_t pos;
+	size_t first_size; /* of the batch there; 0: not known */
+	bool is_newest;    /* among the newest batches, which are in memory */
+	bool is_checked;   /* a helper has just looked at what is there */
+};
+
 /* log_read.c */
+/* Gives the range there. True when the read has ended; else a helper has to look first. asked_helper: what the index
+ * says is at hand. */
+bool log_read_at_place(struct log_impl *log, struct log_read *read, struct read_place place, bool asked_helper);
 void log_hint(struct log_impl *log, struct log_pos pos);
 void log_reads_fail(struct log_impl *log, enum err err);
 /* A swap is over: what waited for it looks again. */
 void log_reads_unpark(struct log_impl *log);
-/* log_scrub.c */
+/* log_check.c */
+/* At open, with the segments as they were found. */
+void log_check_begin(struct log_impl *log);
+/* How far what lies from pos on may be served: to a place between batches, INT64_MAX: all; pos: nothing is known. */
+int64_t log_checked_to(const struct log_impl *log, int64_t base, int64_t pos);
+/* One of the ends is not in the page cache: the disk gives it again. */
+bool log_is_cold(struct log_impl *log, const struct segment *segment, int64_t pos, size_t len);
+/* Has a helper look at what is at the place, whose file is open; then the read goes on there. */
+void log_check_submit(struct log_impl *log, struct log_read *read, struct read_place place, bool asked_helper);
+/* On the way to the offset there is damage at the place, of no batch that holds an offset below next_offset: finds how
+ * far it reaches; then the offset is looked for again. */
+void log_check_search(struct log_impl *log, struct log_read *read, struct read_place place, int64_t next_offset);
+/* False: it is known, or there is no room. */
+bool log_bad_add(struct log_impl *log, const struct log_bad *bad);
+struct log_bad *log_bad_at_pos(struct log_impl *log, int64_t segment_base, int64_t pos);
+/* What lay at or above the offset is cut off. */
+void log_bad_truncate(struct log_impl *log, int64_t offset);
 /* The damage that a read of the offset would meet; NULL: none is known. */
 struct log_bad *log_bad_at(struct log_impl *log, int64_t offset);
 /* The limit of a read from pos on, so that it ends before damage; pos: it begins in it. */

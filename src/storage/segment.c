@@ -90,9 +90,12 @@ static enum err segment_find_start(struct fs *fs, const char *dir, const struct 
 }
 
 /* ERR_CORRUPT_FILE also when the entry is wrong: the batch there must end with its offset. */
-static enum err segment_walk(struct fs *fs, fs_file log, struct index_entry start, int64_t offset, int64_t limit,
-			     struct segment_hit *ret)
+static enum err segment_walk(struct fs *fs, fs_file log, struct index_entry start, const struct segment *segment,
+			     int64_t offset, int64_t limit, struct segment_hit *ret)
 {
+	/* A start looks for the end of a segment whose next offset it does not know yet. */
+	int64_t end_offset = segment->next_offset > offset ? segment->next_offset : INT64_MAX;
+	int64_t next_offset = MAX(segment->base, start.offset);
 	struct batch_scan scan;
 	struct segment_hit hit;
 	enum err err = ERR_NOT_FOUND;
@@ -104,16 +107,24 @@ static enum err segment_walk(struct fs *fs, fs_file log, struct index_entry star
 			err = ERR_CORRUPT_FILE;
 			break;
 		}
-		if (hit.info.last_offset < offset)
+		if (hit.info.last_offset >= end_offset) {
+			scan.pos = hit.pos;
+			scan.is_bad = true;
+			break;
+		}
+		next_offset = hit.info.last_offset + 1;
+		if (next_offset <= offset)
 			continue;
 		*ret = hit;
 		err = ERR_NONE;
 		break;
 	}
-	if (scan.err)
+	if (scan.err) {
 		err = scan.err;
-	else if (scan.is_bad)
+	} else if (scan.is_bad) {
+		*ret = (struct segment_hit){.info.base_offset = next_offset, .pos = scan.pos};
 		err = ERR_CORRUPT_FILE;
+	}
 	batch_scan_deinit(&scan);
 	return err;
 }
@@ -127,9 +138,9 @@ enum err segment_find(struct fs *fs, const char *dir, const struct segment *segm
 
 	if (err)
 		return err;
-	err = segment_walk(fs, log, start, offset, limit, ret);
+	err = segment_walk(fs, log, start, segment, offset, limit, ret);
 	/* A wrong index entry leads anywhere: the log itself decides. */
 	if (err == ERR_CORRUPT_FILE && start.pos > 0)
-		err = segment_walk(fs, log, (struct index_entry){-1, 0}, offset, limit, ret);
+		err = segment_walk(fs, log, (struct index_entry){-1, 0}, segment, offset, limit, ret);
 	return err;
 }

@@ -57,7 +57,7 @@ struct segment_hit {
 
 /* The first batch whose last offset is >= `offset`, within the first `limit` bytes. Reads the index (the
  * first index_n entries; a missing or short file only makes the walk longer) and headers. ERR_NOT_FOUND:
- * none. ERR_CORRUPT_FILE. */
+ * none. ERR_CORRUPT_FILE: *ret is the place of the damage, and an offset below which nothing lies from there on. */
 enum err segment_find(struct fs *fs, const char *dir, const struct segment *segment, fs_file log,
 		      int64_t offset,
 		      int64_t limit, struct segment_hit *ret) MUST_USE;

@@ -2,13 +2,15 @@
 """Every kind of file, damaged while the node is down: what the next start makes of it, and what `debug check` says.
 
 Records that were told are all there, or those of one partition are missing from the damage on, or the directory is out
-of service: the table says which. The other partition is whole in every case."""
+of service: the table says which. The other partition is whole in every case. What is damaged in the middle is refused,
+file and position are told, and what is behind it is served."""
 import glob
 import os
 import subprocess
 
 from lib.broker import binary
 from lib.case import Case, moldau_only
+from lib.client import batches
 
 N = 40
 
@@ -39,7 +41,18 @@ def junk(path):
         f.write(b"\xffdamaged\n")
 
 
-WHOLE, SHORTER, OFFLINE = "whole", "shorter", "offline"
+def flip_length(path):
+    """Of the batch that is there, so that the next one is not found by it."""
+    with open(path, "r+b") as f:
+        data, pos = f.read(), 0
+        while pos < len(data) // 2:
+            pos += 12 + int.from_bytes(data[pos + 8:pos + 12], "big")
+        f.seek(pos + 8)
+        f.write(b"\x7f")
+
+
+WHOLE, SHORTER, OFFLINE, REFUSED = "whole", "shorter", "offline", "refused"
+CORRUPT_MESSAGE = 2
 # what, the file (the first in order of names), how, clean stop before, outcome, does the check find it
 TABLE = [
     ("flipped offset index", "t/*.index", flip, True, WHOLE, None),
@@ -61,7 +74,8 @@ TABLE = [
     ("cut tail after a kill", "t/*.log", cut, False, SHORTER, True),
     ("zeroed tail after a kill", "t/*.log", zero_tail, False, SHORTER, True),
     ("flipped batch after a kill", "t/*.log", flip, False, None, True),
-    ("flipped batch after a clean stop", "t/*.log", flip, True, None, True),
+    ("flipped batch after a clean stop", "t/*.log", flip, True, REFUSED, True),
+    ("flipped length after a clean stop", "t/*.log", flip_length, True, REFUSED, True),
     ("junk meta.properties", "meta.properties", junk, True, OFFLINE, True),
 ]
 
@@ -96,7 +110,7 @@ class Damage(Case):
             got = conn.fetch(topic, len(out), index, max_wait_ms=0)
             if got.error or not got.records:
                 return out, got.error
-            out += [r.value for r in conn.read_all(topic, len(out), index)]
+            out += [r.value for b in batches(got.records) for r in b.records]
 
     def one(self, what, pattern, how, is_clean, outcome, is_found):
         node, topic, index = self.make()
@@ -119,6 +133,17 @@ class Damage(Case):
             self.assertIn(conn.fetch(topic, 0, index).error, (56, 6))
         elif outcome == WHOLE:
             self.assertEqual(self.values(conn, topic, index), (want, 0))
+            self.assertEqual(conn.produce(topic, [b"new"], index).base_offset, N)
+        elif outcome == REFUSED:
+            got, error = self.values(conn, topic, index)
+            self.assertEqual((got, error), (want[:len(got)], CORRUPT_MESSAGE))
+            node.wait_log("log.not_served", "ML1075", paths[0], "position=")
+            errors = [conn.fetch(topic, i, index, max_wait_ms=0).error for i in range(N)]
+            first = next(i for i in range(len(got), N) if not errors[i])
+            self.assertEqual(set(errors[len(got):first]), {CORRUPT_MESSAGE})
+            self.assertEqual(errors[first:], [0] * (N - first))
+            self.assertLess(first - len(got), 6)
+            self.assertEqual([r.value for r in conn.read_all(topic, first, index)], want[first:])
             self.assertEqual(conn.produce(topic, [b"new"], index).base_offset, N)
         elif outcome == SHORTER:
             got, error = self.values(conn, topic, index)

@@ -51,8 +51,8 @@ class Scrub(Case):
         done = node.log().count("scrub.done")
         self.eventually(lambda: self.assertGreater(node.log().count("scrub.done"), done + 2 * reactors))
         self.assertEqual(node.log().count("scrub.damaged"), 1)
-        self.assertEqual(node.log().count("scrub.not_served"), 1)
-        self.assertIn(f"position={pos}", node.wait_log("scrub.not_served", path))
+        self.assertEqual(node.log().count("log.not_served"), 1)
+        self.assertIn(f"position={pos}", node.wait_log("log.not_served", path))
         port = re.search(r"http\.listen host=127\.0\.0\.1 port=(\d+)", node.log())[1]
 
         def counted():

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scrubbing of a live log: damage of records and of headers is found once, is not served, and all else is. */
+/* Damage of records and of headers is found once by a scrub, or by the first read that comes upon it in what was there
+ * when the log was opened or has left the page cache; it is not served, and all else is. */
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include "log_scrub.h"
 #include "mem.h"
 #include "storage_test.h"
@@ -165,10 +170,100 @@ static void test_damage(void **state)
 	storage_test_deinit(&t);
 }
 
+/* What scrubbing finds, reading finds by itself. */
+static void test_old_data(void **state)
+{
+	struct test_batch spec = PLAIN_BATCH(2, 1000);
+	const int64_t read_bytes[] = {1, 3000, 100000};
+	struct storage_test t;
+	struct scrub_test s;
+	struct part_log *log;
+	int64_t size, end;
+	size_t len;
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	t.config.segment_bytes = 50000;
+	t.config.index_interval_bytes = 2000;
+	log = log_open(&t, "s-0", -1);
+	mem_free(batch_make(&spec, &len));
+	size = (int64_t)len;
+	for (int i = 0; i < BATCHES_N; i++)
+		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
+	end = log->end;
+	log_close(&t, log);
+	flip(&t, "00000000000000000000.log", 0);
+	flip(&t, "00000000000000000000.log", 20 * size + 70);
+	flip(&t, "00000000000000000000.log", 60 * size + 9);
+	flip(&t, "00000000000000000000.log", 90 * size + 16);
+	flip(&t, "00000000000000000000.log", 91 * size + 80);
+	log = log_open(&t, "s-0", end);
+	scrub_all(&t, log, &s);
+	assert_int_equal(s.found_n, 4);
+	log_close(&t, log);
+	for (size_t i = 0; i < sizeof(read_bytes) / sizeof(read_bytes[0]); i++) {
+		log = log_open(&t, "s-0", end);
+		assert_true(count_refused(&t, log, &s, read_bytes[i]) >= 8);
+		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
+		log_close(&t, log);
+		end += 2;
+	}
+	storage_test_deinit(&t);
+}
+
+/* False: this file system keeps everything in memory. */
+static bool forget_pages(struct storage_test *t, const char *name)
+{
+	char path[256], byte;
+	struct iovec iov = {&byte, 1};
+	bool is_gone;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/s-0/%s", t->path, name);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(fsync(fd), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	is_gone = preadv2(fd, &iov, 1, 0, RWF_NOWAIT) < 0;
+	close(fd);
+	return is_gone;
+}
+
+static void test_cold_data(void **state)
+{
+	struct test_batch spec = PLAIN_BATCH(2, 1000);
+	struct storage_test t;
+	struct part_log *log;
+	size_t size, len;
+	uint8_t *p;
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	t.config.segment_bytes = 50000;
+	log = log_open(&t, "s-0", -1);
+	mem_free(batch_make(&spec, &size));
+	for (int i = 0; i < BATCHES_N; i++)
+		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
+	flip(&t, "00000000000000000000.log", (int64_t)(3 * size + 70));
+	if (!forget_pages(&t, "00000000000000000000.log")) {
+		log_close(&t, log);
+		storage_test_deinit(&t);
+		skip();
+	}
+	assert_int_equal(log_get(&t, log, 0, 1000000, &p, &len), ERR_NONE);
+	mem_free(p);
+	assert_int_equal(len, 3 * size);
+	assert_int_equal(log_get(&t, log, 6, 1000000, &p, &len), ERR_CORRUPT_MESSAGE);
+	assert_int_equal(log_get(&t, log, 8, 1000000, &p, &len), ERR_NONE);
+	mem_free(p);
+	log_close(&t, log);
+	storage_test_deinit(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_old_data),
+		cmocka_unit_test(test_cold_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
