@@ -148,6 +148,19 @@ class Tidy:
                     self.say(path, 1, f"there is {seen[name]} too: names of files are unique")
                 seen[name] = path
 
+    def check_anomalies(self, texts, page="docs/anomalies.md"):
+        """Every file the page names is there once, and in it the test or fault that stands behind `::`."""
+        places = collections.defaultdict(list)
+        for path in texts:
+            places[os.path.basename(path)].append(path)
+        for number, line in enumerate(texts.get(page, "").split("\n"), 1):
+            for name, _, what in re.findall(r"`(\w+\.(?:c|h|py))(::(\w+))?`", line):
+                if len(places[name]) != 1:
+                    self.say(page, number, f"{name} is in the tree {len(places[name])} times")
+                elif what and not re.search(rf"(?:\bdef {what}\(|^static void {what}\(|\bX\({what},)",
+                                            texts[places[name][0]], re.M):
+                    self.say(page, number, f"{name} has no {what}")
+
     def check_codes(self, texts):
         """Every ML code in the sources is explained, and every explained one has a use."""
         table = texts.get("schema/messages.tbl")
@@ -232,6 +245,7 @@ def main():
     tidy.check_names(texts)
     if not paths:
         tidy.check_codes(texts)
+        tidy.check_anomalies(texts)
     tidy.too_wide()
     tidy.stale(paths)
     if "--summary" in sys.argv:
