@@ -13,6 +13,11 @@ enum txn_version transaction_version(const struct shard *shard)
 	return level >= TXN_VERSION_2 ? TXN_VERSION_2 : level == 1 ? TXN_VERSION_1 : TXN_VERSION_0;
 }
 
+int64_t transaction_give_up_ns(const struct shard *shard)
+{
+	return shard->reactor->now_ns + shard->config->add_partitions_to_txn_retry_backoff_max_ms * NS_PER_MS;
+}
+
 bool transaction_is_verified(const struct shard *shard)
 {
 	return shard->config->transaction_partition_verification_enable;
@@ -110,8 +115,7 @@ void transaction_enrol(struct transaction_call *call)
 	call->retry = (struct timer){0};
 	call->call = (struct coordinator_call){0};
 	call->began_ns = metrics_now(call->home);
-	call->give_up_ns = call->home->reactor->now_ns +
-			   call->home->config->add_partitions_to_txn_retry_backoff_max_ms * NS_PER_MS;
+	call->give_up_ns = transaction_give_up_ns(call->home);
 	call->errs = mem_calloc((size_t)call->partitions_n + 1, sizeof(*call->errs));
 	call->sorted = (struct txn_partitions){NULL, call->partitions_n};
 	if (call->transactional_id.len == 0) {

@@ -57,6 +57,8 @@ void transaction_call_free(struct transaction_call *call);
 
 /* transaction.version of the cluster as this shard knows it now. */
 enum txn_version transaction_version(const struct shard *shard);
+/* How long an enrolment that begins now waits for the end of the transaction before. */
+int64_t transaction_give_up_ns(const struct shard *shard);
 /* transaction.partition.verification.enable, in force now. */
 bool transaction_is_verified(const struct shard *shard);
 

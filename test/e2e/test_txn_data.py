@@ -651,6 +651,23 @@ class InARow(TxnCase):
         for index in (0, 128, partitions - 1):
             self.assertEqual([value for _, value in self.committed(t, index=index)], [b"1", b"2", b"4", b"5"])
 
+    def test_the_same_by_requests_of_their_own(self):
+        partitions = 300
+        t, a = self.topic(self.c, partitions), self.txn(version=OLD)
+        for i in range(6):
+            if i % 2:
+                self.assertEqual(self.begin(a, "AddOffsetsToTxn", group_id="g").error, 0)
+            answer = self.begin(a, "AddPartitionsToTxn", topics=[{"name": t, "partitions": list(range(partitions))}])
+            self.assertEqual({p.error for p in answer.topics[0].partitions}, {0})
+            a.send(t, [b"%d" % i])
+            a.end(i % 3 != 0)
+        self.wait_stable(t, 2 * 6)
+        self.assertEqual([value for _, value in self.committed(t)], [b"1", b"2", b"4", b"5"])
+
+    @staticmethod
+    def begin(txn, name, **values):
+        return txn.conn.call(name, 3, transactional_id=txn.id, producer_id=txn.pid, producer_epoch=txn.epoch, **values)
+
 
 if __name__ == "__main__":
     unittest.main()

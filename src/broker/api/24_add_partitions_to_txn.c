@@ -5,6 +5,9 @@
  *
  * Same as Kafka: where one partition does not exist nothing is enrolled, and the others say OPERATION_NOT_ATTEMPTED;
  * up to version 1 a fenced producer is told INVALID_PRODUCER_EPOCH; the broker's form speaks version 2 of transactions.
+ *
+ * Unlike Kafka: a client that comes before the end of its last transaction is complete waits for that here, as long as
+ * a Produce that enrols would, and is told CONCURRENT_TRANSACTIONS only then.
  */
 #include "api.h"
 #include "broker.h"
@@ -22,6 +25,8 @@ struct add_partitions_one {
 	struct str id;
 	struct txn_producer producer;
 	bool verify_only;
+	struct txn_end_waiter waiter; /* on the coordinator's reactor */
+	int64_t give_up_ns;
 	struct txn_partitions partitions; /* as asked, in order */
 	enum err *errs;                   /* of each */
 	struct txn_partitions sorted;
@@ -41,9 +46,16 @@ static enum err add_partitions_decide(struct coord_op *op, void *ptr, struct coo
 	struct add_partitions_one *one = container_of(op, struct add_partitions_one, op);
 	struct coordinator_txn *machine = ptr;
 
-	if (!one->verify_only)
-		return txn_add_partitions(&machine->store, one->id, one->producer, one->sorted,
-					  one->all->request->version > 3 ? TXN_VERSION_2 : TXN_VERSION_0, records);
+	if (!one->verify_only) {
+		bool is_client = one->all->request->version <= 3;
+		enum err err = txn_add_partitions(&machine->store, one->id, one->producer, one->sorted,
+						  is_client ? TXN_VERSION_0 : TXN_VERSION_2, records);
+
+		if (err == ERR_CONCURRENT_TRANSACTIONS && is_client &&
+		    transaction_markers_wait(machine, one->id, &one->waiter, op, one->give_up_ns))
+			return ERR_WOULD_BLOCK;
+		return err;
+	}
 	for (int32_t i = 0; i < one->partitions.n; i++)
 		one->errs[i] = txn_verify_partition(&machine->store, one->id, one->producer,
 						    one->partitions.v[i].topic, one->partitions.v[i].partition);
@@ -184,6 +196,7 @@ static void add_partitions_start(struct add_partitions_one *one)
 	if (one->sorted.n > 0)
 		memcpy(one->sorted.v, one->partitions.v, (size_t)one->sorted.n * sizeof(*one->sorted.v));
 	txn_partitions_normalize(&one->sorted);
+	one->give_up_ns = transaction_give_up_ns(request->shard);
 	one->call.request = request;
 	one->call.kind = COORDINATOR_TRANSACTION;
 	one->call.group_id = one->id;
