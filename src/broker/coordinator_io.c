@@ -10,6 +10,7 @@
 #include "coordinator_io_internal.h"
 
 #include "broker.h"
+#include "group_consumer.h"
 #include "log.h"
 #include "mem.h"
 #include "shard.h"
@@ -437,6 +438,14 @@ void coordinator_call_start(struct coordinator_call *call)
 	}
 	call->msg.handle = coordinator_call_arrives;
 	reactor_send(home->reactor, call->owner->reactor, &call->msg);
+}
+
+void coordinator_call_tell_state(struct coord_op *op, void *machine, enum err err)
+{
+	const struct coordinator_call *call = op->ctx;
+
+	if (!err && op->has_records)
+		group_consumer_tell_state(machine, call->group_id);
 }
 
 void coordinator_call_free(struct coordinator_call *call)

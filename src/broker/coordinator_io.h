@@ -82,6 +82,8 @@ bool coordinator_calls_fit(struct request *request, int32_t n);
 void coordinator_call_start(struct coordinator_call *call);
 /* At home, while it runs: the client has gone. */
 void coordinator_call_leave(struct coordinator_call *call);
+/* For coord_op.settled of calls about groups: the log hears which state a consumer group has come to. */
+void coordinator_call_tell_state(struct coord_op *op, void *machine, enum err err);
 void coordinator_call_free(struct coordinator_call *call);
 
 /* Are groups of the new protocol served (group.version, group.coordinator.rebalance.protocols)? */

@@ -98,6 +98,10 @@ static void classic_join_add(struct group_classic *classic, struct classic_join 
 	classic_pending_remove(classic, member_id);
 	classic_member_add(classic, member);
 	classic_member_alive(member);
+	group_log(classic->group, "group.joined",
+		  "member=%.*s%s%.*s protocol=classic client=\"%.*s\" host=%.*s members=%u",
+		  STR_ARGS(member_id), in->group_instance_id.p ? " instance=" : "", STR_ARGS(in->group_instance_id),
+		  STR_ARGS(member->client_id), STR_ARGS(member->client_host), classic->members.n);
 	classic_prepare_or_complete(classic, "a member joined");
 }
 

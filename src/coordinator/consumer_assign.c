@@ -8,6 +8,7 @@
 #include "assign.h"
 #include "group_consumer.h"
 #include "hash.h"
+#include "log.h"
 
 /* One member as it will be. */
 struct change_member {
@@ -178,6 +179,8 @@ void consumer_change_leave(const struct consumer_change *change, struct coord_re
 		change_leave_one(change, change->also_gone[i], records);
 	if (change->store->image)
 		hash = consumer_change_hash(change, change->store->image, records->arena);
+	log_info("group.epoch", "group=%.*s epoch=%d why=\"%s\"", STR_ARGS(change->group_id),
+		 change->consumer->epoch + 1, change->also_gone_n > 0 ? "members are gone" : "a member is gone");
 	consumer_write_epoch(records, change->group_id, change->consumer->epoch + 1, hash);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ConsumerGroupDescribe: a group of the new protocol with its members, as it is now. */
+/* A group of the new protocol as it is now: its state, also for the log, and ConsumerGroupDescribe. */
 #include "consumer_heartbeat.h"
 
 /* False: the arena has no room. */
@@ -107,4 +107,35 @@ void consumer_describe(struct group_store *store, struct str group_id, struct ar
 			return;
 		}
 	}
+}
+
+const char *group_consumer_state(const struct group *group)
+{
+	const struct group_consumer *consumer = group->consumer;
+	struct consumer_member *member;
+
+	if (consumer->members_n == 0)
+		return "Empty";
+	if (consumer->epoch > consumer->target_epoch)
+		return "Assigning";
+	for (uint32_t it = 0; (member = map_next(&consumer->members, &it)) != NULL;) {
+		if (member->meta && (member->current.state != MEMBER_STABLE ||
+				     member->current.epoch != consumer->target_epoch))
+			return "Reconciling";
+	}
+	return "Stable";
+}
+
+void group_consumer_tell_state(struct group_store *store, struct str id)
+{
+	struct group *group = NULL;
+	struct group_consumer *consumer = group_consumer_find(store, id, &group);
+	const char *state = consumer ? group_consumer_state(group) : NULL;
+
+	if (!state || (consumer->told_state && strcmp(state, consumer->told_state) == 0))
+		return;
+	group_log(group, "group.state", "from=%s to=%s epoch=%d target_epoch=%d members=%d",
+		  consumer->told_state ? consumer->told_state : "Empty", state, consumer->epoch, consumer->target_epoch,
+		  consumer->members_n);
+	consumer->told_state = state;
 }

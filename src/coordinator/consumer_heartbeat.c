@@ -197,9 +197,8 @@ static void beat_raise_epoch(struct beat *beat, bool is_changed)
 		return;
 	beat->epoch++;
 	coord_shard_count(beat->store->shard, COORD_CONSUMER_REBALANCES, 1);
-	if (beat->group)
-		group_log(beat->group, "group.epoch", "epoch=%d why=\"%s\"", beat->epoch,
-			  is_changed ? "subscriptions changed" : "topics changed");
+	log_info("group.epoch", "group=%.*s epoch=%d why=\"%s\"", STR_ARGS(beat->request->group_id), beat->epoch,
+		 is_changed ? "subscriptions changed" : "topics changed");
 	consumer_write_epoch(beat->records, beat->request->group_id, beat->epoch, hash);
 }
 
@@ -447,9 +446,11 @@ static enum err beat_stay(struct beat *beat, const struct consumer_heartbeat *he
 	if (err)
 		return err;
 	if (make)
-		log_info("group.joined", "group=%.*s member=%.*s%s%.*s protocol=%s", STR_ARGS(beat->request->group_id),
-			 STR_ARGS(beat->member_id), beat->request->instance_id.p ? " instance=" : "",
-			 STR_ARGS(beat->request->instance_id), beat->hosted ? "classic" : "consumer");
+		log_info("group.joined", "group=%.*s member=%.*s%s%.*s protocol=%s client=\"%.*s\" host=%.*s epoch=%d",
+			 STR_ARGS(beat->request->group_id), STR_ARGS(beat->member_id),
+			 beat->request->instance_id.p ? " instance=" : "", STR_ARGS(beat->request->instance_id),
+			 beat->hosted ? "classic" : "consumer", STR_ARGS(heartbeat->client_id),
+			 STR_ARGS(heartbeat->client_host), beat->current.epoch);
 	if (beat->member)
 		consumer_member_heard(beat->member);
 	beat_answer(beat, &before, heartbeat->response);

@@ -117,13 +117,16 @@ static void member_fence(struct consumer_member *member, const char *why)
 	struct group *group = member->group;
 	struct arena arena = {0};
 	struct coord_records records = {.arena = &arena};
-	struct consumer_change change = {.store = group->store, .group_id = group->id, .consumer = group->consumer,
+	struct group_store *store = group->store;
+	struct str id = arena_str(&arena, group->id);
+	struct consumer_change change = {.store = store, .group_id = group->id, .consumer = group->consumer,
 					 .gone = member};
 
 	group_log(group, "group.fenced", "member=%.*s epoch=%d why=\"%s\"", STR_ARGS(member->id),
 		  member->current.epoch, why);
 	consumer_change_leave(&change, &records);
-	coord_shard_write(group->store->shard, &records, true, NULL, NULL);
+	coord_shard_write(store->shard, &records, true, NULL, NULL);
+	group_consumer_tell_state(store, id);
 	vec_deinit(&records.v);
 	arena_reset(&arena);
 }
@@ -134,12 +137,14 @@ static void consumer_assign_due(struct coord_timer *timer, void *machine)
 	struct group_store *store = machine;
 	struct arena arena = {0};
 	struct coord_records records = {.arena = &arena};
-	struct consumer_change change = {.store = store, .group_id = consumer->group->id, .consumer = consumer};
+	struct str id = arena_str(&arena, consumer->group->id);
+	struct consumer_change change = {.store = store, .group_id = id, .consumer = consumer};
 	struct part_set nobody;
 
 	if (consumer->epoch > consumer->target_epoch && store->image &&
 	    consumer_change_assign(&change, store->image, consumer->epoch, &records, &arena, &nobody) == ERR_NONE)
 		coord_shard_write(store->shard, &records, true, NULL, NULL);
+	group_consumer_tell_state(store, id);
 	vec_deinit(&records.v);
 	arena_reset(&arena);
 }
@@ -380,23 +385,6 @@ void group_consumer_tidy(struct group *group)
 }
 
 /* ---- what a consumer group is to others ---- */
-
-const char *group_consumer_state(const struct group *group)
-{
-	const struct group_consumer *consumer = group->consumer;
-	struct consumer_member *member;
-
-	if (consumer->members_n == 0)
-		return "Empty";
-	if (consumer->epoch > consumer->target_epoch)
-		return "Assigning";
-	for (uint32_t it = 0; (member = map_next(&consumer->members, &it)) != NULL;) {
-		if (member->meta && (member->current.state != MEMBER_STABLE ||
-				     member->current.epoch != consumer->target_epoch))
-			return "Reconciling";
-	}
-	return "Stable";
-}
 
 static struct str consumer_protocol_type(const struct group *group UNUSED)
 {

@@ -75,6 +75,7 @@ struct group_consumer {
 	int64_t image_offset; /* of the image the metadata hash was last compared with; -1: none */
 	int64_t regex_image_offset;
 	int64_t regexes_resolved_ms; /* when all of them were resolved anew; 0: never */
+	const char *told_state; /* as the log was told; NULL: nothing yet */
 	struct coord_timer assign; /* the next target may be made then */
 	struct coord_timer downgrade; /* nobody of the consumer protocol may be left */
 };
@@ -86,6 +87,8 @@ struct consumer_member *consumer_instance_find(const struct group_consumer *cons
 /* The member that has the partition, given or being taken back; NULL: it is free. */
 struct consumer_member *consumer_owner_of(const struct group_consumer *consumer, struct part_id id);
 const char *group_consumer_state(const struct group *group);
+/* Tells the log which state a consumer group has come to, if it has: one line. Any other group is left alone. */
+void group_consumer_tell_state(struct group_store *store, struct str id);
 /* Settings of one group: the store's, overridden by the group's own configs in the image. */
 int32_t consumer_setting(const struct group_store *store, struct str group_id, const char *key, int32_t standard);
 

@@ -64,6 +64,7 @@ void api_join_group(struct request *request)
 	group->join.client_id = request->head.client_id.p ? request->head.client_id : STR("");
 	group->join.client_host = arena_str(&request->arena, str_of(peer));
 	group->join.op.decide = classic_join;
+	group->join.op.settled = coordinator_call_tell_state;
 	group->call.request = request;
 	group->call.group_id = in->group_id;
 	group->call.op = &group->join.op;

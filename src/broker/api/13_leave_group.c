@@ -53,6 +53,7 @@ void api_leave_group(struct request *request)
 	}
 	group->leave.in = &group->in;
 	group->leave.op.decide = classic_leave;
+	group->leave.op.settled = coordinator_call_tell_state;
 	group->call.request = request;
 	group->call.group_id = group->in.group_id;
 	group->call.op = &group->leave.op;

@@ -81,6 +81,7 @@ void api_consumer_group_heartbeat(struct request *request)
 	heartbeat->client_id = request->head.client_id.p ? request->head.client_id : STR("");
 	heartbeat->client_host = arena_str(&request->arena, str_of(peer));
 	heartbeat->op.decide = group_heartbeat_decide;
+	heartbeat->op.settled = coordinator_call_tell_state;
 	heartbeat->call.request = request;
 	heartbeat->call.group_id = in->group_id;
 	heartbeat->call.op = &heartbeat->op;
