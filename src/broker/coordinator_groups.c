@@ -31,6 +31,12 @@ static struct group_settings group_settings_of(const struct broker_config *confi
 		.consumer_max_size = config->group_consumer_max_size,
 		.consumer_assignment_interval_ms = config->group_consumer_assignment_interval_ms,
 		.consumer_regex_refresh_interval_ms = config->group_consumer_regex_refresh_interval_ms,
+		.consumer_session_least_ms = config->group_consumer_min_session_timeout_ms,
+		.consumer_session_most_ms = config->group_consumer_max_session_timeout_ms,
+		.consumer_heartbeat_least_ms = config->group_consumer_min_heartbeat_interval_ms,
+		.consumer_heartbeat_most_ms = config->group_consumer_max_heartbeat_interval_ms,
+		.consumer_assignment_least_ms = config->group_consumer_min_assignment_interval_ms,
+		.consumer_assignment_most_ms = config->group_consumer_max_assignment_interval_ms,
 		.consumer_has_uniform = list_has(&config->group_consumer_assignors, "uniform"),
 		.consumer_has_range = list_has(&config->group_consumer_assignors, "range"),
 		.consumer_range_first = config->group_consumer_assignors.n > 0 &&

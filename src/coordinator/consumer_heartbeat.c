@@ -205,8 +205,7 @@ static void beat_raise_epoch(struct beat *beat, bool is_changed)
 /* How long the next target has to wait; the first need not. */
 static int64_t beat_assign_delay_ms(const struct beat *beat)
 {
-	int32_t interval_ms = consumer_setting(beat->store, beat->request->group_id, "consumer.assignment.interval.ms",
-					       beat->store->settings.consumer_assignment_interval_ms);
+	int32_t interval_ms = consumer_assignment_interval_ms(beat->store, beat->request->group_id);
 	int64_t since_ms;
 
 	if (!beat->consumer || !beat->consumer->has_target)
@@ -308,8 +307,7 @@ static void beat_answer_assignment(const struct beat *beat, struct consumer_grou
 
 static int32_t beat_interval_ms(const struct beat *beat)
 {
-	return consumer_setting(beat->store, beat->request->group_id, "consumer.heartbeat.interval.ms",
-				beat->store->settings.consumer_heartbeat_interval_ms);
+	return consumer_heartbeat_interval_ms(beat->store, beat->request->group_id);
 }
 
 static void beat_answer(const struct beat *beat, const struct member_current *before,

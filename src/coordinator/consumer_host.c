@@ -130,6 +130,19 @@ static void host_join_fill(struct classic_join *join, const struct consumer_grou
 	join->out.member_id = response->member_id;
 }
 
+/* The answer leaves. */
+static void host_join_settled(struct coord_op *op, void *machine, enum err err)
+{
+	const struct classic_join *join = container_of(op, struct classic_join, op);
+	struct group_consumer *consumer = group_consumer_find(machine, join->in->group_id, NULL);
+	struct consumer_member *member = consumer ? consumer_member_find(consumer, join->out.member_id) : NULL;
+
+	if (err || join->out.error_code || !member || !member->meta || !member->meta->value.classic_member_metadata)
+		return;
+	coord_timer_stop(consumer->group->store->shard, &member->rejoin);
+	consumer_member_await_sync(member);
+}
+
 enum err consumer_host_join(struct group *group, struct classic_join *join, struct coord_records *records)
 {
 	const struct join_group_request *in = join->in;
@@ -140,7 +153,6 @@ enum err consumer_host_join(struct group *group, struct classic_join *join, stru
 					       .version = 1,
 					       .response = MSG_NEW(arena, consumer_group_heartbeat_response)};
 	struct consumer_protocol_subscription subscription;
-	struct consumer_member *member;
 	struct str member_id = in->member_id;
 	int16_t version;
 	enum err err = ERR_NONE;
@@ -163,9 +175,6 @@ enum err consumer_host_join(struct group *group, struct classic_join *join, stru
 		classic_join_error(join, in->member_id, ERR_INCONSISTENT_GROUP_PROTOCOL);
 		return ERR_NONE;
 	}
-	member = consumer_member_find(group->consumer, member_id);
-	if (member)
-		coord_timer_stop(group->store->shard, &member->rejoin);
 	heartbeat.request = host_request(group, in, member_id, &subscription, arena);
 	heartbeat.hosted = host_metadata(in, arena);
 	err = consumer_heartbeat_host(&heartbeat, records);
@@ -176,6 +185,7 @@ enum err consumer_host_join(struct group *group, struct classic_join *join, stru
 		return ERR_NONE;
 	}
 	host_join_fill(join, heartbeat.response);
+	join->op.settled = host_join_settled;
 	return ERR_NONE;
 }
 
@@ -286,6 +296,7 @@ void consumer_host_sync(const struct group *group, struct classic_sync *sync)
 	if (err)
 		return;
 	consumer_member_heard(member);
+	coord_timer_stop(group->store->shard, &member->sync);
 	sync->out.protocol_type = PROTOCOL_TYPE_CONSUMER;
 	sync->out.protocol_name =
 		arena_str(arena, member->meta->value.classic_member_metadata->supported_protocols[0].name);

@@ -443,6 +443,11 @@ void consumer_regex_free(struct consumer_regex *regex)
 	mem_free(regex);
 }
 
+int64_t consumer_regex_bytes(const struct consumer_regex *regex)
+{
+	return (int64_t)(sizeof(*regex) + regex->source.len + regex->arena.used);
+}
+
 static struct consumer_regex *regex_new(struct str source,
 					const struct consumer_group_regular_expression_value *value)
 {
@@ -469,10 +474,13 @@ static enum err regex_replay(struct group_store *store, struct coord_origin orig
 	if (err || !group)
 		return err;
 	regex = map_remove_str(&group->consumer->regexes, key->regular_expression);
-	if (regex)
+	if (regex) {
+		group_store_count(store, -consumer_regex_bytes(regex));
 		consumer_regex_free(regex);
+	}
 	if (value) {
 		regex = regex_new(key->regular_expression, value);
+		group_store_count(store, consumer_regex_bytes(regex));
 		map_put_str(&group->consumer->regexes, regex->source, regex);
 	}
 	group_consumer_tidy(group);

@@ -40,6 +40,10 @@ struct group_settings {
 	int32_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
 	int32_t consumer_max_size;
 	int32_t consumer_assignment_interval_ms;
+	/* what a group may say of them; most 0: anything */
+	int32_t consumer_session_least_ms, consumer_session_most_ms;
+	int32_t consumer_heartbeat_least_ms, consumer_heartbeat_most_ms;
+	int32_t consumer_assignment_least_ms, consumer_assignment_most_ms;
 	int32_t consumer_regex_refresh_interval_ms;
 	bool consumer_has_uniform, consumer_has_range; /* group.consumer.assignors */
 	bool consumer_range_first;                     /* range is the default */

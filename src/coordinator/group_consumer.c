@@ -10,8 +10,8 @@
 
 #define MEMBER_BYTES(member) ((int64_t)(sizeof(struct consumer_member) + (member)->id.len))
 
-/* Type of a group in ConfigRecord. */
-#define RESOURCE_GROUP 32
+/* Of a current assignment: the partitions, and their places in the owners' maps. */
+#define CURRENT_BYTES(n) ((int64_t)(n) * (int64_t)(sizeof(struct part_id) + 48))
 
 /* Owners of one topic's partitions. */
 struct consumer_owners {
@@ -95,22 +95,6 @@ struct consumer_member *consumer_member_make(struct group *group, struct str id)
 
 /* ---- deadlines ---- */
 
-int32_t consumer_setting(const struct group_store *store, struct str group_id, const char *key, int32_t standard)
-{
-	struct str text;
-	int64_t v = 0;
-
-	if (!store->image || !image_config(store->image, RESOURCE_GROUP, group_id, str_of(key), &text) ||
-	    text.len == 0 || text.len > 10)
-		return standard;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.p[i] < '0' || text.p[i] > '9')
-			return standard;
-		v = v * 10 + (text.p[i] - '0');
-	}
-	return v <= INT32_MAX ? (int32_t)v : standard;
-}
-
 /* Removes a member that its coordinator gave up, as its own leaving would. */
 static void member_fence(struct consumer_member *member, const char *why)
 {
@@ -177,8 +161,7 @@ void consumer_member_heard(struct consumer_member *member)
 	const struct consumer_group_member_metadata_value *meta = member->meta ? &member->meta->value : NULL;
 	int32_t session_ms = meta && meta->classic_member_metadata ?
 				     meta->classic_member_metadata->session_timeout_ms :
-				     consumer_setting(group->store, group->id, "consumer.session.timeout.ms",
-						      group->store->settings.consumer_session_timeout_ms);
+				     consumer_session_timeout_ms(group->store, group->id);
 
 	coord_timer_start(group->store->shard, &member->session, session_ms, member_session_ended);
 }
@@ -192,6 +175,17 @@ void consumer_member_await_join(struct consumer_member *member)
 {
 	coord_timer_start(member->group->store->shard, &member->rejoin,
 			  MAX(member->meta->value.rebalance_timeout_ms, 0), member_rejoin_ended);
+}
+
+static void member_sync_ended(struct coord_timer *timer, void *machine UNUSED)
+{
+	member_fence(container_of(timer, struct consumer_member, sync), "it did not ask for its assignment in time");
+}
+
+void consumer_member_await_sync(struct consumer_member *member)
+{
+	coord_timer_start(member->group->store->shard, &member->sync, MAX(member->meta->value.rebalance_timeout_ms, 0),
+			  member_sync_ended);
 }
 
 /* A member that has to give back has its rebalance timeout for it, counted from when it was told first. */
@@ -264,6 +258,7 @@ void consumer_member_set_meta(struct consumer_member *member, struct consumer_me
 		coord_timer_stop(member->group->store->shard, &member->session);
 		coord_timer_stop(member->group->store->shard, &member->rebalance);
 		coord_timer_stop(member->group->store->shard, &member->rejoin);
+		coord_timer_stop(member->group->store->shard, &member->sync);
 	} else if (is_new && member_has_deadlines(member)) {
 		consumer_member_heard(member);
 	}
@@ -327,6 +322,9 @@ void consumer_member_set_current(struct consumer_member *member, const struct me
 
 	member_disown(member, old.assigned);
 	member_disown(member, old.revoking);
+	group_store_count(member->group->store,
+			  CURRENT_BYTES(current ? current->assigned.n + current->revoking.n : 0) -
+				  CURRENT_BYTES(old.assigned.n + old.revoking.n));
 	member->has_current = current != NULL;
 	member->current = (struct member_current){0};
 	if (current) {
@@ -343,6 +341,8 @@ void consumer_member_set_current(struct consumer_member *member, const struct me
 
 void consumer_member_set_target(struct consumer_member *member, const struct part_set *target)
 {
+	group_store_count(member->group->store,
+			  ((target ? target->n : 0) - member->target.n) * (int64_t)sizeof(struct part_id));
 	mem_free(member->target.v);
 	member->has_target = target != NULL;
 	member->target = target ? set_copy(*target) : (struct part_set){0};
@@ -553,8 +553,10 @@ static void consumer_free(struct group *group)
 	coord_timer_stop(group->store->shard, &consumer->assign);
 	for (uint32_t it = 0; (member = map_next(&consumer->members, &it)) != NULL;)
 		member_free(member);
-	for (uint32_t it = 0; (regex = map_next(&consumer->regexes, &it)) != NULL;)
+	for (uint32_t it = 0; (regex = map_next(&consumer->regexes, &it)) != NULL;) {
+		group_store_count(group->store, -consumer_regex_bytes(regex));
 		consumer_regex_free(regex);
+	}
 	for (uint32_t it = 0; (owners = map_next(&consumer->owners, &it)) != NULL;)
 		owners_free(owners);
 	map_deinit(&consumer->members);

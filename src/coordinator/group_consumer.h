@@ -49,6 +49,7 @@ struct consumer_member {
 	struct coord_timer session;    /* it has to be heard of until then */
 	struct coord_timer rebalance;  /* it has to give back until then */
 	struct coord_timer rejoin;     /* of a classic member: it has to join again until then */
+	struct coord_timer sync;       /* of a classic member that joined: it has to fetch its assignment until then */
 };
 
 /* A regular expression of subscriptions and the topics it stood for when it was resolved. */
@@ -89,8 +90,11 @@ struct consumer_member *consumer_owner_of(const struct group_consumer *consumer,
 const char *group_consumer_state(const struct group *group);
 /* Tells the log which state a consumer group has come to, if it has: one line. Any other group is left alone. */
 void group_consumer_tell_state(struct group_store *store, struct str id);
-/* Settings of one group: the store's, overridden by the group's own configs in the image. */
-int32_t consumer_setting(const struct group_store *store, struct str group_id, const char *key, int32_t standard);
+/* consumer_settings.c: settings of one group: the store's, overridden by the group's own configs in the image, which are brought into the
+ * bounds that the store has now: they may have been wider when they were stored. */
+int32_t consumer_session_timeout_ms(const struct group_store *store, struct str group_id);
+int32_t consumer_heartbeat_interval_ms(const struct group_store *store, struct str group_id);
+int32_t consumer_assignment_interval_ms(const struct group_store *store, struct str group_id);
 
 /* ---- consumer_records.c: what the log says ---- */
 
@@ -99,6 +103,8 @@ extern const struct group_record_ops consumer_record_epoch, consumer_record_memb
 	consumer_record_target, consumer_record_current, consumer_record_regex;
 
 void consumer_regex_free(struct consumer_regex *regex);
+/* About what it takes. */
+int64_t consumer_regex_bytes(const struct consumer_regex *regex);
 
 void consumer_write_epoch(struct coord_records *records, struct str group, int32_t epoch, int64_t metadata_hash);
 void consumer_write_member(struct coord_records *records, struct str group, struct str member,
@@ -135,6 +141,8 @@ void consumer_assign_later(struct group *group, int64_t delay_ms);
 void consumer_member_heard(struct consumer_member *member);
 /* A classic member was told to join again, within its rebalance timeout. */
 void consumer_member_await_join(struct consumer_member *member);
+/* It was told that it has joined: it has to sync within its rebalance timeout. */
+void consumer_member_await_sync(struct consumer_member *member);
 struct bytes consumer_meta_encode(const struct consumer_group_member_metadata_value *value, struct arena *arena);
 
 /* ---- consumer_leave.c ---- */

@@ -70,7 +70,7 @@ static void joiner_ask(struct joiner *j, struct consumer_world *w)
 	msg_init(&join_group_request_protocols_type, &j->protocol);
 	j->protocol = (struct join_group_request_protocols){.name = STR("range"), .metadata = subscription(w)};
 	j->in.group_id = STR("g");
-	j->in.session_timeout_ms = 10000;
+	j->in.session_timeout_ms = 1000000;
 	j->in.rebalance_timeout_ms = 60000;
 	j->in.group_instance_id = STR("i");
 	j->in.protocol_type = STR("consumer");
@@ -183,11 +183,33 @@ static void test_an_end_that_fails_takes_the_new_members_with_it(void **state UN
 	consumer_world_deinit(&w);
 }
 
+/* It joined a consumer group, is heard of, and never asks what it may own. */
+static void test_a_guest_that_does_not_sync_is_removed(void **state UNUSED)
+{
+	struct consumer_world w;
+	struct joiner j;
+
+	consumer_world_init(&w, 1);
+	w.store.settings.consumer_session_timeout_ms = 1000000;
+	consumer_world_topic(&w, "t", 2);
+	consumer_world_beat(&w, (struct beat_spec){.member = "m", .topics = "t", .tells_owned = true}, true);
+	joiner_ask(&j, &w);
+	consumer_world_commit(&w);
+	assert_int_equal(j.join.out.error_code, 0);
+	consumer_world_pass(&w, 59000);
+	assert_int_equal(group_find(&w.store, STR("g"))->consumer->members_n, 2);
+	consumer_world_pass(&w, 2000);
+	assert_int_equal(group_find(&w.store, STR("g"))->consumer->members_n, 1);
+	assert_non_null(consumer_member_find(group_find(&w.store, STR("g"))->consumer, STR("m")));
+	consumer_world_deinit(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_refused_join_leaves_the_classic_group_alone),
 		cmocka_unit_test(test_an_end_that_fails_takes_the_new_members_with_it),
+		cmocka_unit_test(test_a_guest_that_does_not_sync_is_removed),
 		cmocka_unit_test(test_a_consumer_joins_and_waits_for_what_classic_members_have),
 	};
 
