@@ -2,11 +2,12 @@
 """Anomalies that transactions had in other brokers, each named after where it was found; none may happen here."""
 import glob
 import os
+import struct
 import threading
 import time
 import unittest
 
-from lib.batch import batch
+from lib.batch import Record, batch, now_ms
 from lib.case import moldau_only
 from test_txn_data import ABORT, COMMIT, NEW, OLD, TxnCase
 import test_transactions as coordinator
@@ -197,19 +198,56 @@ class Compacted(Offsets):
         self.fill(t)
         self.eventually(lambda: self.assertLess(self.size(), 1500000), 20)
         self.assertEqual(self.commit(a, "open", t, 7), 0)
+        # It has the same key, and is newer.
+        answer = self.c.call("OffsetCommit", 8, group="open", topics=[
+            {"name": t, "partitions": [{"index": 0, "offset": 3}]}])
+        self.assertEqual(answer.topics[0].partitions[0].error, 0)
+        self.assertEqual(self.commit(a, "half", t, 7), 0)
         self.fill(t)
+        time.sleep(1)
         for crashed in (False, True):
             if crashed:
                 self.back()
-            self.eventually(lambda: self.assertEqual(self.offset("open", t), (88, -1)))
+            for group in ("open", "half"):
+                self.eventually(lambda g=group: self.assertEqual(self.offset(g, t), (88, -1)))
             self.assertEqual((self.decided("done", t), self.decided("aborted", t)), (5, -1))
         a.conn = self.conn()
         a.end(COMMIT)
-        self.assertEqual(self.decided("open", t), 7)
+        self.assertEqual((self.decided("open", t), self.decided("half", t)), (3, 7))
         self.fill(t)
         self.eventually(lambda: self.assertLess(self.size(), 1500000), 20)
         self.back()
-        self.assertEqual([self.decided(g, t) for g in ("open", "done", "aborted")], [7, 5, -1])
+        self.assertEqual([self.decided(g, t) for g in ("open", "half", "done", "aborted")], [3, 7, 5, -1])
+
+
+class Decided(TxnCase):
+    own = is_fair = True
+    overrides = {"transaction.state.log.num.partitions": 1}
+
+    def test_redpanda_10669_what_was_decided_is_carried_out_after_a_start(self):
+        """A coordinator that died between its decision and the markers: the record stands for what it left."""
+        out = {}
+        for commit in (True, False):
+            t = self.topic(self.c)
+            a = self.txn(str(commit), version=OLD)
+            a.add(t)
+            a.send(t, [b"x"])
+            out[commit] = t, a
+            key = struct.pack(">hh", 0, len(a.id)) + a.id.encode()
+            value = struct.pack(">hqhib", 0, a.pid, a.epoch, 60000, 2 if commit else 3) + \
+                struct.pack(">ih", 1, len(t)) + t.encode() + struct.pack(">ii", 1, 0) + \
+                struct.pack(">qq", now_ms(), now_ms())
+            answer = self.c.call("Produce", 9, acks=-1, timeout_ms=5000, client_id="__admin_client", topics=[
+                {"name": "__transaction_state", "partitions": [{"index": 0, "records": batch([Record(value, key)])}]}])
+            self.assertEqual(answer.topics[0].partitions[0].error, 0)
+        self.crash()
+        self.c = self.conn()
+        for commit, (t, a) in out.items():
+            self.c.wait_leader(t)
+            self.wait_stable(t, 2)
+            self.assertEqual(self.committed(t), [(0, b"x")] if commit else [])
+            a.conn = self.conn()
+            a.end(commit)
 
 
 class Healthy(TxnCase):

@@ -172,6 +172,27 @@ class Conn:
                 return out
             offset = got[-1].next_offset
 
+    def read_committed(self, topic, offset=0, index=0, max_bytes=1 << 20):
+        """[(offset, value)] as a consumer with read_committed sees it."""
+        out = []
+        while True:
+            answer = self.fetch(topic, offset, index, max_wait_ms=0, isolation=1, partition_max_bytes=max_bytes)
+            if answer.error:
+                raise AssertionError(f"Fetch at {offset}: error {answer.error}")
+            aborted, dropped, before = sorted((t.first_offset, t.producer_id) for t in answer.aborted or ()), set(), \
+                offset
+            for b in batches(answer.records):
+                while aborted and aborted[0][0] < b.next_offset:
+                    dropped.add(aborted.pop(0)[1])
+                if b.attributes & 0x20:
+                    if b.records[0].key[2:4] == b"\0\0":
+                        dropped.discard(b.producer_id)
+                elif not (b.attributes & 0x10 and b.producer_id in dropped):
+                    out += [(r.offset, r.value) for r in b.records if r.offset >= offset]
+                offset = max(offset, b.next_offset)
+            if offset == before:
+                return out
+
     def list_offset(self, topic, timestamp, index=0, version=7, **values):
         return self.call("ListOffsets", version, topics=[{"name": topic, "partitions": [
             dict(values, index=index, timestamp=timestamp)]}]).topics[0].partitions[0]
