@@ -36,7 +36,8 @@ static void requests_build(struct producers *p)
 	p->records_n = wire_batch_records_n(p->batch_len, p->value_len);
 	p->batches = zalloc(BATCHES_N, sizeof(*p->batches));
 	for (size_t i = 0; i < BATCHES_N; i++)
-		wire_batch(&p->batches[i], p->records_n, p->value_len, i + 1, now_ms);
+		(p->has_keys ? wire_batch_keyed : wire_batch)(&p->batches[i], p->records_n, p->value_len, i + 1,
+							     now_ms);
 	p->records_len = p->batches[0].len;
 	p->heads = zalloc((size_t)p->partitions_n, sizeof(*p->heads));
 	for (int32_t i = 0; i < p->partitions_n; i++)

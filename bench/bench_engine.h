@@ -43,6 +43,7 @@ struct producers {
 	int32_t partitions_n;
 	size_t value_len;
 	size_t batch_len; /* wanted; see records_n */
+	bool has_keys;
 	uint32_t conns_n;
 	uint32_t inflight_max;
 	producers_done_fn *done;

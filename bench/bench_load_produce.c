@@ -45,6 +45,7 @@ static struct producers producers_of(struct args *args, const struct target *t)
 		.partitions_n = (int32_t)args_int(args, "partitions", 1),
 		.value_len = (size_t)args_int(args, "record", 1024),
 		.batch_len = (size_t)args_int(args, "batch", 16384),
+		.has_keys = args_int(args, "keys", 0) != 0,
 		.conns_n = (uint32_t)args_int(args, "conns", 2),
 		.inflight_max = (uint32_t)args_int(args, "inflight", 5),
 	};

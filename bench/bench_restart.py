@@ -76,38 +76,46 @@ def start(broker, index):
             time.sleep(0.001)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("gigabytes", type=int, nargs="*", default=[1, 10, 100])
-    p.add_argument("--partitions", type=int, default=1000)
-    args = p.parse_args()
+def run(sizes, partitions, say):
+    """killed_10_record_ms and the like: how it was left, gigabytes, until when; the worst of three."""
     folder = tempfile.mkdtemp(prefix="moldau-restart-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     broker = Moldau(SETTINGS, data=os.path.join(folder, "data"))
+    values = {}
     try:
         broker.start()
-        fill(broker, args.partitions)
+        fill(broker, partitions)
         broker.stop()
-        for gigabytes in args.gigabytes:
+        for gigabytes in sizes:
             size = blow_up(broker.data, gigabytes * 10**9)
             broker.start()
             time.sleep(1)
-            for left in ("kill -9", "power cut"):
+            for left, key in (("kill -9", "killed"), ("power cut", "cut")):
                 worst = 0.0, 0.0
                 for turn in range(3):
                     broker.kill()
                     if left == "power cut":
                         another_boot(broker.data)
-                    times = start(broker, (turn * 331 + 7) % args.partitions)
+                    times = start(broker, (turn * 331 + 7) % partitions)
                     worst = max(worst[0], times[0]), max(worst[1], times[1])
                     time.sleep(1)
-                print(f"{size / 1e9:.1f} GB in {args.partitions} partitions, {left}: first record acknowledged "
-                      f"{worst[0]:.0f} ms, read back {worst[1]:.0f} ms", flush=True)
+                values |= {f"{key}_{gigabytes}_record_ms": worst[0], f"{key}_{gigabytes}_read_ms": worst[1]}
+                say(f"  {size / 1e9:.1f} GB in {partitions} partitions, {left}: first record acknowledged "
+                    f"{worst[0]:.0f} ms, read back {worst[1]:.0f} ms")
             code = broker.stop()
             assert code == 0, code
-        return 0
+        return values
     finally:
         broker.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("gigabytes", type=int, nargs="*", default=[1, 10, 100])
+    p.add_argument("--partitions", type=int, default=1000)
+    args = p.parse_args()
+    run(args.gigabytes, args.partitions, print)
+    return 0
 
 
 if __name__ == "__main__":

@@ -475,8 +475,10 @@ static size_t record_body_len(int32_t offset_delta, size_t value_len)
 	return 1 + 1 + varint_len(offset_delta) + 1 + varint_len((int64_t)value_len) + value_len + 1;
 }
 
-void wire_batch(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t seed, int64_t timestamp_ms)
+static void batch_add(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t seed, int64_t timestamp_ms,
+		      bool has_keys)
 {
+	uint64_t first_key = seed * 1000000;
 	size_t start = w->len;
 	wbuf_i64(w, 0);
 	wbuf_i32(w, 0);
@@ -492,11 +494,14 @@ void wire_batch(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t se
 	wbuf_i32(w, -1);
 	wbuf_i32(w, records_n);
 	for (int32_t i = 0; i < records_n; i++) {
-		wbuf_varint(w, (int64_t)record_body_len(i, value_len));
+		char key[WIRE_KEY_LEN + 1];
+		wbuf_varint(w, (int64_t)record_body_len(i, value_len) + (has_keys ? WIRE_KEY_LEN : 0));
 		wbuf_i8(w, 0);
 		wbuf_varint(w, 0);
 		wbuf_varint(w, i);
-		wbuf_varint(w, -1);
+		wbuf_varint(w, has_keys ? WIRE_KEY_LEN : -1);
+		snprintf(key, sizeof(key), "%016llu", (unsigned long long)(first_key + (uint64_t)i));
+		wbuf_bytes(w, key, has_keys ? WIRE_KEY_LEN : 0);
 		wbuf_varint(w, (int64_t)value_len);
 		for (size_t left = value_len; left > 0;) {
 			uint64_t word = random_next(&seed);
@@ -510,6 +515,16 @@ void wire_batch(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t se
 	wbuf_patch_i32(w, start + 8, (int32_t)(len - 12));
 	uint32_t crc = crc32_iscsi(w->p + start + 21, (int)(len - 21), 0xffffffffu) ^ 0xffffffffu;
 	wbuf_patch_i32(w, start + 17, (int32_t)crc);
+}
+
+void wire_batch(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t seed, int64_t timestamp_ms)
+{
+	batch_add(w, records_n, value_len, seed, timestamp_ms, false);
+}
+
+void wire_batch_keyed(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t seed, int64_t timestamp_ms)
+{
+	batch_add(w, records_n, value_len, seed, timestamp_ms, true);
 }
 
 int32_t wire_batch_records_n(size_t batch_len, size_t value_len)

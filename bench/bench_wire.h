@@ -162,7 +162,10 @@ bool wire_produce_all_parse(struct rbuf r, int16_t *ret_error);
 
 /* Appends one uncompressed batch of `records_n` records with `value_len` pseudo-random bytes each. */
 void wire_batch(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t seed, int64_t timestamp_ms);
-/* How many such records make a batch of at most `batch_len` bytes (at least one). */
+/* The same with a key of WIRE_KEY_LEN bytes in each record, told apart by seed and place in the batch. */
+void wire_batch_keyed(struct wbuf *w, int32_t records_n, size_t value_len, uint64_t seed, int64_t timestamp_ms);
+enum { WIRE_KEY_LEN = 16 };
+/* How many records without keys make a batch of at most `batch_len` bytes (at least one). */
 int32_t wire_batch_records_n(size_t batch_len, size_t value_len);
 /* Whether p holds a whole batch with correct length, magic and checksum. */
 bool wire_batch_is_valid(const uint8_t *p, size_t len, size_t *ret_len);
