@@ -47,6 +47,7 @@ struct checkpoint_job {
 	bool mark_checked;
 	bool is_offline; /* nothing is written there */
 	struct offset_checkpoint files[FILES_N];
+	struct log_dir_written written[FILES_N]; /* over all rounds */
 };
 
 struct checkpointer {
@@ -76,6 +77,10 @@ struct checkpointer *checkpointer_new(struct broker *broker)
 	struct checkpointer *c = MEM_NEW(struct checkpointer);
 
 	c->broker = broker;
+	for (int d = 0; d < BROKER_DIRS_MAX; d++) {
+		for (int f = 0; f < FILES_N; f++)
+			c->jobs[d].written[f].is_kept = d < broker->dirs_n && broker->dirs[d].stop == LOG_DIR_CLEAN;
+	}
 	c->legs = mem_calloc((size_t)broker->shards_n, sizeof(*c->legs));
 	c->savers = mem_calloc((size_t)broker->shards_n, sizeof(*c->savers));
 	list_init(&c->wanting);
@@ -282,7 +287,7 @@ static void checkpoint_job_run(struct io_op *op, struct fs *fs)
 
 	op->err = job->is_offline ? ERR_DIR_OFFLINE : ERR_NONE;
 	for (int f = 0; !op->err && f < FILES_N; f++)
-		op->err = log_dir_write_offsets(fs, path, checkpoint_files[f], &job->files[f]);
+		op->err = log_dir_write_offsets(fs, path, checkpoint_files[f], &job->files[f], &job->written[f]);
 	if (!op->err && job->mark_checked)
 		op->err = log_dir_mark_checked(path, fs);
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "hash.h"
 #include "log.h"
 #include "mem.h"
 
@@ -514,16 +515,36 @@ enum err log_dir_read_offsets(struct fs *fs, const char *path, const char *file,
 	return err;
 }
 
+/* Also when it was written by another life of the node. */
+static bool log_dir_has_content(struct fs *fs, const char *full, struct bytes content)
+{
+	char *there = NULL;
+	size_t len = 0;
+	bool is_same = !fs_read_all(fs, full, content.len, &there, &len) && len == content.len &&
+		       memcmp(there, content.p, len) == 0;
+
+	mem_free(there);
+	return is_same;
+}
+
 enum err log_dir_write_offsets(struct fs *fs, const char *path, const char *file,
-			       const struct offset_checkpoint *checkpoint)
+			       const struct offset_checkpoint *checkpoint, struct log_dir_written *written)
 {
 	struct arena arena = {0};
 	char full[FS_PATH_MAX];
-	enum err err;
+	struct bytes content;
+	enum err err = ERR_NONE;
+	uint64_t hash;
 
 	if (!log_dir_path(full, path, file))
 		return ERR_TOO_LARGE;
-	err = fs_write_atomic(fs, full, offset_checkpoint_encode(checkpoint, &arena));
+	content = offset_checkpoint_encode(checkpoint, &arena);
+	hash = hash_bytes(content.p, content.len, 0);
+	if (written->is_known ? written->hash != hash || written->len != content.len
+			      : !written->is_kept || !log_dir_has_content(fs, full, content))
+		err = fs_write_atomic(fs, full, content);
+	/* After an error nobody knows what is there. */
+	*written = (struct log_dir_written){.hash = hash, .len = content.len, .is_known = !err};
 	arena_reset(&arena);
 	return err;
 }

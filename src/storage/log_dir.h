@@ -87,8 +87,16 @@ enum err log_dir_parse_name(struct str name, struct str *ret_topic, int32_t *ret
 /* The checkpoint files by name, whole. A missing file is an empty checkpoint. */
 enum err log_dir_read_offsets(struct fs *fs, const char *path, const char *file, struct arena *arena,
 			      struct offset_checkpoint *ret) MUST_USE;
+/* What a file is known to hold, durably; zero-initialised nothing is. */
+struct log_dir_written {
+	bool is_kept;  /* set by the caller: what lies there when nothing is known yet was synced */
+	bool is_known; /* the rest belongs to log_dir_write_offsets */
+	uint64_t hash;
+	size_t len;
+};
+/* Writes nothing when the file holds that already. */
 enum err log_dir_write_offsets(struct fs *fs, const char *path, const char *file,
-			       const struct offset_checkpoint *checkpoint) MUST_USE;
+			       const struct offset_checkpoint *checkpoint, struct log_dir_written *written) MUST_USE;
 #define RECOVERY_POINT_FILE "recovery-point-offset-checkpoint"
 #define LOG_START_FILE "log-start-offset-checkpoint"
 #define HIGH_WATERMARK_FILE "replication-offset-checkpoint"

@@ -209,11 +209,36 @@ static void segment_check_seal(struct segment_check *check)
 	check->last_time = time;
 }
 
+/* What the last life wrote when it closed the log or made a checkpoint: it need not be done again. */
+static enum err segment_check_keep_last_time(struct segment_check *check)
+{
+	struct time_entry time = {check->segment->max_timestamp_ms, check->segment->max_timestamp_offset}, there;
+	int64_t n = (int64_t)check->time_kept_n + (int64_t)check->times.n, size;
+	enum err err;
+
+	if (time.timestamp_ms <= check->last_time.timestamp_ms)
+		return ERR_NONE;
+	err = check->fs->ops->file_size(check->fs, check->time_index, &size);
+	if (err || size != (n + 1) * (int64_t)TIME_ENTRY_LEN)
+		return err;
+	err = time_index_read(check->fs, check->time_index, check->segment->base, (uint32_t)n, &there);
+	if (!err && there.timestamp_ms == time.timestamp_ms && there.offset == time.offset)
+		segment_check_seal(check);
+	return err;
+}
+
+/* Where the file holds just that nothing is written: the files of a log that was closed stay as they are. */
 static enum err index_write_tail(struct fs *fs, fs_file file, const uint8_t *p, size_t len, int64_t at)
 {
+	uint8_t *there = mem_alloc(len + 1);
+	size_t got = 0;
 	int64_t size;
-	enum err err = fs_pwrite_all(fs, file, p, len, at);
+	enum err err = fs_pread(fs, file, there, len, at, 0, &got);
+	bool is_same = !err && got == len && memcmp(there, p, len) == 0;
 
+	mem_free(there);
+	if (!err && !is_same)
+		err = fs_pwrite_all(fs, file, p, len, at);
 	if (!err)
 		err = fs->ops->file_size(fs, file, &size);
 	if (!err && size != at + (int64_t)len)
@@ -272,6 +297,8 @@ enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t 
 		err = segment_check_run(&check, check.segment->base, crc_from, ret_is_bad);
 	if (!err && !check.is_last)
 		segment_check_seal(&check);
+	else if (!err)
+		err = segment_check_keep_last_time(&check);
 	if (!err)
 		err = segment_check_write(&check);
 	load->bytes_since_index = check.bytes_since_index;

@@ -235,16 +235,32 @@ static void test_offsets(void **state)
 	struct arena arena = {0};
 	struct offset_checkpoint checkpoint = {0}, read;
 	struct offset_entry entry = {STR("orders"), 4, 1234};
+	struct log_dir_written written = {0}, kept = {.is_kept = true}, other = {.is_kept = true};
 
 	dir_test_init(&t);
 	assert_int_equal(log_dir_read_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &arena, &read), ERR_NONE);
 	assert_int_equal(read.entries.n, 0);
 	vec_push(&checkpoint.entries, entry);
-	assert_int_equal(log_dir_write_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &checkpoint), ERR_NONE);
+	assert_int_equal(log_dir_write_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &checkpoint, &written), ERR_NONE);
 	assert_int_equal(log_dir_read_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &arena, &read), ERR_NONE);
 	assert_int_equal(read.entries.n, 1);
 	assert_true(str_eq(read.entries.v[0].topic, STR("orders")));
 	assert_int_equal(read.entries.v[0].offset, 1234);
+	vec_deinit(&read.entries);
+	/* What it knows to be there is not written again; what another life left counts where that was synced. */
+	assert_int_equal(log_dir_write_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &checkpoint, &kept), ERR_NONE);
+	assert_true(kept.is_known);
+	put(&t, RECOVERY_POINT_FILE, "0\n0\n");
+	assert_int_equal(log_dir_write_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &checkpoint, &written), ERR_NONE);
+	assert_int_equal(log_dir_write_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &checkpoint, &kept), ERR_NONE);
+	assert_int_equal(log_dir_read_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &arena, &read), ERR_NONE);
+	assert_int_equal(read.entries.n, 0);
+	assert_int_equal(log_dir_write_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &checkpoint, &other), ERR_NONE);
+	checkpoint.entries.v[0].offset = 1235;
+	assert_int_equal(log_dir_write_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &checkpoint, &other), ERR_NONE);
+	assert_int_equal(log_dir_read_offsets(&t.fs, t.path, RECOVERY_POINT_FILE, &arena, &read), ERR_NONE);
+	assert_int_equal(read.entries.n, 1);
+	assert_int_equal(read.entries.v[0].offset, 1235);
 	vec_deinit(&read.entries);
 	vec_deinit(&checkpoint.entries);
 	put(&t, RECOVERY_POINT_FILE, "0\n3\nx 1 1\n");
