@@ -18,25 +18,39 @@
 /* As Kafka: a thread's map is not larger. */
 #define MAP_BYTES_MAX ((int64_t)INT32_MAX)
 
-enum cleaner_state { CLEANER_IDLE, CLEANER_ASKED, CLEANER_RUNNING };
+/* How often a running compaction learns what rate is its share. */
+#define TICK_NS NS_PER_S
+
+enum cleaner_state { CLEANER_IDLE, CLEANER_ASKED };
 
 struct cleaner {
 	struct shard *shard;
 	enum cleaner_state state;
-	struct timer timer; /* IDLE: looks; RUNNING: tells how far it is */
+	struct timer timer; /* IDLE: looks */
 	struct msg msg;     /* to the desk and back */
 	struct list link;   /* at the desk */
+	struct list runs;
 	double need;        /* of the neediest log: the dirty part; above 1 when overdue */
-	struct log_compact job;
-	struct uuid topic_id;
-	char *topic;
-	int32_t index;
+	int64_t hold_ns;    /* nothing is begun before: something failed */
 	struct checkpoint_wait wait;
 	int64_t window_ns, lines_n, left_out_n;
 	struct cleaner_stats stats;
 };
 
-/* One per broker; touched on reactor 0 only, where its shard's cleaner stands for it. */
+/* One compaction that was granted. */
+struct cleaner_run {
+	struct list link; /* the cleaner's */
+	struct cleaner *cleaner;
+	struct timer timer; /* tells how far it is */
+	int64_t say_ns;
+	struct log_compact job;
+	struct uuid topic_id;
+	char *topic;
+	int32_t index;
+};
+
+/* One per broker; touched on reactor 0 only, where its shard's cleaner stands for it, but for running_n, which others
+ * read. */
 struct cleaner_desk {
 	int running_n;
 	struct list waiting;
@@ -49,6 +63,7 @@ struct cleaner *cleaner_new(struct shard *shard)
 	struct cleaner *cleaner = MEM_NEW(struct cleaner);
 
 	cleaner->shard = shard;
+	list_init(&cleaner->runs);
 	if (shard->index == 0) {
 		shard->broker->cleaner_desk = MEM_NEW(struct cleaner_desk);
 		list_init(&shard->broker->cleaner_desk->waiting);
@@ -56,13 +71,22 @@ struct cleaner *cleaner_new(struct shard *shard)
 	return cleaner;
 }
 
+static void cleaner_run_free(struct cleaner_run *run)
+{
+	timer_stop(&run->cleaner->shard->reactor->timers, &run->timer);
+	list_remove(&run->link);
+	mem_free(run->topic);
+	mem_free(run);
+}
+
 void cleaner_free(struct cleaner *cleaner)
 {
+	list_for_each(node, next, &cleaner->runs)
+		cleaner_run_free(list_entry(node, struct cleaner_run, link));
 	if (!cleaner)
 		return;
 	if (cleaner->shard->index == 0)
 		mem_free(cleaner->shard->broker->cleaner_desk);
-	mem_free(cleaner->topic);
 	mem_free(cleaner);
 }
 
@@ -84,7 +108,7 @@ static void desk_grant(struct broker *broker)
 				best = cleaner;
 		}
 		list_remove(&best->link);
-		desk->running_n++;
+		__atomic_fetch_add(&desk->running_n, 1, __ATOMIC_RELAXED);
 		best->msg.handle = cleaner_granted;
 		reactor_send(broker->shards[0].reactor, best->shard->reactor, &best->msg);
 	}
@@ -106,7 +130,7 @@ struct desk_return {
 static void desk_returned(struct reactor *reactor, struct msg *msg)
 {
 	mem_free(container_of(msg, struct desk_return, msg));
-	reactor->shard->broker->cleaner_desk->running_n--;
+	__atomic_fetch_sub(&reactor->shard->broker->cleaner_desk->running_n, 1, __ATOMIC_RELAXED);
 	desk_grant(reactor->shard->broker);
 }
 
@@ -188,70 +212,72 @@ static bool cleaner_may_say(struct cleaner *cleaner)
 	return false;
 }
 
-static double cleaner_took_s(const struct cleaner *cleaner)
+static double cleaner_took_s(const struct cleaner_run *run)
 {
-	int64_t took_ns = cleaner->shard->reactor->now_ns - cleaner->job.started_ns;
+	int64_t took_ns = run->cleaner->shard->reactor->now_ns - run->job.started_ns;
 
 	return (double)MAX(took_ns, NS_PER_MS) / 1e9;
 }
 
-void cleaner_progress(const struct cleaner *cleaner, struct cleaner_progress *ret)
+/* log.cleaner.io.max.bytes.per.second is for all that run, on whatever shard. */
+static double cleaner_rate(const struct cleaner *cleaner)
 {
-	const struct log_compact *job = &cleaner->job;
+	int running_n = __atomic_load_n(&cleaner->shard->broker->cleaner_desk->running_n, __ATOMIC_RELAXED);
 
-	*ret = (struct cleaner_progress){.eta_ms = -1};
-	if (cleaner->state != CLEANER_RUNNING)
-		return;
-	ret->topic = cleaner->topic;
-	ret->partition = cleaner->index;
-	ret->bytes_done = job->bytes_done;
-	ret->bytes_total = job->bytes_total;
-	ret->bytes_per_s = (double)job->bytes_done / cleaner_took_s(cleaner);
-	if (ret->bytes_per_s > 0)
-		ret->eta_ms = (int64_t)((double)(job->bytes_total - job->bytes_done) / ret->bytes_per_s * 1000);
+	return cleaner->shard->config->log_cleaner_io_max_bytes_per_second / MAX(running_n, 1);
 }
 
-static void cleaner_say_progress(struct timer *timer)
+static void cleaner_say_progress(const struct cleaner_run *run)
 {
-	struct cleaner *cleaner = container_of(timer, struct cleaner, timer);
-	struct cleaner_progress now;
+	const struct log_compact *job = &run->job;
+	double rate = (double)job->bytes_done / cleaner_took_s(run);
+	int64_t eta_s = rate > 0 ? (int64_t)((double)(job->bytes_total - job->bytes_done) / rate) : -1;
 
-	cleaner_progress(cleaner, &now);
-	cleaner->job.bytes_per_s = cleaner->shard->config->log_cleaner_io_max_bytes_per_second;
 	log_info("compaction.progress",
-		 "log=%s-%d done=%" PRId64 " total=%" PRId64 " percent=%d bytes_per_s=%.0f eta_s=%" PRId64, now.topic,
-		 now.partition, now.bytes_done, now.bytes_total,
-		 (int)(now.bytes_total ? now.bytes_done * 100 / now.bytes_total : 100), now.bytes_per_s,
-		 now.eta_ms / 1000);
-	reactor_timer(cleaner->shard->reactor, &cleaner->timer, SAY_PROGRESS_NS, cleaner_say_progress);
+		 "log=%s-%d done=%" PRId64 " total=%" PRId64 " percent=%d bytes_per_s=%.0f eta_s=%" PRId64, run->topic,
+		 run->index, job->bytes_done, job->bytes_total,
+		 (int)(job->bytes_total ? job->bytes_done * 100 / job->bytes_total : 100), rate, eta_s);
 }
 
-static void cleaner_say_end(struct cleaner *cleaner)
+static void cleaner_tick(struct timer *timer)
 {
-	const struct log_compact *job = &cleaner->job;
-	double took_s = cleaner_took_s(cleaner);
+	struct cleaner_run *run = container_of(timer, struct cleaner_run, timer);
+	struct reactor *reactor = run->cleaner->shard->reactor;
+
+	run->job.bytes_per_s = cleaner_rate(run->cleaner);
+	if (reactor->now_ns >= run->say_ns) {
+		cleaner_say_progress(run);
+		run->say_ns = reactor->now_ns + SAY_PROGRESS_NS;
+	}
+	reactor_timer(reactor, &run->timer, TICK_NS, cleaner_tick);
+}
+
+static void cleaner_say_end(struct cleaner_run *run)
+{
+	const struct log_compact *job = &run->job;
+	double took_s = cleaner_took_s(run);
 
 	if (job->err == ERR_CORRUPT_FILE)
 		log_error("compaction.bad_batch",
 			  "code=ML1072 log=%s-%d text=\"%s. This partition is not compacted any more until the node "
 			  "is started again; the others are\"",
-			  cleaner->topic, cleaner->index, job->text.text);
+			  run->topic, run->index, job->text.text);
 	else if (job->err && job->err != ERR_LOG_CLOSED)
 		log_warn("compaction.failed", "code=ML1073 log=%s-%d error=%s text=\"%s. It is tried again\"",
-			 cleaner->topic, cleaner->index, err_name(job->err), job->text.text);
-	else if (!job->err && cleaner_may_say(cleaner))
+			 run->topic, run->index, err_name(job->err), job->text.text);
+	else if (!job->err && cleaner_may_say(run->cleaner))
 		log_info("compaction.done",
 			 "log=%s-%d segments=%" PRId64 " segments_now=%" PRId64 " bytes=%" PRId64 " bytes_now=%" PRId64
 			 " records=%" PRId64 " records_now=%" PRId64 " seconds=%.2f bytes_per_s=%.0f clean_to=%" PRId64,
-			 cleaner->topic, cleaner->index, job->segments_in, job->segments_out, job->bytes_in,
-			 job->bytes_out, job->records_in, job->records_out, took_s, (double)job->bytes_done / took_s,
+			 run->topic, run->index, job->segments_in, job->segments_out, job->bytes_in, job->bytes_out,
+			 job->records_in, job->records_out, took_s, (double)job->bytes_done / took_s,
 			 job->compacted_to);
 }
 
-static void cleaner_count_end(struct cleaner *cleaner)
+static void cleaner_count_end(const struct cleaner_run *run)
 {
-	const struct log_compact *job = &cleaner->job;
-	struct cleaner_stats *stats = &cleaner->stats;
+	const struct log_compact *job = &run->job;
+	struct cleaner_stats *stats = &run->cleaner->stats;
 
 	stats->moved_bytes += (uint64_t)(job->bytes_done + job->bytes_out);
 	if (job->err) {
@@ -259,7 +285,7 @@ static void cleaner_count_end(struct cleaner *cleaner)
 		return;
 	}
 	stats->done_n++;
-	stats->took_ns = cleaner->shard->reactor->now_ns - job->started_ns;
+	stats->took_ns = run->cleaner->shard->reactor->now_ns - job->started_ns;
 	stats->kept_share = job->bytes_in ? (double)job->bytes_out / (double)job->bytes_in : 0;
 	stats->map_use = job->map_use;
 }
@@ -267,8 +293,8 @@ static void cleaner_count_end(struct cleaner *cleaner)
 void cleaner_stats_read(const struct cleaner *cleaner, struct cleaner_stats *ret)
 {
 	*ret = cleaner->stats;
-	if (cleaner->state == CLEANER_RUNNING)
-		ret->moved_bytes += (uint64_t)cleaner->job.bytes_done;
+	list_for_each(node, next, (struct list *)&cleaner->runs)
+		ret->moved_bytes += (uint64_t)list_entry(node, struct cleaner_run, link)->job.bytes_done;
 }
 
 /* ---- doing ---- */
@@ -292,13 +318,13 @@ static void cleaner_saved(struct checkpoint_wait *wait, enum err err)
 
 static void cleaner_done(struct log_compact *job)
 {
-	struct cleaner *cleaner = container_of(job, struct cleaner, job);
+	struct cleaner_run *run = container_of(job, struct cleaner_run, job);
+	struct cleaner *cleaner = run->cleaner;
 	struct shard *shard = cleaner->shard;
-	struct partition *partition = shard_partition(shard, cleaner->topic_id, cleaner->index);
+	struct partition *partition = shard_partition(shard, run->topic_id, run->index);
 
-	timer_stop(&shard->reactor->timers, &cleaner->timer);
-	cleaner_count_end(cleaner);
-	cleaner_say_end(cleaner);
+	cleaner_count_end(run);
+	cleaner_say_end(run);
 	if (partition && job->err == ERR_CORRUPT_FILE)
 		partition->is_uncleanable = true;
 	if (partition && !job->err) {
@@ -309,32 +335,47 @@ static void cleaner_done(struct log_compact *job)
 			checkpointer_save(shard, &cleaner->wait);
 		}
 	}
+	if (job->err)
+		cleaner->hold_ns = shard->reactor->now_ns + cleaner_backoff_ns(cleaner);
+	cleaner_run_free(run);
 	cleaner_give_back(cleaner);
-	cleaner_wait(cleaner, job->err ? cleaner_backoff_ns(cleaner) : 0);
+	if (cleaner->state == CLEANER_IDLE)
+		cleaner_wait(cleaner, 0);
 }
 
-static void cleaner_run(struct cleaner *cleaner, struct partition *partition, const struct log_cleanable *range)
+static void cleaner_begin(struct cleaner *cleaner, struct partition *partition, const struct log_cleanable *range)
 {
 	const struct broker_config *config = cleaner->shard->config;
-	int64_t threads = MAX(config->log_cleaner_threads, 1);
+	struct reactor *reactor = cleaner->shard->reactor;
+	struct cleaner_run *run = MEM_NEW(struct cleaner_run);
 
-	cleaner->state = CLEANER_RUNNING;
-	cleaner->topic_id = partition->topic_id;
-	cleaner->index = partition->index;
-	mem_free(cleaner->topic);
-	cleaner->topic = mem_strdup_n(partition->topic, strlen(partition->topic));
-	cleaner->job = (struct log_compact){
+	run->cleaner = cleaner;
+	list_push_back(&cleaner->runs, &run->link);
+	run->topic_id = partition->topic_id;
+	run->index = partition->index;
+	run->topic = mem_strdup_n(partition->topic, strlen(partition->topic));
+	run->job = (struct log_compact){
 		.range = *range,
-		.map_bytes_max = MIN(config->log_cleaner_dedupe_buffer_size / threads, MAP_BYTES_MAX),
+		.map_bytes_max = MIN(config->log_cleaner_dedupe_buffer_size / MAX(config->log_cleaner_threads, 1),
+				     MAP_BYTES_MAX),
 		.map_load_factor = config->log_cleaner_io_buffer_load_factor,
-		.bytes_per_s = config->log_cleaner_io_max_bytes_per_second,
+		.bytes_per_s = cleaner_rate(cleaner),
 		.done = cleaner_done,
 	};
 	log_debug("compaction.begin", "log=%s-%d dirty=%" PRId64 " clean=%" PRId64 " from=%" PRId64 " to=%" PRId64,
-		  cleaner->topic, cleaner->index, range->dirty_bytes, range->clean_bytes, range->first_dirty,
+		  run->topic, run->index, range->dirty_bytes, range->clean_bytes, range->first_dirty,
 		  range->round_end);
-	reactor_timer(cleaner->shard->reactor, &cleaner->timer, SAY_PROGRESS_NS, cleaner_say_progress);
-	part_log_compact(partition->log, &cleaner->job);
+	run->say_ns = reactor->now_ns + SAY_PROGRESS_NS;
+	reactor_timer(reactor, &run->timer, TICK_NS, cleaner_tick);
+	part_log_compact(partition->log, &run->job);
+}
+
+static bool cleaner_is_on(const struct cleaner *cleaner)
+{
+	const struct broker_config *config = cleaner->shard->config;
+
+	return config->log_cleaner_enable && config->log_cleaner_threads > 0 &&
+	       cleaner->shard->reactor->now_ns >= cleaner->hold_ns;
 }
 
 static void cleaner_granted(struct reactor *reactor, struct msg *msg)
@@ -344,10 +385,11 @@ static void cleaner_granted(struct reactor *reactor, struct msg *msg)
 	struct partition *partition = NULL;
 	double need;
 
-	if (!cleaner->shard->is_stopping)
+	if (!cleaner->shard->is_stopping && cleaner_is_on(cleaner))
 		partition = cleaner_choose(cleaner, &need, &range);
 	if (partition) {
-		cleaner_run(cleaner, partition, &range);
+		cleaner_begin(cleaner, partition, &range);
+		cleaner_wait(cleaner, 0); /* another one may need it too */
 		return;
 	}
 	cleaner_give_back(cleaner);
@@ -362,8 +404,7 @@ static void cleaner_look(struct timer *timer)
 
 	if (shard->is_stopping)
 		return;
-	if (!shard->config->log_cleaner_enable || shard->config->log_cleaner_threads == 0 ||
-	    !cleaner_choose(cleaner, &cleaner->need, &range)) {
+	if (!cleaner_is_on(cleaner) || !cleaner_choose(cleaner, &cleaner->need, &range)) {
 		cleaner_wait(cleaner, cleaner_backoff_ns(cleaner));
 		return;
 	}
@@ -374,7 +415,7 @@ static void cleaner_look(struct timer *timer)
 
 void cleaner_start(struct cleaner *cleaner)
 {
-	if (cleaner->state == CLEANER_IDLE && !timer_is_on(&cleaner->timer))
+	if (cleaner->state == CLEANER_IDLE && list_is_empty(&cleaner->runs) && !timer_is_on(&cleaner->timer))
 		cleaner_wait(cleaner, cleaner_backoff_ns(cleaner));
 }
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Compaction by the clock. Each shard looks for its log that needs it most and asks reactor 0, who lets as many run at
- * once as log.cleaner.threads says, the neediest first.
+ * once as log.cleaner.threads says, the neediest first; wherever they lie, several of one shard too. The work itself is
+ * done piece by piece by helper threads.
  *
- *    IDLE --backoff over, a log needs it--> ASKED --granted--> RUNNING --done--> looks again at once
- *                       \--none does--> IDLE for log.cleaner.backoff.ms
+ *    IDLE --a log needs it--> ASKED --granted--> a run begins, and IDLE: looks again at once
+ *      \--none does--> IDLE for log.cleaner.backoff.ms, or until a run is done
  *
- * 1. One compaction a shard at a time; over all shards at most log.cleaner.threads.
+ * 1. At most log.cleaner.threads runs over all shards, each of another log, each with its part of
+ *    log.cleaner.dedupe.buffer.size; together they keep to log.cleaner.io.max.bytes.per.second, within a second of a
+ *    change.
  * 2. A log whose compaction met a batch that cannot be read is left alone until the next start, and is named; all
  *    others go on.
  */
@@ -18,15 +21,6 @@
 struct cleaner;
 struct cleaner_desk;
 struct shard;
-
-/* What runs on a shard now; for those who show jobs. */
-struct cleaner_progress {
-	const char *topic; /* NULL: nothing runs */
-	int32_t partition;
-	int64_t bytes_done, bytes_total;
-	double bytes_per_s;
-	int64_t eta_ms; /* -1: not known yet */
-};
 
 /* What a shard's compactions came to; for the metrics page. */
 struct cleaner_stats {
@@ -46,7 +40,6 @@ void cleaner_free(struct cleaner *cleaner);
 void cleaner_start(struct cleaner *cleaner);
 /* Begins nothing more; what runs ends with its log. */
 void cleaner_stop(struct cleaner *cleaner);
-void cleaner_progress(const struct cleaner *cleaner, struct cleaner_progress *ret);
 void cleaner_stats_read(const struct cleaner *cleaner, struct cleaner_stats *ret);
 
 #endif

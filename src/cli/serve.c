@@ -29,6 +29,7 @@
 #include "process.h"
 
 #define HELPERS_N 4
+#define HELPERS_CLEANER_MAX 32 /* and one more for each thread of log.cleaner.threads but the first */
 #define ALONE_CPUS_MAX 3 /* up to here one reactor: the rest of the machine is for clients and helpers */
 #define PROGRESS_NS NS_PER_S
 #define SECOND_NS (NS_PER_S / 2)
@@ -339,6 +340,12 @@ static int serve_reactors_n(const struct broker_config *config)
 	return cpus <= ALONE_CPUS_MAX ? 1 : MIN(cpus - 1, NODE_REACTORS_MAX);
 }
 
+/* Compactions that run at once must not keep the helpers from everybody else. */
+static int serve_helpers_n(const struct broker_config *config)
+{
+	return HELPERS_N + MAX(0, MIN(config->log_cleaner_threads - 1, HELPERS_CLEANER_MAX));
+}
+
 static enum cli_exit serve_node(struct serve *serve)
 {
 	int n = serve->reactors_n = serve_reactors_n(&serve->config);
@@ -478,8 +485,8 @@ enum cli_exit serve(const struct serve_options *options)
 	pthread_cond_init(&serve->reloaded, NULL);
 	if (signal_start(serve_signal, serve))
 		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
-	serve->shared = io_posix_shared_new(&(struct io_posix_options){.helpers_n = HELPERS_N});
 	code = serve_configure(serve);
+	serve->shared = io_posix_shared_new(&(struct io_posix_options){.helpers_n = serve_helpers_n(&serve->config)});
 	if (code == CLI_OK)
 		code = serve_logged(serve);
 	serve_free(serve);

@@ -2,7 +2,9 @@
 """Compaction of a running node: what survives, while it is written and read, and over a kill."""
 import os
 import random
+import re
 import threading
+import time
 import unittest
 
 from lib.batch import GZIP, Record, batch
@@ -134,6 +136,39 @@ class Compaction(Case):
         model = {}
         self.put(good, 200, model=model)
         self.compacted(good, model, 80)
+
+
+@moldau_only
+class Threads(Case):
+    """log.cleaner.threads is how many logs are compacted at once, whatever reactor they lie on, and all of them together
+    keep to the limit of bytes."""
+    own = True
+    RATE = 400000
+    overrides = {"log.cleaner.backoff.ms": 50, "log.flush.offset.checkpoint.interval.ms": 300,
+                 "log.initial.task.delay.ms": 0, "log.cleaner.threads": 3,
+                 "log.cleaner.io.max.bytes.per.second": RATE}
+
+    def test_several_at_once(self):
+        topics = []
+        with self.conn() as conn:
+            for _ in range(3):
+                topics.append(self.topic(conn, cleanup_policy="compact", internal_segment_bytes=50000,
+                                         min_cleanable_dirty_ratio=0.01, min_compaction_lag_ms=1 << 40))
+                for i in range(60):
+                    data = batch([Record(bytes(500), b"%d" % (i * 10 + k)) for k in range(10)])
+                    self.assertEqual(conn.produce(topics[-1], data).error, 0)
+            time.sleep(1)  # a checkpoint: nothing above it is touched
+            began = time.monotonic()
+            answer = conn.call("IncrementalAlterConfigs", 1, resources=[
+                {"type": 2, "name": t, "configs": [{"name": "min.compaction.lag.ms", "op": 0, "value": "0"}]}
+                for t in topics])
+            self.assertEqual([r.error for r in answer.responses], [0, 0, 0])
+        lines = [self.broker.wait_log("compaction.done", f"log={t}-0", seconds=60) for t in topics]
+        wall = time.monotonic() - began
+        seconds = [float(re.search(r"seconds=([0-9.]+)", line)[1]) for line in lines]
+        self.assertGreater(sum(seconds), 1.5 * wall, (seconds, wall))
+        moved = sum(int(re.search(r" bytes=(\d+)", line)[1]) * 2 for line in lines)  # they are read twice
+        self.assertGreater(wall, 0.6 * moved / self.RATE, (seconds, wall, moved))
 
 
 if __name__ == "__main__":
