@@ -140,8 +140,8 @@ class Compaction(Case):
 
 @moldau_only
 class Threads(Case):
-    """log.cleaner.threads is how many logs are compacted at once, whatever reactor they lie on, and all of them together
-    keep to the limit of bytes."""
+    """log.cleaner.threads is how many logs are compacted at once, whatever reactor they lie on, and all of them
+    together keep to the limit of bytes."""
     own = True
     RATE = 400000
     overrides = {"log.cleaner.backoff.ms": 50, "log.flush.offset.checkpoint.interval.ms": 300,
