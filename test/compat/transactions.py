@@ -8,10 +8,10 @@
 The small ones commit, abort, send offsets and fence. The Java ones (java/ExactlyOnce.java) consume, transform and
 produce with random aborts, and the broker is killed with -9 and started again in the middle: the result is there
 exactly once. Clients 4.3.1 and 4.4 follow transaction.version 2; txn-java-3.9 the older protocol, on a broker whose
-transaction.version is 1. txn-demo-*: the original's own demo (kafka.examples.KafkaExactlyOnceDemo), three instances in a
-group, killed in the same way; what its output topic holds for readers of committed records is judged here. dev/compat
-installs the clients; what is not installed is skipped. Ports: E2E_PORTS. The last
-line is `N passed, N failed, N skipped`."""
+transaction.version is 1. txn-demo-*: the original's own demo (kafka.examples.KafkaExactlyOnceDemo), three instances
+in a group, killed in the same way; what its output topic holds for readers of committed records is judged here.
+dev/compat installs the clients; what is not installed is skipped. Ports: E2E_PORTS. The last line is `N passed, N
+failed, N skipped`."""
 import argparse
 import os
 import shutil
