@@ -33,6 +33,7 @@ struct coordinator_io *coordinator_io_new(struct shard *shard)
 	io->shard = shard;
 	map_init(&io->partitions, MAP_U64, shard->reactor->node->hash_seed);
 	list_init(&io->going);
+	list_init(&io->spare_batches);
 	io->group_memory.bytes_max = GROUP_MEMORY_MAX / shard->broker->shards_n;
 	return io;
 }
@@ -157,6 +158,7 @@ void coordinator_io_free(struct coordinator_io *io)
 	for (uint32_t it = 0; (part = map_next(&io->partitions, &it)) != NULL;)
 		coord_partition_go(part, ERR_NOT_COORDINATOR);
 	map_deinit(&io->partitions);
+	coord_batches_free_spare(io);
 	mem_free(io);
 }
 
@@ -419,6 +421,8 @@ void coordinator_call_start(struct coordinator_call *call)
 
 	call->home = home;
 	call->link = (struct list){0};
+	if (!call->arena.first)
+		arena_init(&call->arena, call->block, sizeof(call->block));
 	call->arena.limit = CALL_ARENA_LIMIT;
 	call->op->arena = &call->arena;
 	call->op->origin = call->origin ? *call->origin : COORD_ORIGIN_NONE;

@@ -71,6 +71,7 @@ struct coordinator_call {
 	void (*leave)(struct coordinator_call *call);
 	/* For what the operation makes; coordinator_call_free when the answer has been encoded. */
 	struct arena arena;
+	uint8_t block[512]; /* private; its first bytes */
 };
 
 /* Each call has a block of memory of its own. A request that would need more of them than COORDINATOR_CALLS_MAX is

@@ -43,6 +43,8 @@ struct coordinator_io {
 	int64_t markers_waiting_n;     /* in pauses of ends of transactions: see coordinator_stats.h */
 	int32_t completions_waiting_n;
 	int markers_n;         /* ends of transactions whose markers are under way elsewhere */
+	struct list spare_batches; /* struct coord_batch that are done, a few */
+	int spare_batches_n;
 	bool is_stopping;
 };
 
@@ -101,6 +103,7 @@ enum err coord_partition_write(struct coord_shard *shard, uint64_t seq, struct c
 			       const struct coord_records *records) MUST_USE;
 /* What was decided so far goes to the log now, before anything else does. */
 void coord_partition_flush_now(struct coord_partition *part);
+void coord_batches_free_spare(struct coordinator_io *io);
 /* What has not been appended yet never will be. */
 void coord_partition_drop_writes(struct coord_partition *part);
 

@@ -37,6 +37,9 @@ struct coord_batch {
 /* A record's own bytes around key and value, and the batch's header: never less than what they take. */
 #define RECORD_OVERHEAD 32
 #define APPEND_TIMEOUT_MS INT32_MAX
+/* Batches that wait to be used again, on a reactor, and what each may hold on to. */
+#define SPARE_BATCHES_MAX 16
+#define SPARE_BYTES_MAX KIB(4)
 
 /* What clients are told of an append that failed: where retrying helps, an error that makes them. */
 static enum err coordinator_append_error(enum err err)
@@ -61,11 +64,47 @@ static enum err coordinator_append_error(enum err err)
 
 static void coord_batch_free(struct coord_batch *batch)
 {
+	struct coordinator_io *io = batch->part->io;
+
 	list_remove(&batch->link);
-	scratch_deinit(&batch->bytes);
+	scratch_trim(&batch->bytes, SPARE_BYTES_MAX);
 	scratch_deinit(&batch->packed);
 	arena_reset(&batch->arena);
-	mem_free(batch);
+	if (io->spare_batches_n < SPARE_BATCHES_MAX) {
+		list_push_front(&io->spare_batches, &batch->link);
+		io->spare_batches_n++;
+	} else {
+		scratch_deinit(&batch->bytes);
+		mem_free(batch);
+	}
+}
+
+static struct coord_batch *coord_batch_take(struct coordinator_io *io)
+{
+	struct list *node = list_pop_front(&io->spare_batches);
+	struct coord_batch *spare;
+	struct scratch bytes;
+
+	if (!node)
+		return MEM_NEW(struct coord_batch);
+	io->spare_batches_n--;
+	spare = list_entry(node, struct coord_batch, link);
+	bytes = spare->bytes;
+	*spare = (struct coord_batch){.bytes = bytes};
+	return spare;
+}
+
+void coord_batches_free_spare(struct coordinator_io *io)
+{
+	struct list *node;
+
+	while ((node = list_pop_front(&io->spare_batches)) != NULL) {
+		struct coord_batch *batch = list_entry(node, struct coord_batch, link);
+
+		scratch_deinit(&batch->bytes);
+		mem_free(batch);
+	}
+	io->spare_batches_n = 0;
 }
 
 /* Everything from this batch on is void. Those under way come back by themselves. */
@@ -238,7 +277,7 @@ static void coord_partition_flush(struct deferred *deferred)
 
 static struct coord_batch *coord_batch_new(struct coord_partition *part, struct coord_origin origin)
 {
-	struct coord_batch *batch = MEM_NEW(struct coord_batch);
+	struct coord_batch *batch = coord_batch_take(part->io);
 	struct batch_spec spec = BATCH_SPEC_INIT;
 	enum err err;
 

@@ -3,7 +3,6 @@
 #include "transaction_call.h"
 
 #include "broker.h"
-#include "mem.h"
 #include "shard.h"
 
 enum txn_version transaction_version(const struct shard *shard)
@@ -110,20 +109,21 @@ static void transaction_send(struct transaction_call *call)
 
 void transaction_enrol(struct transaction_call *call)
 {
-	size_t bytes = (size_t)call->partitions_n * sizeof(*call->partitions);
+	struct arena *arena = &call->call.arena;
 
 	call->retry = (struct timer){0};
 	call->call = (struct coordinator_call){0};
+	arena_init(arena, call->call.block, sizeof(call->call.block));
 	call->began_ns = metrics_now(call->home);
 	call->give_up_ns = transaction_give_up_ns(call->home);
-	call->errs = mem_calloc((size_t)call->partitions_n + 1, sizeof(*call->errs));
+	call->errs = ARENA_NEW_N(arena, enum err, call->partitions_n);
 	call->sorted = (struct txn_partitions){NULL, call->partitions_n};
 	if (call->transactional_id.len == 0) {
 		transaction_finish(call, ERR_INVALID_REQUEST);
 		return;
 	}
-	call->sorted.v = mem_alloc(bytes + 1);
-	memcpy(call->sorted.v, call->partitions, bytes);
+	call->sorted.v = ARENA_NEW_N(arena, struct txn_partition, call->partitions_n);
+	memcpy(call->sorted.v, call->partitions, (size_t)call->partitions_n * sizeof(*call->partitions));
 	txn_partitions_normalize(&call->sorted);
 	transaction_send(call);
 }
@@ -131,8 +131,6 @@ void transaction_enrol(struct transaction_call *call)
 void transaction_call_free(struct transaction_call *call)
 {
 	coordinator_call_free(&call->call);
-	mem_free(call->sorted.v);
-	mem_free(call->errs);
 	call->sorted.v = NULL;
 	call->errs = NULL;
 }

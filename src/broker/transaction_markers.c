@@ -60,6 +60,8 @@ struct txn_ending {
 	bool is_completion_waiting;
 	struct list waiting;  /* struct txn_end_waiter */
 	struct arena arena;
+	/* What a transaction over a few partitions needs. */
+	uint8_t block[2048], op_block[512];
 };
 
 static void ending_next(struct txn_ending *ending);
@@ -401,6 +403,8 @@ void transaction_markers_send(struct txn_store *store, const struct txn *txn)
 		return;
 	ending = MEM_NEW(struct txn_ending);
 	list_init(&ending->waiting);
+	arena_init(&ending->arena, ending->block, sizeof(ending->block));
+	arena_init(&ending->op_arena, ending->op_block, sizeof(ending->op_block));
 	ending->machine = machine;
 	ending->io = machine->owner->coordinators;
 	ending->coordinator_epoch = ending_coordinator_epoch(machine->part);

@@ -34,6 +34,7 @@ void coord_shard_deinit(struct coord_shard *shard)
 	CHECK(shard->state == COORD_NONE || shard->state == COORD_FAILED);
 	CHECK(list_is_empty(&shard->open));
 	heap_deinit(&shard->timers);
+	vec_deinit(&shard->spare.v);
 	*shard = (struct coord_shard){0};
 }
 
@@ -108,7 +109,10 @@ enum err coord_shard_check(const struct coord_shard *shard)
 
 static void coord_op_free_undo(struct coord_op *op)
 {
-	vec_deinit(&op->undo.v);
+	if (op->undo != &op->undo_one)
+		mem_free(op->undo);
+	op->undo = NULL;
+	op->undo_n = 0;
 }
 
 /* Ends an operation that stands in no list (any more). */
@@ -136,12 +140,13 @@ static void coord_op_replay(struct coord_shard *shard, struct coord_op *op, cons
 {
 	struct err_text text = {{0}};
 
+	op->undo = records->v.n > 1 ? mem_alloc(records->v.n * sizeof(*op->undo)) : &op->undo_one;
 	for (size_t i = 0; i < records->v.n; i++) {
 		const struct coord_record *record = &records->v.v[i];
 		enum err err;
 
-		coord_records_add(&op->undo, record->key,
-				  shard->ops->current(shard->machine, op->origin, record->key, op->arena));
+		op->undo[op->undo_n++] = (struct coord_record){
+			record->key, shard->ops->current(shard->machine, op->origin, record->key, op->arena)};
 		err = shard->ops->replay(shard->machine, op->origin, record->key, record->value, &text);
 		if (err)
 			log_error("coordinator.replay", "shard=%s-%d text=\"%s\"", shard->ops->name, shard->partition,
@@ -155,15 +160,15 @@ static void coord_op_undo(struct coord_shard *shard, struct coord_op *op)
 	struct err_text text = {{0}};
 
 	if (FAULT(coord_no_undo))
-		op->undo.v.n = 0;
+		op->undo_n = 0;
 	shard->is_undoing = true;
-	for (size_t i = op->undo.v.n; i-- > 0;) {
-		const struct coord_record *record = &op->undo.v.v[i];
+	for (size_t i = op->undo_n; i-- > 0;) {
+		const struct coord_record *record = &op->undo[i];
 		enum err err = shard->ops->replay(shard->machine, op->origin, record->key, record->value, &text);
 
 		CHECK_OP(err, ==, ERR_NONE);
 	}
-	op->undo.v.n = 0;
+	op->undo_n = 0;
 	shard->is_undoing = false;
 }
 
@@ -202,13 +207,35 @@ static bool coord_op_log(struct coord_shard *shard, struct coord_op *op, const s
 	return true;
 }
 
+/* Arrays of records are used again, unless they have grown beyond this. */
+#define SPARE_MAX 64
+
+static struct coord_records coord_records_take(struct coord_shard *shard, struct arena *arena)
+{
+	struct coord_records records = shard->spare;
+
+	shard->spare = (struct coord_records){0};
+	records.arena = arena;
+	return records;
+}
+
+static void coord_records_give(struct coord_shard *shard, struct coord_records *records)
+{
+	if (shard->spare.v.v || records->v.cap > SPARE_MAX)
+		return;
+	shard->spare.v = records->v;
+	shard->spare.v.n = 0;
+	memset(&records->v, 0, sizeof(records->v));
+}
+
 void coord_shard_submit(struct coord_shard *shard, struct coord_op *op)
 {
-	struct coord_records records = {.arena = op->arena};
+	struct coord_records records;
 	enum err err = coord_shard_check(shard);
 
 	op->link = (struct list){0};
-	op->undo = (struct coord_records){0};
+	op->undo = NULL;
+	op->undo_n = 0;
 	op->seq = 0;
 	op->has_records = false;
 	op->is_open = false;
@@ -216,6 +243,7 @@ void coord_shard_submit(struct coord_shard *shard, struct coord_op *op)
 		coord_op_end(op, err);
 		return;
 	}
+	records = coord_records_take(shard, op->arena);
 	err = op->decide(op, shard->machine, &records);
 	/* Before anything is replayed: what the keys held would have to be kept. */
 	if (!err && !coord_shard_takes(shard, &records))
@@ -224,7 +252,8 @@ void coord_shard_submit(struct coord_shard *shard, struct coord_op *op)
 		CHECK(records.v.n == 0);
 	} else if (!err && records.v.n > 0) {
 		op->err = ERR_NONE;
-		(void)coord_op_log(shard, op, &records, true);
+		if (coord_op_log(shard, op, &records, true))
+			coord_records_give(shard, &records);
 	} else if (shard->seq_done == shard->seq_queued) {
 		coord_op_end(op, err);
 	} else {

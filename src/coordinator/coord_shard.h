@@ -110,6 +110,7 @@ struct coord_shard {
 	int64_t records_n;   /* replayed while loading */
 	size_t write_max;    /* bytes of keys and values that the log takes at once; 0: COORD_RECORDS_MAX */
 	bool is_undoing;     /* what is replayed now is what a key held before */
+	struct coord_records spare; /* empty: its array served an operation and serves the next one */
 	struct err_text failure;
 };
 
@@ -136,7 +137,9 @@ struct coord_op {
 	uint64_t seq; /* its own write, or the last one before it; 0: answered without waiting for any */
 	bool has_records;
 	bool is_open;
-	struct coord_records undo; /* in the order of its records: what their keys held */
+	struct coord_record *undo; /* in the order of its records: what their keys held; undo_one, or of its own */
+	struct coord_record undo_one; /* mostly there is no more than one */
+	size_t undo_n;
 };
 
 void coord_shard_init(struct coord_shard *shard, const struct coord_machine_ops *ops, void *machine,
@@ -187,7 +190,7 @@ void coord_shard_committed(struct coord_shard *shard, uint64_t seq);
 /* The write `seq` and all behind it are not in the log. */
 void coord_shard_failed(struct coord_shard *shard, uint64_t seq, enum err err);
 
-/* Deadlines of the machine. A timer that was stopped does not fire; starting it again moves it. One that moves to later,
+/* Deadlines of the machine. A timer that was stopped does not fire; starting it again moves it. One that moves later,
  * as a session does with each heartbeat, stays where it is in the heap, and is moved when its turn comes. */
 struct coord_timer {
 	struct heap_node node; /* its key is due_ms or earlier */

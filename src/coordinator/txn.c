@@ -39,6 +39,7 @@ void txn_store_init(struct txn_store *store, struct coord_shard *shard, const st
 {
 	*store = (struct txn_store){.shard = shard, .settings = *settings, .seed = seed, .unsaid_last_epoch = -1,
 				    .unsaid_previous_id = -1};
+	arena_init(&store->scratch, store->scratch_block, sizeof(store->scratch_block));
 	store->scratch.limit = SCRATCH_LIMIT;
 	map_init(&store->txns, MAP_STR, seed);
 }

@@ -99,6 +99,7 @@ struct txn_store {
 	int16_t unsaid_last_epoch; /* of the record that is replayed next; -1 otherwise */
 	int64_t unsaid_previous_id;
 	struct arena scratch; /* of one call */
+	uint8_t scratch_block[1024];
 	uint64_t seed;
 };
 

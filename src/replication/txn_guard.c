@@ -8,22 +8,17 @@
 #define GUARDS_MAX 65536u
 #define GUARDS_LOOK 1024u
 
-struct txn_guard {
-	int64_t producer_id;
-	uint64_t number;
-	int64_t asked_ns;
-	int32_t lowest_sequence;
-	int16_t epoch;
-	bool is_version_2;
-};
-
 static struct txn_guard *txn_guard_find(const struct txn_guards *guards, int64_t producer_id)
 {
+	if (guards->first.number && guards->first.producer_id == producer_id)
+		return (struct txn_guard *)(uintptr_t)&guards->first;
 	return guards->is_made ? map_get_u64(&guards->by_producer, (uint64_t)producer_id) : NULL;
 }
 
 void txn_guard_drop(struct txn_guards *guards, int64_t producer_id)
 {
+	if (guards->first.number && guards->first.producer_id == producer_id)
+		guards->first.number = 0;
 	if (!guards->is_made)
 		return;
 	mem_free(map_remove_u64(&guards->by_producer, (uint64_t)producer_id));
@@ -48,6 +43,7 @@ void txn_guards_deinit(struct txn_guards *guards)
 {
 	struct txn_guard *guard;
 
+	guards->first.number = 0;
 	if (!guards->is_made)
 		return;
 	for (uint32_t it = 0; (guard = map_next(&guards->by_producer, &it)) != NULL;)
@@ -70,15 +66,21 @@ static void txn_guards_expire(struct txn_guards *guards, const struct txn_guard_
 
 static struct txn_guard *txn_guard_add(struct txn_guards *guards, const struct txn_guard_ask *ask)
 {
-	struct txn_guard *guard = MEM_NEW(struct txn_guard);
+	struct txn_guard made = {ask->producer_id, ++guards->last, ask->now_ns, ask->sequence, ask->epoch,
+				 ask->is_version_2};
+	struct txn_guard *guard;
 
+	if (!guards->first.number) {
+		guards->first = made;
+		return &guards->first;
+	}
+	guard = MEM_NEW(struct txn_guard);
 	if (!guards->is_made)
 		map_init(&guards->by_producer, MAP_U64, rng_u64(ask->rng));
 	guards->is_made = true;
 	if (guards->by_producer.n >= GUARDS_LOOK)
 		txn_guards_expire(guards, ask);
-	*guard = (struct txn_guard){ask->producer_id, ++guards->last, ask->now_ns, ask->sequence, ask->epoch,
-				    ask->is_version_2};
+	*guard = made;
 	map_put_u64(&guards->by_producer, (uint64_t)ask->producer_id, guard);
 	return guard;
 }

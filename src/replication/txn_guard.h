@@ -18,10 +18,20 @@
 #include "map.h"
 #include "rng.h"
 
+struct txn_guard {
+	int64_t producer_id;
+	uint64_t number; /* 0: none */
+	int64_t asked_ns;
+	int32_t lowest_sequence;
+	int16_t epoch;
+	bool is_version_2;
+};
+
 struct txn_guards {
-	struct map by_producer; /* producer id -> private */
+	struct txn_guard first; /* mostly there is no more than one, and it is soon gone */
+	struct map by_producer; /* of the others: producer id -> struct txn_guard */
 	uint64_t last;
-	bool is_made;
+	bool is_made; /* by_producer */
 };
 
 /* All zeros is empty. */

@@ -28,8 +28,8 @@ static void produce_release(struct request *request)
 	struct produce *produce = request->op;
 
 	scatter_free(produce->scatter);
-	if (produce->is_enrolling)
-		transaction_call_free(&produce->enrol);
+	if (produce->enrol)
+		transaction_call_free(produce->enrol);
 	request_released(request);
 }
 

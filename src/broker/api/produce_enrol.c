@@ -91,7 +91,7 @@ static void produce_enrolled(struct transaction_call *call)
 static void produce_asked(struct scatter *scatter)
 {
 	struct produce *produce = scatter->home_op;
-	struct transaction_call *call = &produce->enrol;
+	struct transaction_call *call;
 	struct arena *arena = &produce->request->arena;
 	int32_t n = 0, all_n = 0;
 
@@ -101,6 +101,7 @@ static void produce_asked(struct scatter *scatter)
 		produce_append(produce);
 		return;
 	}
+	call = produce->enrol = ARENA_NEW(arena, struct transaction_call);
 	produce->enrolled = ARENA_NEW_N(arena, struct txn_partition, all_n);
 	produce->enrolled_parts = ARENA_NEW_N(arena, struct produce_part *, all_n);
 	for (struct produce_part *part = produce->parts; part; part = part->next) {
@@ -117,7 +118,6 @@ static void produce_asked(struct scatter *scatter)
 	call->partitions_n = n;
 	call->ctx = produce;
 	call->done = produce_enrolled;
-	produce->is_enrolling = true;
 	transaction_enrol(call);
 }
 

@@ -33,11 +33,10 @@ struct produce {
 	struct produce_response out;
 	struct scatter *scatter;
 	struct produce_part *parts, **parts_end;
-	struct transaction_call enrol;
+	struct transaction_call *enrol; /* NULL: nothing had to be asked */
 	struct txn_partition *enrolled; /* what `enrol` asks for, with its parts */
 	struct produce_part **enrolled_parts;
 	enum transaction_ask ask;
-	bool is_enrolling;           /* `enrol` was started */
 	bool is_guarded;
 	bool is_foreign_transaction; /* transactional, but in nobody's name */
 	bool failed;
