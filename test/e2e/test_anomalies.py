@@ -5,9 +5,27 @@ import glob
 import os
 import unittest
 
+from lib.batch import batches
 from lib.case import Case, moldau_only
 
 CLEAN = ".kafka_cleanshutdown"
+
+
+class Reading(Case):
+    def test_nisshi_a_fetch_within_a_batch_gives_it_whole(self):
+        conn = self.conn()
+        topic, n, each = self.topic(conn, segment_bytes=1048576, index_interval_bytes=200), 40, 4
+        for i in range(n):
+            self.assertEqual(conn.produce(topic, [b"%d-%d" % (i, k) + bytes(50) for k in range(each)]).error, 0)
+        for crashed in (False, True):
+            for offset in range(n * each):
+                got = batches(conn.fetch(topic, offset, max_wait_ms=0, partition_max_bytes=1000).records)
+                self.assertEqual((got[0].base_offset, got[0].count), (offset - offset % each, each), (offset, crashed))
+                self.assertEqual(len(conn.read_all(topic, offset)), n * each - offset)
+            if not crashed:
+                self.crash()
+                conn = self.conn()
+                conn.wait_leader(topic)
 
 
 @moldau_only
