@@ -3,7 +3,7 @@
 #include "broker.h"
 #include "producer_ids.h"
 #include "transaction_call.h"
-#include "transaction_markers.h"
+#include "transaction_watch.h"
 
 static struct txn_settings txn_settings_of(const struct broker_config *config)
 {
@@ -27,6 +27,7 @@ static void coordinator_txn_init(void *ptr, struct coord_shard *shard, struct sh
 
 	txn_store_init(&machine->store, shard, &settings, owner->reactor->node->hash_seed);
 	machine->store.send_markers = transaction_markers_send;
+	machine->store.open_long = transaction_watch_tell;
 	machine->store.fresh_id = coordinator_txn_fresh_id;
 	machine->owner = owner;
 	machine->part = shard->ctx;

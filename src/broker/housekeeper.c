@@ -12,6 +12,7 @@
 #include "broker.h"
 #include "log.h"
 #include "mem.h"
+#include "transaction_watch.h"
 
 /* Logs looked at in one turn; a look is some hundred nanoseconds. */
 #define KEEP_EACH_TURN 256
@@ -105,6 +106,8 @@ static void housekeeper_turn(struct timer *timer)
 		list_remove(&partition->link);
 		list_push_back(opened, &partition->link);
 		housekeeper_retain(keeper, partition);
+		if (partition->is_open && partition->state == PARTITION_LEADER)
+			transaction_late_tell(partition);
 	}
 	if (n > KEEP_EACH_TURN)
 		delay_ns = 0;

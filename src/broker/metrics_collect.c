@@ -15,8 +15,7 @@
 #include "mem.h"
 #include "placement_dir.h"
 #include "telemetry.h"
-
-#define LATE_AFTER_MS (INT64_C(5) * 60 * 1000)
+#include "transaction_watch.h"
 
 struct metrics_query *metrics_query_new(struct shard *shard, int want, struct post_box *answer, void *ctx)
 {
@@ -205,16 +204,6 @@ static void metrics_fill_shard(struct metrics_query *query)
 
 /* ---- topics and partitions ---- */
 
-/* As the original counts: longer than the longest timeout and five minutes since its producer wrote. */
-static bool metrics_is_late(const struct partition *partition)
-{
-	const struct shard *shard = partition->ctx;
-	int64_t last_ms = producer_state_oldest_txn_ms(&partition->log->producers);
-
-	return last_ms > 0 && shard->reactor->wall_ms - last_ms > shard->config->transaction_max_timeout_ms +
-									  LATE_AFTER_MS;
-}
-
 static void metrics_fill_log(struct partition *partition, struct metrics_partition_row *row)
 {
 	const struct part_log *log = partition->log;
@@ -235,7 +224,7 @@ static void metrics_fill_log(struct partition *partition, struct metrics_partiti
 	row->log_end = log->end;
 	row->high_watermark = partition->high_watermark.offset;
 	row->last_stable = leader_last_stable(partition);
-	row->has_late_txn = row->is_leader && metrics_is_late(partition);
+	row->has_late_txn = row->is_leader && transaction_is_late(partition);
 }
 
 static void metrics_fill_partition(struct metrics_query *query, const struct topic_image *topic,

@@ -4,6 +4,7 @@
 
 #include "broker.h"
 #include "shard.h"
+#include "transaction_watch.h"
 
 enum txn_version transaction_version(const struct shard *shard)
 {
@@ -51,6 +52,8 @@ static enum err transaction_decide(struct coord_op *op, void *ptr, struct coord_
 		enum err err = txn_add_partitions(&machine->store, call->transactional_id, call->producer,
 						  call->sorted, TXN_VERSION_2, records);
 
+		if (!err)
+			transaction_client_learn(machine, call->transactional_id, call->request);
 		/* The end of the transaction before is on its way: over in a moment. */
 		if (err == ERR_CONCURRENT_TRANSACTIONS &&
 		    transaction_markers_wait(machine, call->transactional_id, &call->waiter, op, call->give_up_ns))

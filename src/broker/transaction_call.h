@@ -43,6 +43,7 @@ struct transaction_call {
 	struct txn_producer producer;
 	const struct txn_partition *partitions;
 	int32_t partitions_n;
+	const struct request *request; /* whose write it is, for the log */
 	void *ctx; /* the caller's */
 	/* On the reactor of `home`. */
 	void (*done)(struct transaction_call *call);

@@ -44,8 +44,17 @@ void txn_store_init(struct txn_store *store, struct coord_shard *shard, const st
 	map_init(&store->txns, MAP_STR, seed);
 }
 
+void txn_client_set(struct txn *txn, struct str client)
+{
+	if (str_eq(txn->client, client))
+		return;
+	mem_free((void *)(uintptr_t)txn->client.p);
+	txn->client = (struct str){mem_strdup_n(client.p, client.len), client.len};
+}
+
 static void txn_free(struct txn *txn)
 {
+	mem_free((void *)(uintptr_t)txn->client.p);
 	mem_free(txn->partitions.v);
 	mem_free((void *)(uintptr_t)txn->id.p);
 	mem_free(txn);
@@ -381,8 +390,10 @@ static void txn_abort_late(struct txn_store *store, const struct txn *txn)
 	late = MEM_NEW(struct txn_late);
 	records.arena = &late->arena;
 	late->id = arena_str(&late->arena, txn->id);
-	log_info("transaction.timed_out", "id=%.*s producer=%lld epoch=%d open_ms=%lld timeout_ms=%d partitions=%d",
+	log_info("transaction.timed_out",
+		 "id=%.*s producer=%lld epoch=%d %.*s open_ms=%lld timeout_ms=%d partitions=%d text=\"it is aborted\"",
 		 STR_ARGS(txn->id), (long long)txn->producer_id, txn->epoch,
+		 STR_ARGS(txn->client.p ? txn->client : STR("client=unknown")),
 		 (long long)(store->shard->wall_ms - txn->start_ms), txn->timeout_ms, txn->partitions.n);
 	txn_write(store, &next, &records);
 	coord_shard_write(store->shard, &records, true, txn_late_settled, late);
@@ -392,19 +403,12 @@ static void txn_abort_late(struct txn_store *store, const struct txn *txn)
 /* Once for each transaction: who reads committed records of these partitions waits for it. */
 static void txn_warn_open(struct txn_store *store, struct txn *txn)
 {
-	const struct txn_partition *first = txn->partitions.v;
 	int64_t open_ms = store->shard->wall_ms - txn->start_ms;
 
-	if (txn->told_ms == txn->start_ms || open_ms < TXN_OPEN_LONG_MS)
+	if (txn->told_ms == txn->start_ms || open_ms < MIN(TXN_OPEN_LONG_MS, txn->timeout_ms / 2))
 		return;
 	txn->told_ms = txn->start_ms;
-	log_warn("transaction.open_long",
-		 "id=%.*s producer=%lld epoch=%d since_ms=%lld open_s=%lld timeout_ms=%d partitions=%d first=%.*s-%d "
-		 "text=\"committed readers of these partitions wait for it; it is aborted at its timeout, or "
-		 "by kafka-transactions forceTerminateTransaction\"",
-		 STR_ARGS(txn->id), (long long)txn->producer_id, txn->epoch, (long long)txn->start_ms,
-		 (long long)(open_ms / 1000), txn->timeout_ms, txn->partitions.n,
-		 STR_ARGS(txn->partitions.n ? first->topic : STR("-")), txn->partitions.n ? first->partition : -1);
+	store->open_long(store, txn);
 }
 
 static void txn_abort_due(struct coord_timer *timer, void *machine)

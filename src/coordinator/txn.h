@@ -47,7 +47,7 @@ enum txn_version { TXN_VERSION_0 = 0, TXN_VERSION_1 = 1, TXN_VERSION_2 = 2 };
 /* The last epoch that a producer id is used in by clients; the one above it ends its last transaction. */
 #define TXN_EPOCH_LAST (INT16_MAX - 1)
 #define TXN_PARTITIONS_MAX 1000000 /* of one transaction */
-#define TXN_OPEN_LONG_MS 300000	   /* a warning from then on */
+#define TXN_OPEN_LONG_MS 300000	   /* a warning from then on, or from half of the timeout on */
 #define TXN_IDS_MAX 5000000	   /* of one shard */
 
 struct txn_partition {
@@ -74,6 +74,7 @@ struct txn {
 	enum txn_state state;
 	enum txn_version version;
 	int64_t start_ms, update_ms; /* wall; start -1: none is open */
+	struct str client; /* owned: who uses it, "host=/127.0.0.1 client=..."; null: not known since the start */
 	int64_t told_ms;             /* the start of the one that the log was told is open for long */
 	struct txn_partitions partitions; /* topics owned, in one block with the array */
 };
@@ -92,6 +93,8 @@ struct txn_store {
 	/* Writes the end of the transaction to all its partitions, over and over until it is there, then calls
 	 * txn_markers_written. May be called again for the same end. `txn` is valid for the call. */
 	void (*send_markers)(struct txn_store *store, const struct txn *txn);
+	/* Tells the log of a transaction that is open for long, once for each. */
+	void (*open_long)(struct txn_store *store, const struct txn *txn);
 	void *ctx;
 	struct coord_timer abort_timer, expiry_timer;
 	/* A producer id never used, for who is aborted where its epochs end; -1: none is at hand, ask again later. */
@@ -110,6 +113,7 @@ void txn_store_deinit(struct txn_store *store);
 extern const struct coord_machine_ops txn_machine_ops;
 
 struct txn *txn_find(const struct txn_store *store, struct str id);
+void txn_client_set(struct txn *txn, struct str client);
 const char *txn_state_name(enum txn_state state); /* "PrepareCommit", as ListTransactions calls it */
 bool txn_is_decided(const struct txn *txn);	  /* its markers are on their way */
 bool txn_has_partition(const struct txn *txn, struct str topic, int32_t partition);

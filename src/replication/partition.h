@@ -64,6 +64,7 @@ struct partition {
 	struct list link;          /* the shard's lists */
 	struct deferred free_later; /* the shard's */
 	uint64_t kept_in_pass;     /* the last pass of the shard's housekeeper that saw it */
+	int64_t late_told;         /* first offset + 1 of the late transaction that the log was told of */
 	bool is_uncleanable;       /* its compaction met a batch that cannot be read */
 	bool is_opening;           /* the shard counts it */
 	bool is_unopened;          /* and these */

@@ -3,6 +3,7 @@
 import re
 import unittest
 
+from lib.batch import Record, batch, now_ms
 from test_consumer_groups import Consumer
 from test_groups import SETTINGS, GroupCase, Member
 from test_txn_data import ABORT, COMMIT, TxnCase
@@ -18,7 +19,7 @@ class LogCase(TxnCase):
         self.find(self.g)
         self.from_here = len(self.broker.log())
 
-    find, stable = GroupCase.find, GroupCase.stable
+    find = GroupCase.find
 
     def lines(self, key):
         """[(event, rest)] of lines that name the key, since the test began."""
@@ -38,7 +39,7 @@ class LogCase(TxnCase):
 class Groups(LogCase):
     def test_a_classic_group(self):
         a = Member(self, self.g, client_id="app-1").known()
-        self.stable(a)
+        GroupCase.stable(self, a)
         b = Member(self, self.g, client_id="app-2", session_ms=200).known()
         b.send_join()
         self.eventually(lambda: self.assertNotEqual(a.heartbeat(), 0))
@@ -91,6 +92,62 @@ class Groups(LogCase):
             ("group.left", f"member={b.id}"), ("group.epoch", 'epoch=4 why="a member is gone"'),
             ("group.state", "from=Stable to=Assigning epoch=4 target_epoch=3 members=1"),
             ("group.state", "from=Assigning to=Stable epoch=4 target_epoch=4 members=1"))
+
+
+class Transactions(LogCase):
+    overrides = {**LogCase.overrides, "transaction.abort.timed.out.transaction.cleanup.interval.ms": 100}
+
+    def test_who_has_an_id(self):
+        a = self.txn()
+        t = self.topic(self.c)
+        a.send(t, [b"x"])
+        a.init()
+        host = 'host=/127.0.0.1 client="e2e"'
+        self.says(a.id, ("transaction.producer", f"producer={a.pid} epoch=0 {host} timeout_ms=60000"),
+                  ("transaction.fenced", rf"producer={a.pid} epoch=\d+ {host} open_ms=\d+ partitions=1 by=\[{host}\]"),
+                  ("transaction.producer", f"producer={a.pid} epoch={a.epoch} {host}"))
+
+    def test_one_that_is_open_for_long(self):
+        t, u = self.topic(self.c, 2), self.topic(self.c)
+        b, a = self.txn("b"), self.txn("a", timeout_ms=1500)
+        b.send(u, [b"before"])
+        a.send(t, [b"x"], 1)
+        a.send(u, [b"x"])
+        self.plain(t, b"behind")
+        self.plain(u, b"behind")
+        self.wait_stable(t, 1, 0)
+        where = ", ".join(sorted((f"{t}-1 from 0", rf"{u}-0 from 1 \(another one before it\)")))
+        self.says(
+            a.id, ("transaction.producer", "epoch=0"),
+            ("transaction.open_long", rf'producer={a.pid} epoch=0 host=/127.0.0.1 client="e2e" since_ms=\d+ open_s=\d '
+                                      rf'timeout_ms=1500 partitions=2 in="{where}" held_back=4 '),
+            ("transaction.timed_out", rf'producer={a.pid} epoch=0 host=/127.0.0.1 client="e2e" open_ms=\d+ '
+                                      "timeout_ms=1500 partitions=2"))
+        b.end(COMMIT)
+        self.wait_stable(u, 5)
+
+    def test_one_that_a_restart_has_made_nameless(self):
+        a, t = self.txn(timeout_ms=8000), self.topic(self.c)
+        self.crash()
+        self.c, a.conn, self.from_here = self.conn(), self.conn(), len(self.broker.log())
+        self.c.wait_leader(t)
+        self.eventually(lambda: self.assertEqual(a.produce(t, a.batch([b"x"])).error, 0))
+        self.eventually(lambda: self.assertIn(("transaction.open_long", 'host=/127.0.0.1 client="e2e"'), [
+            (event, re.search(r'host=\S+ client="[^"]*"', text)[0]) for event, text in self.lines(a.id)]), 10)
+        a.end(ABORT)
+
+    def test_one_that_its_coordinator_does_not_know(self):
+        broker = self.moldau({"log.retention.check.interval.ms": 200, "log.initial.task.delay.ms": 0,
+                              "transaction.partition.verification.enable": "false"}).start()
+        c = self.conn(broker)
+        t = self.topic(c)
+        data = batch([Record(b"x", timestamp=now_ms() - 3600 * 1000)], producer_id=77, producer_epoch=3, sequence=0,
+                     attributes=0x10)
+        answer = c.call("Produce", 9, acks=-1, timeout_ms=5000, transactional_id="nobody", topics=[
+            {"name": t, "partitions": [{"index": 0, "records": data}]}]).topics[0].partitions[0]
+        self.assertEqual(answer.error, 0)
+        self.eventually(lambda: self.assertRegex(
+            broker.log(), rf"WARN transaction.hangs partition={t}-0 producer=77 epoch=3 from=0 .* held_back=1 "))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
 #include "producer_ids.h"
 #include "shard.h"
 #include "transaction_call.h"
+#include "transaction_watch.h"
 #include "transaction_markers.h"
 
 struct init_producer_id {
@@ -63,8 +64,12 @@ static void init_txn_settled(struct coord_op *op, void *ptr, enum err err)
 	struct init_producer_id *init = container_of(op, struct init_producer_id, op);
 	struct coordinator_txn *machine = ptr;
 
-	if (!err && init->init.is_aborting)
-		txn_decision_committed(&machine->store, init->init.id);
+	if (!err && !init->init.is_aborting)
+		transaction_owner_changes(machine, init->init.id, init->request);
+	if (err || !init->init.is_aborting)
+		return;
+	transaction_owner_fenced(machine, init->init.id, init->request);
+	txn_decision_committed(&machine->store, init->init.id);
 }
 
 static void init_txn_start(struct init_producer_id *init);

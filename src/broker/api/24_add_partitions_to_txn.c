@@ -15,6 +15,7 @@
 #include "msg/add_partitions_to_txn.h"
 #include "shard.h"
 #include "transaction_call.h"
+#include "transaction_watch.h"
 #include "transaction_markers.h"
 
 /* One transaction of the request. */
@@ -51,6 +52,8 @@ static enum err add_partitions_decide(struct coord_op *op, void *ptr, struct coo
 		enum err err = txn_add_partitions(&machine->store, one->id, one->producer, one->sorted,
 						  is_client ? TXN_VERSION_0 : TXN_VERSION_2, records);
 
+		if (!err && is_client)
+			transaction_client_learn(machine, one->id, one->all->request);
 		if (err == ERR_CONCURRENT_TRANSACTIONS && is_client &&
 		    transaction_markers_wait(machine, one->id, &one->waiter, op, one->give_up_ns))
 			return ERR_WOULD_BLOCK;

@@ -116,6 +116,7 @@ static void produce_asked(struct scatter *scatter)
 	call->transactional_id = produce->in->transactional_id;
 	call->partitions = produce->enrolled;
 	call->partitions_n = n;
+	call->request = produce->request;
 	call->ctx = produce;
 	call->done = produce_enrolled;
 	transaction_enrol(call);
