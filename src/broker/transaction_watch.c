@@ -85,7 +85,8 @@ void transaction_owner_fenced(struct coordinator_txn *machine, struct str id, co
 		 "id=%.*s producer=%" PRId64 " epoch=%d %.*s open_ms=%" PRId64 " partitions=%d by=[%.*s] "
 		 "text=\"its open transaction is aborted, as another producer has come for the id\"",
 		 STR_ARGS(id), txn->producer_id, txn->epoch, STR_ARGS(txn_client(txn)),
-		 machine->store.shard->wall_ms - txn->start_ms, txn->partitions.n, STR_ARGS(client_text(request, text)));
+		 machine->store.shard->wall_ms - txn->start_ms, txn->partitions.n,
+		 STR_ARGS(client_text(request, text)));
 }
 
 /* ---- open for long ---- */
@@ -202,8 +203,9 @@ void transaction_late_tell(struct partition *partition)
 	partition->late_told = first.first_offset + 1;
 	log_warn("transaction.hangs",
 		 "partition=%s-%d producer=%" PRId64 " epoch=%d from=%" PRId64 " last_written_ms=%" PRId64
-		 " held_back=%" PRId64 " text=\"committed readers wait for it, and its coordinator has not ended it in all "
-		 "the time a transaction may take; kafka-transactions find-hanging and abort\"",
+		 " held_back=%" PRId64 " text=\"committed readers wait for it, and its coordinator has not ended it in "
+		 "all the time a transaction may take; kafka-transactions find-hanging and abort\"",
 		 partition->topic, partition->index, first.producer_id, entry->epoch, first.first_offset,
-		 entry->last_timestamp_ms, MAX(partition->high_watermark.offset - leader_last_stable(partition), INT64_C(0)));
+		 entry->last_timestamp_ms,
+		 MAX(partition->high_watermark.offset - leader_last_stable(partition), INT64_C(0)));
 }
