@@ -82,6 +82,7 @@ struct txn_client {
 	/* The same end once more: it has to be answered as it was. */
 	bool is_asking_again;
 	struct txn_answer first_answer;
+	int64_t pause_ns;     /* it does nothing before */
 	bool is_calm_commit; /* committed since the calm */
 	bool is_calm_epoch;  /* it has a producer of the calm, whose timeout is long */
 	bool is_deserter;    /* at rest: its last transaction is left to its timeout */
@@ -111,7 +112,7 @@ struct txn_member {
 	char id[64];
 	int lives;
 	int32_t epoch;
-	bool is_in, has_lost_answer;
+	bool is_in, has_lost_answer, wants_to_leave;
 	uint32_t owns, told;
 	struct uuid topic_id;
 	struct txn_cursor cursors[TXN_TOPIC_PARTS]; /* pos -1: the group's offset is to be asked for */
@@ -204,6 +205,8 @@ void txn_member_wake(struct txn_member *m);
 void txn_member_stop(struct txn_member *m);
 /* The session's plan from what was fetched; false: there is nothing to do. */
 bool txn_member_plan(struct txn_member *m, struct txn_session *s);
+/* It leaves the group though its client's transaction is open, and committed offsets in it. */
+void txn_member_leave(struct txn_member *m);
 /* Its client has a new producer: what was known before may be out of date, as the one before may have committed. */
 void txn_member_anew(struct txn_member *m);
 /* The transaction is over. */

@@ -269,6 +269,35 @@ static void member_fetch(struct txn_member *m, int part)
 	sim_conn_call(&m->conn, &m->call, API_FETCH, &request, 15000, inputs_done);
 }
 
+static void leave_done(struct sim_call *call)
+{
+	struct txn_member *m = container_of(call, struct txn_member, call);
+
+	if (!call->err && !txns_is_over(m->all))
+		member_later(m, 1500);
+}
+
+static void member_send_leave(struct txn_member *m)
+{
+	struct consumer_group_heartbeat_request request;
+
+	msg_init(&consumer_group_heartbeat_request_type, &request);
+	request.group_id = str_of(m->all->group);
+	request.member_id = str_of(m->id);
+	request.member_epoch = -1;
+	request.subscribed_topic_names_n = request.topic_partitions_n = -1;
+	sim_conn_call(&m->conn, &m->call, API_CONSUMER_GROUP_HEARTBEAT, &request, 2500, leave_done);
+	m->wants_to_leave = false;
+	member_reborn(m);
+}
+
+void txn_member_leave(struct txn_member *m)
+{
+	m->wants_to_leave = true;
+	if (!sim_call_is_out(&m->call))
+		member_later(m, 5);
+}
+
 bool txn_member_plan(struct txn_member *m, struct txn_session *s)
 {
 	struct world *w = txns_world(m->all);
@@ -348,6 +377,10 @@ static void member_step(struct txn_member *m)
 
 	if (member_misbehaves(m))
 		return;
+	if (m->wants_to_leave && m->is_in) {
+		member_send_leave(m);
+		return;
+	}
 	if (!(m->owns >> part & 1))
 		part = (part + 1) % TXN_TOPIC_PARTS;
 	if (!m->is_in || w->now_ns - m->beat_ns >= BEAT_NS)
@@ -397,7 +430,7 @@ void txn_member_deinit(struct txn_member *m)
 
 void txn_member_start(struct txn_member *m)
 {
-	m->is_working = false;
+	m->is_working = m->wants_to_leave = false;
 	member_reborn(m);
 	member_later(m, 100);
 }

@@ -239,6 +239,17 @@ static void client_end_taken(struct txn_client *c, const struct txn_answer *answ
 	c->has_out = client_asks_again(c, answer);
 }
 
+/* The group goes on without it while its transaction is open: who follows has to wait for how that ends. */
+static void client_may_be_left(struct txn_client *c)
+{
+	struct world *w = txns_world(c->all);
+
+	if (c->out.kind != TXN_COMMIT_OFFSETS || client_is_calm(c) || !world_chance(w, 1, 6))
+		return;
+	txn_member_leave(c->member);
+	c->pause_ns = w->now_ns + rng_between(&w->rng, 100, 4000) * NS_PER_MS;
+}
+
 static void client_answered(struct txn_client *c, const struct txn_answer *answer)
 {
 	enum txn_verdict verdict = txn_verdict_of(answer->code);
@@ -258,6 +269,7 @@ static void client_answered(struct txn_client *c, const struct txn_answer *answe
 		} else {
 			txn_session_taken(c, &c->s, &c->out, answer);
 			c->has_out = false;
+			client_may_be_left(c);
 		}
 		break;
 	case TXN_AGAIN:
@@ -378,7 +390,9 @@ static void client_step(struct txn_client *c)
 {
 	if (client_misbehaves(c))
 		return;
-	if (c->has_out) {
+	if (txns_world(c->all)->now_ns < c->pause_ns && !client_is_calm(c)) {
+		txn_client_later(c, 200);
+	} else if (c->has_out) {
 		client_send(c);
 	} else if (!c->has_id) {
 		client_init(c);

@@ -34,7 +34,19 @@
 	X(static_unfenced, "a static member that was replaced may still commit")            \
 	X(host_unawaited, "a classic member has given back what it was asked for, it is assumed") \
 	X(regex_never_anew, "an expression stands for the topics of its first day for ever") \
-	X(upgrade_forgets, "a group that changes to the new protocol forgets who owns what")
+	X(upgrade_forgets, "a group that changes to the new protocol forgets who owns what") \
+	X(marker_any_epoch, "a marker ends whatever its producer id has open, of any epoch") \
+	X(txn_epoch_unchecked, "the coordinator takes requests of producers that were fenced") \
+	X(txn_epoch_overflow, "epochs of a producer id go on rising behind the last one")   \
+	X(txn_answer_early, "the end of a transaction is answered before it is in the log") \
+	X(end_retry_fenced, "the end of a transaction, asked for again, is refused")        \
+	X(marker_given_up, "a marker that could not be written is not written again")       \
+	X(open_forgotten, "a snapshot of producers does not say whose transactions are open") \
+	X(stable_is_high, "readers of committed records get what is not decided yet")       \
+	X(aborted_unlisted, "an aborted transaction does not come into the index")          \
+	X(dup_any_epoch, "a batch is taken for one of an earlier epoch with its sequence")  \
+	X(pending_early, "offsets of a transaction count before it is committed")           \
+	X(unstable_served, "offsets are served while a transaction is about to change them")
 
 enum fault {
 	FAULT_NONE,

@@ -3,6 +3,7 @@
 #include "transaction_markers.h"
 
 #include "broker.h"
+#include "fault.h"
 #include "leader_marker.h"
 #include "log.h"
 #include "mem.h"
@@ -295,6 +296,7 @@ static void ending_settle(struct txn_ending *ending, const struct ending_slot *s
 		 * original never asks again; here once in a while, as the partition may go or forget the producer. */
 		break;
 	default:
+		slot->part->is_done = FAULT(marker_given_up);
 		ending->is_refused_only = false;
 	}
 	ending->last_err = slot->err;

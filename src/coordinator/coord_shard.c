@@ -198,7 +198,7 @@ static bool coord_op_log(struct coord_shard *shard, struct coord_op *op, const s
 		return false;
 	}
 	shard->seq_queued = op->seq;
-	if (FAULT(coord_answer_early)) {
+	if (FAULT(coord_answer_early) || (FAULT(txn_answer_early) && strcmp(shard->ops->name, "transaction") == 0)) {
 		coord_op_finish(shard, op, ERR_NONE);
 		return true;
 	}

@@ -180,7 +180,7 @@ static enum err offsets_replay(struct group_store *store, struct coord_origin or
 		.leader_epoch = value->leader_epoch,
 		.metadata_len = (int32_t)value->metadata.len,
 	};
-	if (origin.producer_id >= 0)
+	if (origin.producer_id >= 0 && !FAULT(pending_early))
 		pending_put(store, origin, key->group, key->topic, &entry);
 	else
 		offsets_put(group, key->topic, &entry);
@@ -453,7 +453,8 @@ static bool offset_fetch_one(const struct group *group, bool require_stable, str
 			     struct offset_fetch_response_groups_topics_partitions *out, int32_t partition,
 			     const struct committed_offset *entry, struct arena *arena)
 {
-	bool is_unstable = group && require_stable && pending_is(group->store, group->id, topic, partition);
+	bool is_unstable = group && require_stable && !FAULT(unstable_served) &&
+			   pending_is(group->store, group->id, topic, partition);
 
 	if (!offset_fetch_fill(out, partition, is_unstable ? NULL : entry, arena))
 		return false;

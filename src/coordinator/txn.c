@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "fault.h"
 #include "log.h"
 #include "txn_internal.h"
 
@@ -327,7 +328,7 @@ static struct bytes txn_current(void *machine, struct coord_origin origin UNUSED
 
 bool txn_epoch_is_exhausted(int16_t epoch)
 {
-	return epoch >= TXN_EPOCH_LAST;
+	return epoch >= TXN_EPOCH_LAST && !FAULT(txn_epoch_overflow);
 }
 
 void txn_epoch_end(struct txn *next, int64_t fresh_id)

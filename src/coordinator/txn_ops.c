@@ -133,7 +133,7 @@ static enum err add_check(const struct txn *txn, struct txn_producer producer)
 {
 	if (!txn || txn->producer_id != producer.id)
 		return ERR_INVALID_PRODUCER_ID_MAPPING;
-	if (txn->epoch != producer.epoch)
+	if (txn->epoch != producer.epoch && !FAULT(txn_epoch_unchecked))
 		return ERR_PRODUCER_FENCED;
 	if (txn_is_decided(txn))
 		return ERR_CONCURRENT_TRANSACTIONS;
@@ -233,7 +233,7 @@ static enum err end_version_1(struct txn_store *store, struct txn_end *end, cons
 {
 	if (txn->producer_id != end->producer.id)
 		return ERR_INVALID_PRODUCER_ID_MAPPING;
-	if (txn->epoch != end->producer.epoch)
+	if (txn->epoch != end->producer.epoch && !FAULT(txn_epoch_unchecked))
 		return ERR_PRODUCER_FENCED;
 	switch (txn->state) {
 	case TXN_ONGOING:
@@ -258,6 +258,8 @@ static enum err end_version_1(struct txn_store *store, struct txn_end *end, cons
 /* In version 2 the same epoch means the next end, and the one before means this one again. */
 static bool end_is_repeated(const struct txn_end *end, const struct txn *txn)
 {
+	if (FAULT(end_retry_fenced))
+		return false;
 	if (txn->producer_id == end->producer.id)
 		return txn->epoch == end->producer.epoch + 1;
 	return txn->previous_producer_id == end->producer.id && end->producer.epoch == TXN_EPOCH_LAST &&

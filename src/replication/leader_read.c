@@ -9,6 +9,8 @@ int64_t leader_last_stable(struct partition *partition)
 	/* What the start of the log has passed keeps nobody waiting. */
 	int64_t unstable = MAX(producer_state_first_unstable(&log->producers), log->log_start);
 
+	if (FAULT(stable_is_high))
+		return partition->high_watermark.offset;
 	return MIN(partition->high_watermark.offset, unstable);
 }
 

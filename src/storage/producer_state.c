@@ -239,7 +239,7 @@ static int32_t producer_batch_first_seq(const struct producer_batch *batch)
 static const struct producer_batch *producer_entry_duplicate(const struct producer_entry *entry,
 							     const struct batch_info *batch)
 {
-	if (batch->producer_epoch != entry->epoch)
+	if (batch->producer_epoch != entry->epoch && !FAULT(dup_any_epoch))
 		return NULL;
 	for (int i = 0; i < entry->batches_n; i++) {
 		const struct producer_batch *old = &entry->batches[i];
@@ -316,7 +316,7 @@ enum err producer_state_check_marker(const struct producer_state *state, int64_t
 	if (producer_id < 0 || epoch < 0)
 		return ERR_UNKNOWN_SERVER_ERROR;
 	entry = producer_entry_find(state, producer_id);
-	if (!entry)
+	if (!entry || FAULT(marker_any_epoch))
 		return ERR_NONE;
 	if (epoch < entry->epoch)
 		return ERR_INVALID_PRODUCER_EPOCH;
@@ -332,7 +332,8 @@ static void producer_entry_set_epoch(struct producer_entry *entry, int16_t epoch
 	if (entry->epoch == epoch)
 		return;
 	entry->epoch = epoch;
-	entry->batches_n = 0;
+	if (!FAULT(dup_any_epoch))
+		entry->batches_n = 0;
 }
 
 /* The one record of a marker, where its bytes are at hand. */
@@ -353,7 +354,7 @@ bool producer_state_aborts(const struct producer_state *state, const struct batc
 	struct control_record control;
 	int64_t stable = batch->last_offset + 1;
 
-	if (!batch_is_control(batch) || batch->producer_id < 0)
+	if (!batch_is_control(batch) || batch->producer_id < 0 || FAULT(aborted_unlisted))
 		return false;
 	entry = producer_entry_find(state, batch->producer_id);
 	if (!entry || entry->txn_first_offset < 0)
@@ -542,7 +543,7 @@ static bool producer_entry_decode(struct producer_state *state, const uint8_t *p
 	entry->epoch = (int16_t)load_be16(p + 8);
 	entry->last_timestamp_ms = newest.timestamp_ms;
 	entry->coordinator_epoch = (int32_t)load_be32(p + 34);
-	entry->txn_first_offset = (int64_t)load_be64(p + 38);
+	entry->txn_first_offset = FAULT(open_forgotten) ? -1 : (int64_t)load_be64(p + 38);
 	if (entry->txn_first_offset >= 0)
 		vec_push(&state->open, ((struct producer_txn){entry->txn_first_offset, producer_id}));
 	if (newest.last_offset >= 0 && newest.last_seq >= 0)
