@@ -45,7 +45,6 @@ void compact_deinit(struct compact *c, struct fs *fs)
 	vec_deinit(&c->aborted.list);
 	vec_deinit(&c->made_aborted.list);
 	vec_deinit(&c->segments.list);
-	vec_deinit(&c->txn_bases);
 	vec_deinit(&c->producers);
 	vec_deinit(&c->index);
 	vec_deinit(&c->times);
@@ -60,19 +59,11 @@ static int aborted_cmp(const void *a, const void *b)
 	return (x->first_offset > y->first_offset) - (x->first_offset < y->first_offset);
 }
 
-static enum err compact_prepare(struct compact *c, struct fs *fs)
+static void compact_prepare(struct compact *c)
 {
-	enum err err = ERR_NONE;
-
-	c->has_aborted = true;
+	c->is_prepared = true;
 	for (size_t i = 0; i < c->producers.n; i++)
 		map_put_u64(&c->producers_by_id, (uint64_t)c->producers.v[i].producer_id, &c->producers.v[i]);
-	for (size_t i = 0; !err && i < c->txn_bases.n; i++) {
-		err = txn_index_read(fs, c->path, c->txn_bases.v[i], &c->aborted);
-		if (err)
-			err_text_set(&c->text, err, "%s/%020" PRId64 ".txnindex cannot be used", c->path,
-				     c->txn_bases.v[i]);
-	}
 	if (c->aborted.list.n)
 		qsort(c->aborted.list.v, c->aborted.list.n, sizeof(struct aborted_txn), aborted_cmp);
 	while (c->at < c->segments.list.n && c->segments.list.v[c->at].next_offset <= c->options.first_dirty)
@@ -80,7 +71,6 @@ static enum err compact_prepare(struct compact *c, struct fs *fs)
 	for (size_t i = 0; i < c->segments.list.n; i++)
 		c->bytes_total += c->segments.list.v[i].size * (i < c->at ? 1 : 2);
 	compact_txns_skip(&c->txns, c->options.first_dirty);
-	return err;
 }
 
 static enum err compact_bad_batch(struct compact *c, enum err err, const struct batch_info *batch)
@@ -420,8 +410,8 @@ enum err compact_step(struct compact *c, struct fs *fs, int64_t bytes, int64_t *
 	enum err err = ERR_NONE;
 
 	*ret_bytes = 0;
-	if (!c->has_aborted)
-		err = compact_prepare(c, fs);
+	if (!c->is_prepared)
+		compact_prepare(c);
 	while (!err && *ret_bytes < bytes && (c->phase == COMPACT_MAP || c->phase == COMPACT_FILTER))
 		err = c->phase == COMPACT_MAP ? compact_map_step(c, fs, ret_bytes)
 					      : compact_filter_step(c, fs, ret_bytes);

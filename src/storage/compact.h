@@ -53,7 +53,7 @@ struct compact {
 	const char *path; /* of the partition's directory; lent */
 	struct compact_options options;
 	struct segment_list segments;       /* copies: those below round_end, from the oldest */
-	VEC(int64_t) txn_bases;             /* all segments, which may have a .txnindex */
+	struct aborted_txns aborted;        /* copies: those that began below round_end, wherever their markers are */
 	VEC(struct compact_producer) producers;
 	/* how far it is */
 	enum compact_phase phase;
@@ -68,10 +68,9 @@ struct compact {
 	struct offset_map map;
 	struct compact_filter filter;
 	struct compact_txns txns;
-	struct aborted_txns aborted;
 	struct map producers_by_id;
 	struct compact_reader reader;
-	bool is_reading, is_writing, has_aborted, made_txn_index, swap_is_begun;
+	bool is_prepared, is_reading, is_writing, made_txn_index, swap_is_begun;
 	size_t at; /* segment that is read */
 	fs_file out;
 	struct scratch out_bytes;
@@ -80,7 +79,7 @@ struct compact {
 	VEC(struct time_entry) times;
 };
 
-/* `segments`, `txn_bases` and `producers` are filled by the caller after this. */
+/* `segments`, `aborted` and `producers` are filled by the caller after this. */
 void compact_init(struct compact *c, const char *path, const struct compact_options *options);
 void compact_deinit(struct compact *c, struct fs *fs);
 /* Goes on for about `bytes` of input, in MAP and FILTER. *ret_bytes: what was read and written. An error is final. */

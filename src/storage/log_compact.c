@@ -303,10 +303,14 @@ static void compact_run_take(struct log_compact_run *run)
 	for (size_t i = 0; i < log->segments.list.n; i++) {
 		struct segment segment = log->segments.list.v[i];
 
-		vec_push(&run->compact.txn_bases, segment.base);
 		segment.file = NULL;
 		if (segment.next_offset <= run->job->range.round_end && i + 1 < log->segments.list.n)
 			vec_push(&run->compact.segments.list, segment);
+	}
+	/* From memory: what ended in the active segment stands in no file yet. */
+	for (size_t i = 0; i < log->pub.aborted.list.n; i++) {
+		if (log->pub.aborted.list.v[i].first_offset < run->job->range.round_end)
+			vec_push(&run->compact.aborted.list, log->pub.aborted.list.v[i]);
 	}
 	for (uint32_t it = 0; (entry = producer_table_next(&log->pub.producers.by_id, &it)) != NULL;) {
 		struct compact_producer producer = {
