@@ -170,7 +170,7 @@ static void static_swap_settled(void *machine, void *ctx, enum err err)
 {
 	struct group_store *store = machine;
 	struct static_swap *swap = ctx;
-	struct group *group = group_find(store, swap->group_id);
+	struct group *group = store ? group_find(store, swap->group_id) : NULL;
 	struct classic_member *member = NULL;
 	struct classic_join *join = NULL;
 

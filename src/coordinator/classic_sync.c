@@ -91,7 +91,7 @@ static void classic_assignment_failed(struct group_classic *classic, enum err er
 static void classic_assignment_settled(void *machine, void *ctx, enum err err)
 {
 	struct classic_assignment *assignment = ctx;
-	struct group *group = group_find(machine, assignment->group_id);
+	struct group *group = machine ? group_find(machine, assignment->group_id) : NULL;
 
 	/* Another generation may have begun meanwhile; then nobody waits for this one. */
 	if (group && group->kind == &group_kind_classic && classic_is(group->classic, CLASSIC_COMPLETING) &&

@@ -333,7 +333,7 @@ static void downgrade_records(const struct group *group, struct str protocol, st
 static void downgrade_settled(void *machine, void *ctx, enum err err)
 {
 	struct str *id = ctx;
-	struct group *group = group_find(machine, *id);
+	struct group *group = machine ? group_find(machine, *id) : NULL;
 
 	if (!err && group && group->kind == &group_kind_classic && classic_is(group->classic, CLASSIC_STABLE))
 		classic_prepare(group->classic, "the last member of the consumer protocol is gone");

@@ -272,6 +272,7 @@ struct coord_own_write {
 	struct arena arena;
 	coord_settled_fn *settled;
 	void *ctx;
+	bool is_unloaded;
 };
 
 static void coord_own_settled(struct coord_op *op, void *machine, enum err err)
@@ -279,7 +280,7 @@ static void coord_own_settled(struct coord_op *op, void *machine, enum err err)
 	struct coord_own_write *own = container_of(op, struct coord_own_write, op);
 
 	if (own->settled)
-		own->settled(machine, own->ctx, err);
+		own->settled(own->is_unloaded ? NULL : machine, own->ctx, err);
 }
 
 static void coord_own_done(struct coord_op *op)
@@ -373,9 +374,9 @@ void coord_shard_unload(struct coord_shard *shard, enum err err)
 	shard->seq_done = shard->seq_queued;
 	while ((op = coord_shard_oldest(shard)) != NULL) {
 		coord_op_close(op);
-		/* Hooks are for a state that lives on. */
+		/* Hooks are for a state that lives on; but a machine's own give back what they were given. */
 		if (op->done == coord_own_done)
-			container_of(op, struct coord_own_write, op)->settled = NULL;
+			container_of(op, struct coord_own_write, op)->is_unloaded = true;
 		else
 			op->settled = NULL;
 		coord_op_finish(shard, op, err);

@@ -179,7 +179,8 @@ void coord_op_end(struct coord_op *op, enum err err);
 /*
  * For machines: writes records of their own, outside any operation (a timer, a hook). `is_replayed` false: they tell
  * what the state is already, or will be when `settled` makes it so; undoing them is settled's matter too. The records
- * are copied. settled (NULL is fine) runs once, perhaps before this returns when the log refuses.
+ * are copied. settled (NULL is fine) runs once, perhaps before this returns when the log refuses; with an error and
+ * without a machine when the shard is unloaded: only to free ctx.
  */
 typedef void coord_settled_fn(void *machine, void *ctx, enum err err);
 void coord_shard_write(struct coord_shard *shard, const struct coord_records *records, bool is_replayed,
