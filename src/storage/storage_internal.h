@@ -30,6 +30,12 @@ struct dir_core {
 	struct timer gather;    /* the same, a little later, so that more join it */
 	int64_t commit_began_ns;
 	int64_t commit_took_ns; /* the last one */
+	int64_t commit_bytes;   /* that it brought to the disk */
+	int64_t waiting_bytes;  /* appended since it began */
+	int64_t expected_bytes; /* that the next one should have: what waited already, and as much as was answered */
+	int64_t gather_bytes;   /* waiting_bytes when `gather` was set */
+	int gather_looks_n;     /* turns in which nothing was new after that */
+	int64_t gather_end_ns;  /* it is not set anew to after that; 0: it was set once */
 	int64_t unsynced_bytes;
 	bool probe_is_running;
 };
@@ -46,6 +52,8 @@ static inline struct dir_core *dir_core_of(const struct storage_dir *dir)
 
 void storage_tick_start(struct storage *storage);
 void storage_commit_start(struct storage_dir *dir);
+/* storage_gather.c: begins a group commit soon, or at the end of the turn when nobody else is expected. */
+void storage_commit_gather(struct storage_dir *dir);
 /* flush.ms, and whether a checkpoint is due. */
 void storage_sync_tick(struct storage *storage);
 

@@ -22,34 +22,6 @@
 
 /* Up to this many files are synced one by one; beyond it one sync of the file system costs less. */
 #define COMMIT_FILES_MAX 4
-/* How long a group commit waits for company: not worth a timer below, never longer than. */
-#define COMMIT_GATHER_MIN_NS (50 * NS_PER_US)
-#define COMMIT_GATHER_MAX_NS (500 * NS_PER_US)
-
-void storage_commit_later(struct storage_dir *dir)
-{
-	reactor_flush_later(dir->storage->reactor, &dir_core_of(dir)->hook);
-}
-
-static void dir_gather_over(struct timer *timer)
-{
-	storage_commit_start(container_of(timer, struct dir_core, gather)->dir);
-}
-
-/* A commit costs about the same for one log as for a hundred, and clients that were answered by the last one come back
- * together: the first of them waits a little for the others, at most an eighth of what the last commit took. */
-static void storage_commit_gather(struct storage_dir *dir)
-{
-	struct dir_core *core = dir_core_of(dir);
-	int64_t delay_ns = MIN(core->commit_took_ns / 8, COMMIT_GATHER_MAX_NS);
-
-	if (dir->commit_is_running || timer_is_on(&core->gather))
-		return;
-	if (delay_ns < COMMIT_GATHER_MIN_NS)
-		storage_commit_later(dir);
-	else
-		reactor_timer(dir->storage->reactor, &core->gather, delay_ns, dir_gather_over);
-}
 
 void storage_log_dirty(struct log_impl *log, int64_t bytes)
 {
@@ -58,6 +30,7 @@ void storage_log_dirty(struct log_impl *log, int64_t bytes)
 	struct storage *storage = pub->storage;
 
 	dir_core_of(dir)->unsynced_bytes += bytes;
+	dir_core_of(dir)->waiting_bytes += bytes;
 	if (!list_is_linked(&log->dirty_link)) {
 		log->dirty_since_ns = storage->reactor->now_ns;
 		log->dirty_link = (struct list){NULL, NULL};
@@ -267,6 +240,7 @@ static void commit_job_done(struct io_op *op)
 	dir->commit_is_running = false;
 	dir_core_of(dir)->commit_took_ns = dir->storage->reactor->now_ns - dir_core_of(dir)->commit_began_ns;
 	hist_add(&dir->storage->flush_ns, dir_core_of(dir)->commit_took_ns);
+	dir_core_of(dir)->expected_bytes = dir_core_of(dir)->commit_bytes + dir_core_of(dir)->waiting_bytes;
 	sync_files_deinit(&job->files);
 	mem_free(job);
 	if (err) {
@@ -306,6 +280,8 @@ void storage_commit_start(struct storage_dir *dir)
 	if (list_is_empty(&dir->commit_dirty))
 		dir_core_of(dir)->unsynced_bytes = 0;
 	timer_stop(&dir->storage->reactor->timers, &dir_core_of(dir)->gather);
+	dir_core_of(dir)->commit_bytes = dir_core_of(dir)->waiting_bytes;
+	dir_core_of(dir)->waiting_bytes = 0;
 	dir->commit_is_running = true;
 	dir_core_of(dir)->commit_began_ns = dir->storage->reactor->now_ns;
 	core_of(dir->storage)->works++;
