@@ -80,6 +80,8 @@ static enum err broker_body_start(struct node *node, struct fs *fs, const struct
 	node->broker = body;
 	body->broker.phase_changed = broker_body_phase;
 	body->broker.host_name = "127.0.0.1";
+	if (config->opt->group_jobs)
+		body->broker.group_inline_max = -1;
 	err = broker_body_load(config, &broker_config);
 	if (!err)
 		err = broker_open(&body->broker, node, &broker_config, &text);

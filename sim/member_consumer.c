@@ -31,6 +31,9 @@ static void beat_done(struct sim_call *call)
 		m->has_lost_answer = true;
 		return;
 	}
+	if (response->error_code)
+		world_log(member_world(m), "member.refused", "id=%s error=%d text=\"%.*s\"", m->id,
+			  response->error_code, STR_ARGS(response->error_message));
 	if (workload_bad_error(m->all->wl, "ConsumerGroupHeartbeat", response->error_code))
 		return;
 	if (member_is_fenced_by(response->error_code)) {

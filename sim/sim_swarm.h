@@ -59,7 +59,8 @@
 	X(groups, 0, 1, 0, "consumers in groups of both protocols")                                         \
 	X(txns, 0, 1, 0, "transactions of both versions, and a group that handles inputs exactly once")     \
 	X(txn_expire_ms, 300, 604800000, 604800000, "transactional.id.expiration.ms")                       \
-	X(txn_epochs_left, 1, 32766, 32766, "epochs of a transactional id's producer id before it is used up")
+	X(txn_epochs_left, 1, 32766, 32766, "epochs of a transactional id's producer id before it is used up") \
+	X(group_jobs, 0, 1, 0, "targets of all groups are made by jobs, as those of large ones")
 
 struct sim_options {
 #define X(name, lo, hi, plain, what) int64_t name;

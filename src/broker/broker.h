@@ -63,6 +63,7 @@ struct broker {
 	int64_t broker_epoch; /* of the running registration, -1 before */
 	int64_t started_ns;
 	const char *host_name; /* this machine's, for listeners that name no host */
+	int64_t group_inline_max; /* what a turn may take on itself for a group's target; 0: CONSUMER_INLINE_MAX */
 	/* process_port_owner, or NULL: who holds a port is not named. */
 	bool (*port_owner)(uint16_t port, char *ret, size_t cap);
 	/* process_file_owner, or NULL: who holds a directory is not named. */

@@ -2,6 +2,7 @@
 /* Groups as a kind of coordinator: their topic, their settings, and what of the broker they follow. */
 #include "broker.h"
 #include "coordinator_io_internal.h"
+#include "mem.h"
 #include "shard.h"
 
 static bool list_has(const struct str_list *list, const char *value)
@@ -46,11 +47,50 @@ static struct group_settings group_settings_of(const struct broker_config *confi
 	};
 }
 
+/* A group's work on a helper thread. */
+struct coordinator_work {
+	struct io_op op;
+	struct group_work *work;
+	struct coordinator_io *io;
+};
+
+static void coordinator_work_run(struct io_op *op, struct fs *fs UNUSED)
+{
+	struct group_work *work = container_of(op, struct coordinator_work, op)->work;
+
+	work->run(work);
+}
+
+static void coordinator_work_done(struct io_op *op)
+{
+	struct coordinator_work *it = container_of(op, struct coordinator_work, op);
+	struct group_work *work = it->work;
+
+	it->io->works_n--;
+	mem_free(it);
+	work->done(work);
+}
+
+static void coordinator_work_start(struct group_store *store, struct group_work *work)
+{
+	const struct coord_partition *part = store->shard->ctx;
+	struct coordinator_work *it = MEM_NEW(struct coordinator_work);
+
+	it->op = (struct io_op){.kind = IO_WORK, .done = coordinator_work_done, .work.run = coordinator_work_run};
+	it->work = work;
+	it->io = part->io;
+	it->io->works_n++;
+	io_submit(part->io->shard->reactor->io, &it->op);
+}
+
 static void coordinator_group_init(void *machine, struct coord_shard *shard, struct shard *owner)
 {
 	struct group_settings settings = group_settings_of(owner->config);
 
 	group_store_init(machine, shard, &settings, owner->reactor->node->hash_seed);
+	if (owner->broker->group_inline_max)
+		((struct group_store *)machine)->inline_max = owner->broker->group_inline_max;
+	((struct group_store *)machine)->start_work = coordinator_work_start;
 	((struct group_store *)machine)->memory = &owner->coordinators->group_memory;
 }
 

@@ -235,7 +235,8 @@ bool coordinator_io_is_idle(const struct shard *shard)
 {
 	const struct coordinator_io *io = shard->coordinators;
 
-	return io->partitions.n == 0 && list_is_empty(&io->going) && io->markers_n == 0;
+	return io->partitions.n == 0 && list_is_empty(&io->going) && io->markers_n == 0 &&
+	       io->works_n == 0;
 }
 
 /* ---- requests ---- */

@@ -42,6 +42,7 @@ struct coordinator_io {
 	int32_t waiting_n;     /* calls in the lists `waiting`, of groups */
 	int64_t markers_waiting_n;     /* in pauses of ends of transactions: see coordinator_stats.h */
 	int32_t completions_waiting_n;
+	int works_n; /* of groups, on helper threads */
 	int markers_n;         /* ends of transactions whose markers are under way elsewhere */
 	struct list spare_batches; /* struct coord_batch that are done, a few */
 	int spare_batches_n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Server-side assignment of partitions to the members of a consumer group (KIP-848): pure functions from
- * subscriptions and what is owned now to a target. They run as WORK on a copy of the group.
+ * subscriptions and what is owned now to a target. For large groups they run as WORK on a copy (consumer_job.h).
  *
  * 1. Complete: every partition of a topic that somebody subscribes to has exactly one owner.
  * 2. Legal: its owner subscribes to the topic.

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "assign.h"
+#include "consumer_job.h"
 #include "group_consumer.h"
 #include "hash.h"
 #include "log.h"
@@ -177,7 +178,7 @@ void consumer_change_leave(const struct consumer_change *change, struct coord_re
 	change_leave_one(change, change->gone, records);
 	for (int32_t i = 0; i < change->also_gone_n; i++)
 		change_leave_one(change, change->also_gone[i], records);
-	if (change->store->image)
+	if (change->store->image && !consumer_is_large(change->consumer))
 		hash = consumer_change_hash(change, change->store->image, records->arena);
 	log_info("group.epoch", "group=%.*s epoch=%d why=\"%s\"", STR_ARGS(change->group_id),
 		 change->consumer->epoch + 1, change->also_gone_n > 0 ? "members are gone" : "a member is gone");

@@ -23,6 +23,7 @@ struct beat {
 	struct consumer_group_member_metadata_value meta; /* as it will be */
 	struct consumer_change change;
 	struct member_current current;	/* as it will be */
+	bool is_large; /* its target is made beside it */
 	int32_t epoch, target_epoch;
 	struct part_set target;
 };

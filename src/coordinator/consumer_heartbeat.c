@@ -11,6 +11,7 @@
 
 #include "consumer_beat.h"
 #include "consumer_host.h"
+#include "consumer_job.h"
 #include "fault.h"
 #include "log.h"
 
@@ -86,6 +87,20 @@ static bool names_are_equal(const struct consumer_group_member_metadata_value *a
 	return true;
 }
 
+/* It is resolved beside the group; until then it stands for nothing. */
+static enum err beat_check_regex(struct beat *beat, struct str source)
+{
+	struct err_text reason = {""};
+	struct pattern *pattern;
+
+	if (pattern_new(source, PATTERN_RE2, &pattern, &reason))
+		return err_text_set(beat->text, ERR_INVALID_REGULAR_EXPRESSION,
+				    "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
+				    STR_ARGS(source), reason.text);
+	pattern_free(pattern);
+	return ERR_NONE;
+}
+
 /* The expression is new to the group. */
 static enum err beat_add_regex(struct beat *beat, struct str source)
 {
@@ -95,6 +110,9 @@ static enum err beat_add_regex(struct beat *beat, struct str source)
 
 	if (beat->consumer && beat->consumer->regexes.n >= CONSUMER_REGEXES_MAX)
 		return beat_refuse(beat, "The group has too many different regular expressions.");
+	if (consumer_is_large_with_regex(beat->store, beat->consumer) ||
+	    (beat->consumer && consumer_is_large(beat->consumer)))
+		return beat_check_regex(beat, source);
 	err = consumer_regex_resolve(beat->store->image, source, beat->store->shard->wall_ms, beat->arena,
 				     &added->value, &reason);
 	if (err)
@@ -187,11 +205,15 @@ static void beat_raise_epoch(struct beat *beat, bool is_changed)
 	bool image_moved = !beat->consumer || beat->consumer->image_offset != beat->store->image->offset;
 
 	beat->epoch = beat->consumer ? beat->consumer->epoch : CONSUMER_EPOCH_FIRST;
-	is_changed |= beat_refresh_regexes(beat);
+	if (beat->is_large)
+		image_moved = false; /* the job looks at it */
+	else
+		is_changed |= beat_refresh_regexes(beat);
 	if (!is_changed && !image_moved)
 		return;
-	hash = consumer_change_hash(&beat->change, beat->store->image, beat->arena);
-	if (beat->consumer)
+	if (!beat->is_large)
+		hash = consumer_change_hash(&beat->change, beat->store->image, beat->arena);
+	if (beat->consumer && !beat->is_large)
 		beat->consumer->image_offset = beat->store->image->offset;
 	if (!is_changed && hash == known)
 		return;
@@ -224,9 +246,11 @@ static enum err beat_make_target(struct beat *beat)
 	if (before)
 		beat->target = before->target;
 	delay_ms = beat->epoch > beat->target_epoch ? beat_assign_delay_ms(beat) : 0;
-	if (delay_ms > 0)
+	if (beat->is_large && (beat->epoch > beat->target_epoch || consumer_is_stale(beat->consumer)))
+		consumer_job_soon(beat->consumer, delay_ms);
+	else if (delay_ms > 0)
 		consumer_assign_later(beat->group, delay_ms);
-	if (beat->epoch > beat->target_epoch && delay_ms == 0) {
+	if (beat->epoch > beat->target_epoch && delay_ms == 0 && !beat->is_large) {
 		enum err err = consumer_change_assign(&beat->change, beat->store->image, beat->epoch, beat->records,
 						      beat->arena, &beat->target);
 
@@ -437,6 +461,7 @@ static enum err beat_stay(struct beat *beat, const struct consumer_heartbeat *he
 	err = beat_compare_meta(beat, &is_changed);
 	if (err)
 		return err;
+	beat->is_large = beat->consumer && consumer_is_large(beat->consumer);
 	beat_raise_epoch(beat, is_changed);
 	err = beat_make_target(beat);
 	if (!err)

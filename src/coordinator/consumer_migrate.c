@@ -127,7 +127,8 @@ static enum err moving_read(struct moving_member *moving, const struct group_cla
 static void upgrade_records(const struct group *group, const struct moving_member *members, int32_t n,
 			    struct coord_records *records)
 {
-	int32_t epoch = group->classic->generation;
+	/* Before its first generation there is 0, which a member of the new protocol must not be told. */
+	int32_t epoch = MAX(group->classic->generation, CONSUMER_EPOCH_FIRST);
 
 	group->kind->tombstones(group, records);
 	for (int32_t i = 0; i < n; i++)

@@ -476,11 +476,14 @@ static enum err regex_replay(struct group_store *store, struct coord_origin orig
 	regex = map_remove_str(&group->consumer->regexes, key->regular_expression);
 	if (regex) {
 		group_store_count(store, -consumer_regex_bytes(regex));
+		group->consumer->regex_topics_n -= regex->value.topics_n;
 		consumer_regex_free(regex);
 	}
 	if (value) {
 		regex = regex_new(key->regular_expression, value);
 		group_store_count(store, consumer_regex_bytes(regex));
+		group->consumer->regex_topics_n += regex->value.topics_n;
+		group->consumer->owes_regexes = false;
 		map_put_str(&group->consumer->regexes, regex->source, regex);
 	}
 	group_consumer_tidy(group);

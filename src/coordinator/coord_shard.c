@@ -345,6 +345,7 @@ void coord_shard_failed(struct coord_shard *shard, uint64_t seq, enum err err)
 
 	CHECK(err != ERR_NONE);
 	CHECK_OP(seq, >, shard->seq_done);
+	shard->failures_n++;
 	coord_shard_committed(shard, seq - 1);
 	list_init(&failed);
 	/* Newest first: each undo meets the state that its operation left. */

@@ -109,6 +109,7 @@ struct coord_shard {
 	struct heap timers;  /* struct coord_timer by deadline */
 	int64_t records_n;   /* replayed while loading */
 	size_t write_max;    /* bytes of keys and values that the log takes at once; 0: COORD_RECORDS_MAX */
+	uint64_t failures_n; /* times that the log failed what was open */
 	bool is_undoing;     /* what is replayed now is what a key held before */
 	struct coord_records spare; /* empty: its array served an operation and serves the next one */
 	struct err_text failure;

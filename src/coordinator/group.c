@@ -3,7 +3,7 @@
 #include "group.h"
 
 #include "group_classic.h"
-#include "group_consumer.h"
+#include "consumer_job.h"
 #include "group_offsets.h"
 #include "offsets_pending.h"
 #include "log.h"
@@ -32,6 +32,7 @@ void group_store_init(struct group_store *store, struct coord_shard *shard, cons
 {
 	*store = (struct group_store){.shard = shard, .settings = *settings, .seed = seed};
 	store->scratch.limit = SCRATCH_LIMIT;
+	store->inline_max = CONSUMER_INLINE_MAX;
 	map_init(&store->groups, MAP_STR, seed);
 	pending_init(store);
 }

@@ -55,6 +55,12 @@ struct group_settings {
 #define GROUPS_MAX 1000000              /* per shard */
 #define GROUP_NEW_MEMBER_TIMEOUT_MS 300000
 
+/* Work beside the reactor, on memory of its own. */
+struct group_work {
+	void (*run)(struct group_work *work);  /* anywhere; touches nothing but what is its own */
+	void (*done)(struct group_work *work); /* back on the reactor; frees it, or goes on later */
+};
+
 /* What all stores of a reactor may take together. Beyond it nothing new is taken; what is there goes on. */
 struct group_memory {
 	int64_t bytes, bytes_max;
@@ -69,6 +75,9 @@ struct group_store {
 	int64_t offsets_n;
 	int64_t kept_bytes; /* about what groups, members and offsets take */
 	struct group_memory *memory; /* shared with others; NULL: no limit */
+	int64_t inline_max; /* what a turn may take on itself: see consumer_job.h */
+	void (*start_work)(struct group_store *store, struct group_work *work); /* NULL: it is run at once */
+	uint64_t meta_seq;  /* of the newest member's words */
 	/* of open transactions: see offsets_pending.h */
 	struct map pending_keys, pending_producers, pending_groups;
 	int64_t pendings_n;

@@ -7,17 +7,12 @@
 #include "group_consumer.h"
 
 #include "consumer_host.h"
+#include "consumer_job.h"
 
 #define MEMBER_BYTES(member) ((int64_t)(sizeof(struct consumer_member) + (member)->id.len))
 
 /* Of a current assignment: the partitions, and their places in the owners' maps. */
 #define CURRENT_BYTES(n) ((int64_t)(n) * (int64_t)(sizeof(struct part_id) + 48))
-
-/* Owners of one topic's partitions. */
-struct consumer_owners {
-	struct uuid topic_id;
-	struct map by_partition; /* partition + 1 -> struct consumer_member */
-};
 
 /* ---- finding ---- */
 
@@ -40,13 +35,6 @@ struct consumer_member *consumer_member_find(const struct group_consumer *consum
 struct consumer_member *consumer_instance_find(const struct group_consumer *consumer, struct str instance_id)
 {
 	return map_get_str(&consumer->instances, instance_id);
-}
-
-struct consumer_member *consumer_owner_of(const struct group_consumer *consumer, struct part_id id)
-{
-	const struct consumer_owners *owners = map_get_uuid(&consumer->owners, id.topic_id);
-
-	return owners ? map_get_u64(&owners->by_partition, (uint64_t)id.partition + 1) : NULL;
 }
 
 struct group_consumer *group_consumer_make(struct group_store *store, struct str id, struct group **ret_group)
@@ -125,6 +113,10 @@ static void consumer_assign_due(struct coord_timer *timer, void *machine)
 	struct consumer_change change = {.store = store, .group_id = id, .consumer = consumer};
 	struct part_set nobody;
 
+	if (consumer_is_large(consumer)) {
+		consumer_job_soon(consumer, 0);
+		return;
+	}
 	if (consumer->epoch > consumer->target_epoch && store->image &&
 	    consumer_change_assign(&change, store->image, consumer->epoch, &records, &arena, &nobody) == ERR_NONE)
 		coord_shard_write(store->shard, &records, true, NULL, NULL);
@@ -239,6 +231,16 @@ static int meta_is_guest(const struct consumer_meta *meta)
 	return meta && meta->value.classic_member_metadata;
 }
 
+static int32_t meta_names_n(const struct consumer_meta *meta)
+{
+	return meta ? meta->value.subscribed_topic_names_n : 0;
+}
+
+static int meta_has_regex(const struct consumer_meta *meta)
+{
+	return meta && meta->value.subscribed_topic_regex.len > 0;
+}
+
 void consumer_member_set_meta(struct consumer_member *member, struct consumer_meta *take_meta)
 {
 	struct group_consumer *consumer = member->group->consumer;
@@ -249,6 +251,11 @@ void consumer_member_set_meta(struct consumer_member *member, struct consumer_me
 		map_remove_str(&consumer->instances, old->value.instance_id);
 	consumer->members_n += (take_meta != NULL) - (old != NULL);
 	consumer->guests_n += meta_is_guest(take_meta) - meta_is_guest(old);
+	consumer->names_n += meta_names_n(take_meta) - meta_names_n(old);
+	consumer->regex_members_n += meta_has_regex(take_meta) - meta_has_regex(old);
+	if (meta_has_regex(take_meta) && !map_get_str(&consumer->regexes, take_meta->value.subscribed_topic_regex))
+		consumer->owes_regexes = true;
+	member->meta_seq = ++member->group->store->meta_seq;
 	member->meta = take_meta;
 	group_store_count(member->group->store, meta_bytes(take_meta) - meta_bytes(old));
 	meta_free(old);
@@ -266,46 +273,6 @@ void consumer_member_set_meta(struct consumer_member *member, struct consumer_me
 		consumer_downgrade_soon(member->group);
 }
 
-static void member_own(struct consumer_member *member, struct part_set set)
-{
-	struct group_consumer *consumer = member->group->consumer;
-
-	for (int32_t i = 0; i < set.n; i++) {
-		struct consumer_owners *owners = map_get_uuid(&consumer->owners, set.v[i].topic_id);
-
-		if (!owners) {
-			owners = MEM_NEW(struct consumer_owners);
-			owners->topic_id = set.v[i].topic_id;
-			map_init(&owners->by_partition, MAP_U64, member->group->store->seed);
-			map_put_uuid(&consumer->owners, owners->topic_id, owners);
-		}
-		map_put_u64(&owners->by_partition, (uint64_t)set.v[i].partition + 1, member);
-	}
-}
-
-static void owners_free(struct consumer_owners *owners)
-{
-	map_deinit(&owners->by_partition);
-	mem_free(owners);
-}
-
-static void member_disown(struct consumer_member *member, struct part_set set)
-{
-	struct group_consumer *consumer = member->group->consumer;
-
-	for (int32_t i = 0; i < set.n; i++) {
-		struct consumer_owners *owners;
-
-		/* A log that was compacted in part may tell of the next owner before it tells of this end. */
-		if (consumer_owner_of(consumer, set.v[i]) != member)
-			continue;
-		owners = map_get_uuid(&consumer->owners, set.v[i].topic_id);
-		map_remove_u64(&owners->by_partition, (uint64_t)set.v[i].partition + 1);
-		if (owners->by_partition.n == 0)
-			owners_free(map_remove_uuid(&consumer->owners, set.v[i].topic_id));
-	}
-}
-
 static struct part_set set_copy(struct part_set set)
 {
 	struct part_set ret = {set.n ? mem_alloc((size_t)set.n * sizeof(*set.v)) : NULL, set.n};
@@ -320,8 +287,8 @@ void consumer_member_set_current(struct consumer_member *member, const struct me
 	struct member_current old = member->current;
 	bool was_revoking = member->has_current && old.state == MEMBER_UNREVOKED_PARTITIONS;
 
-	member_disown(member, old.assigned);
-	member_disown(member, old.revoking);
+	consumer_disown(member, old.assigned);
+	consumer_disown(member, old.revoking);
 	group_store_count(member->group->store,
 			  CURRENT_BYTES(current ? current->assigned.n + current->revoking.n : 0) -
 				  CURRENT_BYTES(old.assigned.n + old.revoking.n));
@@ -334,8 +301,8 @@ void consumer_member_set_current(struct consumer_member *member, const struct me
 	}
 	mem_free(old.assigned.v);
 	mem_free(old.revoking.v);
-	member_own(member, member->current.assigned);
-	member_own(member, member->current.revoking);
+	consumer_own(member, member->current.assigned);
+	consumer_own(member, member->current.revoking);
 	member_follow_current(member, was_revoking);
 }
 
@@ -343,6 +310,7 @@ void consumer_member_set_target(struct consumer_member *member, const struct par
 {
 	group_store_count(member->group->store,
 			  ((target ? target->n : 0) - member->target.n) * (int64_t)sizeof(struct part_id));
+	member->group->consumer->targets_n += (target ? target->n : 0) - member->target.n;
 	mem_free(member->target.v);
 	member->has_target = target != NULL;
 	member->target = target ? set_copy(*target) : (struct part_set){0};
@@ -535,6 +503,11 @@ static void consumer_loaded(struct group *group)
 		consumer_member_heard(member);
 		member_follow_current(member, false);
 	}
+	group->consumer->owes_regexes = false;
+	for (uint32_t it = 0; (member = map_next(&group->consumer->members, &it)) != NULL;)
+		group->consumer->owes_regexes |= meta_has_regex(member->meta) &&
+						 !map_get_str(&group->consumer->regexes,
+							      member->meta->value.subscribed_topic_regex);
 	consumer_downgrade_soon(group);
 }
 
@@ -548,21 +521,19 @@ static void consumer_free(struct group *group)
 	struct group_consumer *consumer = group->consumer;
 	struct consumer_member *member;
 	struct consumer_regex *regex;
-	struct consumer_owners *owners;
 
 	coord_timer_stop(group->store->shard, &consumer->assign);
+	consumer_job_abandon(consumer);
 	for (uint32_t it = 0; (member = map_next(&consumer->members, &it)) != NULL;)
 		member_free(member);
 	for (uint32_t it = 0; (regex = map_next(&consumer->regexes, &it)) != NULL;) {
 		group_store_count(group->store, -consumer_regex_bytes(regex));
 		consumer_regex_free(regex);
 	}
-	for (uint32_t it = 0; (owners = map_next(&consumer->owners, &it)) != NULL;)
-		owners_free(owners);
 	map_deinit(&consumer->members);
 	map_deinit(&consumer->instances);
 	map_deinit(&consumer->regexes);
-	map_deinit(&consumer->owners);
+	consumer_owners_deinit(consumer);
 	coord_timer_stop(group->store->shard, &consumer->downgrade);
 	mem_free(consumer);
 	group->consumer = NULL;

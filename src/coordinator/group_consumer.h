@@ -39,10 +39,13 @@ struct consumer_meta {
 	uint8_t block[256]; /* the arena's first */
 };
 
+struct consumer_job;
+
 struct consumer_member {
 	struct str id; /* owned */
 	struct group *group;
 	struct consumer_meta *meta; /* NULL: its record is not there */
+	uint64_t meta_seq; /* of `meta`: each has another */
 	bool has_current, has_target;
 	struct member_current current; /* sets owned */
 	struct part_set target;	       /* owned */
@@ -73,6 +76,12 @@ struct group_consumer {
 	struct map owners;    /* topic id -> struct consumer_owners */
 	int32_t members_n;    /* with meta */
 	int32_t guests_n;     /* of them, those of the classic protocol (consumer_host.h) */
+	/* How much there is to look at for a target: see consumer_job.h. */
+	int64_t names_n, targets_n, regex_topics_n; /* of all members; of all expressions */
+	int64_t regex_members_n; /* members that subscribe by an expression */
+	bool owes_regexes;	 /* some expression has never been resolved */
+	struct consumer_job *job; /* under way, or NULL */
+	int64_t job_over_ms;	 /* when the last one ended; 0: never */
 	int64_t image_offset; /* of the image the metadata hash was last compared with; -1: none */
 	int64_t regex_image_offset;
 	int64_t regexes_resolved_ms; /* when all of them were resolved anew; 0: never */
@@ -87,11 +96,15 @@ struct consumer_member *consumer_member_find(const struct group_consumer *consum
 struct consumer_member *consumer_instance_find(const struct group_consumer *consumer, struct str instance_id);
 /* The member that has the partition, given or being taken back; NULL: it is free. */
 struct consumer_member *consumer_owner_of(const struct group_consumer *consumer, struct part_id id);
+/* consumer_owners.c: what a member has from now on, and has no more. */
+void consumer_own(struct consumer_member *member, struct part_set set);
+void consumer_disown(struct consumer_member *member, struct part_set set);
+void consumer_owners_deinit(struct group_consumer *consumer);
 const char *group_consumer_state(const struct group *group);
 /* Tells the log which state a consumer group has come to, if it has: one line. Any other group is left alone. */
 void group_consumer_tell_state(struct group_store *store, struct str id);
-/* consumer_settings.c: settings of one group: the store's, overridden by the group's own configs in the image, which are brought into the
- * bounds that the store has now: they may have been wider when they were stored. */
+/* consumer_settings.c: settings of one group: the store's, overridden by the group's own configs in the image, which
+ * are brought into the bounds that the store has now: they may have been wider when they were stored. */
 int32_t consumer_session_timeout_ms(const struct group_store *store, struct str group_id);
 int32_t consumer_heartbeat_interval_ms(const struct group_store *store, struct str group_id);
 int32_t consumer_assignment_interval_ms(const struct group_store *store, struct str group_id);

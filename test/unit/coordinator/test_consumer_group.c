@@ -218,6 +218,68 @@ static void test_failed_write_leaves_no_trace(void **state UNUSED)
 	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->error_code, 0);
 }
 
+/* ---- large groups ---- */
+
+static const struct consumer_member *the_member(const char *id)
+{
+	return consumer_member_find(group_find(&w.store, STR("g"))->consumer, str_of(id));
+}
+
+static void test_a_large_group_gets_its_target_later(void **state UNUSED)
+{
+	struct consumer_group_heartbeat_response *response;
+
+	w.store.inline_max = -1;
+	response = BEAT(.member = "m1", .topics = "a", .tells_owned = true);
+	assert_int_equal(response->error_code, 0);
+	BEAT(.member = "m2", .topics = "a", .tells_owned = true);
+	assert_string_equal(consumer_world_state(&w, "g"), "Assigning");
+	consumer_world_pass(&w, 3000);
+	assert_string_equal(consumer_world_state(&w, "g"), "Reconciling");
+	assert_int_equal(the_member("m1")->target.n + the_member("m2")->target.n, 6);
+	consumer_world_check(&w);
+}
+
+static void test_expressions_of_large_groups_are_resolved_beside_them(void **state UNUSED)
+{
+	w.store.inline_max = -1;
+	assert_int_equal(BEAT(.member = "m1", .regex = "a(", .tells_owned = true)->error_code,
+			 err_wire(ERR_INVALID_REGULAR_EXPRESSION));
+	BEAT(.member = "m1", .regex = "a|b.*", .tells_owned = true);
+	BEAT(.member = "m2", .regex = "b.*", .tells_owned = true);
+	consumer_world_pass(&w, 3000);
+	assert_int_equal(the_member("m1")->target.n, 6);
+	assert_int_equal(the_member("m2")->target.n, 0);
+	/* A topic that comes later. */
+	consumer_world_topic(&w, "bb", 2);
+	consumer_world_pass(&w, 15000);
+	BEAT(.member = "m1", .epoch = the_member("m1")->current.epoch);
+	consumer_world_pass(&w, 3000);
+	assert_int_equal(the_member("m1")->target.n + the_member("m2")->target.n, 8);
+	assert_int_equal(the_member("m2")->target.n, 2);
+	consumer_world_check(&w);
+}
+
+static void test_a_log_that_fails_ends_the_job(void **state UNUSED)
+{
+	w.store.inline_max = -1;
+	BEAT(.member = "m1", .topics = "a", .tells_owned = true);
+	consumer_world_beat(&w, (struct beat_spec){.member = "m2", .topics = "a", .tells_owned = true}, false);
+	for (int i = 0; i < 10; i++) {
+		coord_shard_time(&w.shard, w.shard.now_ms + 1, w.shard.wall_ms + 1);
+		coord_shard_tick(&w.shard, 1);
+	}
+	/* Targets for two are written, and all of it fails. */
+	consumer_world_fail(&w);
+	consumer_world_check(&w);
+	BEAT(.member = "m1", .epoch = the_member("m1")->current.epoch);
+	consumer_world_pass(&w, 5000);
+	BEAT(.member = "m1", .epoch = the_member("m1")->current.epoch);
+	consumer_world_pass(&w, 5000);
+	assert_int_equal(the_member("m1")->target.n, 6);
+	consumer_world_check(&w);
+}
+
 /* ---- drawn groups ---- */
 
 #define CLIENTS 6
@@ -317,6 +379,9 @@ static void test_drawn_groups(void **state UNUSED)
 
 		consumer_world_init(&w, seed);
 		rng_init(&rng, seed);
+		/* Every second one makes its targets by jobs, as large groups do. */
+		if (seed % 2)
+			w.store.inline_max = -1;
 		consumer_world_topic(&w, "a", 5);
 		for (int step = 0; step < 260; step++) {
 			bool calm = step >= 160;
@@ -358,6 +423,9 @@ int main(void)
 		STORY(test_targets_are_made_once_per_interval),
 		STORY(test_refused_requests),
 		STORY(test_failed_write_leaves_no_trace),
+		STORY(test_a_large_group_gets_its_target_later),
+		STORY(test_expressions_of_large_groups_are_resolved_beside_them),
+		STORY(test_a_log_that_fails_ends_the_job),
 		cmocka_unit_test(test_drawn_groups),
 	};
 
