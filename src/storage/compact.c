@@ -10,6 +10,7 @@
 #include "mem.h"
 
 #define OUT_FLUSH_LEN ((size_t)256 << 10)
+#define OUT_SYNC_LEN MIB(16)
 #define OUT_KEEP ((size_t)4 << 20)
 
 static const char *const compact_suffixes[] = {".index", ".timeindex", ".txnindex", ".log"};
@@ -223,6 +224,7 @@ static enum err compact_begin_group(struct compact *c, struct fs *fs)
 	c->index.n = c->times.n = 0;
 	c->out_bytes.len = 0;
 	c->made_txn_index = false;
+	c->unsynced_bytes = 0;
 	c->is_writing = true;
 	return compact_create(c, fs, ".log", &c->out);
 }
@@ -246,6 +248,12 @@ static enum err compact_flush(struct compact *c, struct fs *fs, int64_t *ret_byt
 	enum err err = len ? fs_pwrite_all(fs, c->out, c->out_bytes.p, len, pos) : ERR_NONE;
 
 	*ret_bytes += (int64_t)len;
+	c->unsynced_bytes += (int64_t)len;
+	/* What waits for the disk stays little: the system holds every writer, also of other logs, when it is much. */
+	if (!err && c->unsynced_bytes >= OUT_SYNC_LEN) {
+		c->unsynced_bytes = 0;
+		err = fs_sync(fs, c->out);
+	}
 	scratch_trim(&c->out_bytes, OUT_KEEP);
 	return err ? err_text_set(&c->text, err, "%s: the compacted segment cannot be written", c->path) : ERR_NONE;
 }

@@ -74,6 +74,7 @@ struct compact {
 	size_t at; /* segment that is read */
 	fs_file out;
 	struct scratch out_bytes;
+	int64_t unsynced_bytes; /* of the file that is written */
 	int64_t bytes_since_index, last_index_ms, last_time_ms;
 	VEC(struct index_entry) index;
 	VEC(struct time_entry) times;
