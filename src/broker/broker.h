@@ -57,6 +57,7 @@ struct broker {
 	struct lifecycle *lifecycle;
 	struct checkpointer *checkpointer;
 	struct cleaner_desk *cleaner_desk; /* reactor 0's */
+	int moves_n; /* atomic: partitions on their way to another directory, of all shards */
 	struct dir_assign *assigns; /* where partitions lie, on its way to the controller */
 	struct disk_watch *disks; /* how full they are */
 	struct stray_removal *removal; /* of what deletions left, from the start on */

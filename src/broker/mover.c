@@ -81,8 +81,19 @@ static const char *move_path(const struct move *move, int dir)
 	return move->mover->shard->broker->dirs[dir].path;
 }
 
+/* replica.alter.log.dirs.io.max.bytes.per.second is for all that are on their way, on whatever shard. */
+static int64_t move_rate(const struct move *move)
+{
+	const struct shard *shard = move->mover->shard;
+	int64_t moves_n = __atomic_load_n(&shard->broker->moves_n, __ATOMIC_RELAXED);
+	int64_t rate = shard->config->replica_alter_log_dirs_io_max_bytes_per_second / moves_n;
+
+	return MAX(rate, INT64_C(1));
+}
+
 static void move_free(struct move *move)
 {
+	__atomic_fetch_sub(&move->mover->shard->broker->moves_n, 1, __ATOMIC_RELAXED);
 	timer_stop(&move->mover->shard->reactor->timers, &move->timer);
 	if (move->partition && move->partition->move == move)
 		move->partition->move = NULL;
@@ -253,8 +264,7 @@ static void move_copied(struct io_op *op)
 {
 	struct move *move = container_of(op, struct move, op);
 	struct shard *shard = move->mover->shard;
-	int64_t rate = shard->config->replica_alter_log_dirs_io_max_bytes_per_second;
-	int64_t delay_ns = 0;
+	int64_t rate = move_rate(move), delay_ns = 0;
 
 	move->bytes += move->copy.bytes;
 	if (!move->partition || move->is_cancelled || shard->is_stopping) {
@@ -269,8 +279,7 @@ static void move_copied(struct io_op *op)
 	}
 	move->bytes_left = MAX(move->partition->log->size_bytes - move->bytes, INT64_C(0));
 	move_say(move);
-	if (rate < INT64_MAX / 2)
-		delay_ns = (int64_t)((double)move->copy.bytes / (double)MAX(rate, INT64_C(1)) * (double)NS_PER_S);
+	delay_ns = (int64_t)((double)move->copy.bytes / (double)rate * (double)NS_PER_S);
 	move_later(move, delay_ns);
 }
 
@@ -282,7 +291,7 @@ static void move_copy_run(struct io_op *op, struct fs *fs)
 static void move_copy(struct move *move)
 {
 	const struct part_log *log = move->partition->log;
-	int64_t rate = move->mover->shard->config->replica_alter_log_dirs_io_max_bytes_per_second;
+	int64_t rate = move_rate(move);
 
 	move->copy.from = move->from;
 	move->copy.to = move->to;
@@ -385,6 +394,7 @@ enum err mover_start(struct shard *shard, struct partition *partition, int dir)
 		return ERR_KAFKA_STORAGE_ERROR;
 	}
 	list_push_back(&shard->mover->moves, &move->link);
+	__atomic_fetch_add(&shard->broker->moves_n, 1, __ATOMIC_RELAXED);
 	partition->move = move;
 	log_info("move.begun", "log=%s from=%s to=%s", move->name, dirs[from].path, dirs[dir].path);
 	move_later(move, 0);
