@@ -168,6 +168,24 @@ static void ending_waiter_late(struct timer *timer)
 	coord_op_end(ending_waiter_leave(waiter), ERR_CONCURRENT_TRANSACTIONS);
 }
 
+bool transaction_markers_left(const struct coordinator_txn *machine, const struct txn *txn, struct arena *arena,
+			      struct txn_partitions *ret)
+{
+	const struct txn_ending *ending = map_get_str(&machine->endings, txn->id);
+
+	*ret = txn->partitions;
+	if (!ending || ending->producer.id != txn->producer_id || ending->producer.epoch != txn_marker_epoch(txn))
+		return true;
+	if (!arena_has_room(arena, (size_t)ending->parts_n * sizeof(*ret->v), 1))
+		return false;
+	*ret = (struct txn_partitions){ARENA_NEW_N(arena, struct txn_partition, ending->parts_n), 0};
+	for (int32_t i = 0; i < ending->parts_n; i++) {
+		if (!ending->parts[i].is_done)
+			ret->v[ret->n++] = (struct txn_partition){ending->parts[i].topic, ending->parts[i].index};
+	}
+	return true;
+}
+
 bool transaction_markers_wait(struct coordinator_txn *machine, struct str id, struct txn_end_waiter *waiter,
 			      struct coord_op *op, int64_t deadline_ns)
 {

@@ -34,6 +34,11 @@ void transaction_markers_send(struct txn_store *store, const struct txn *txn);
 /* The shard is going: what is under way ends by itself. */
 void transaction_markers_leave(struct coordinator_txn *machine);
 
+/* The partitions of a transaction that is decided and still lack their marker, in the arena; those of any other are its
+ * own. False: the arena has no room. */
+bool transaction_markers_left(const struct coordinator_txn *machine, const struct txn *txn, struct arena *arena,
+			      struct txn_partitions *ret) MUST_USE;
+
 /* An operation that can be decided only when the end of a transaction is complete. */
 struct txn_end_waiter {
 	struct list link;         /* private */

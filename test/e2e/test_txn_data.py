@@ -510,6 +510,10 @@ class Markers(TxnCase):
         def state():
             answer = self.c.call("DescribeTransactions", 0, transactional_ids=[a.id]).states[0]
             return answer.error, answer.state
+
+        def left():
+            return [(x.name, x.partitions) for x in self.c.call("DescribeTransactions", 0, transactional_ids=[a.id]
+                                                                ).states[0].topics]
         for crashed in (False, True):
             end = time.monotonic() + 1
             while time.monotonic() < end:
@@ -518,6 +522,7 @@ class Markers(TxnCase):
                 self.assertEqual(a.conn.call("EndTxn", 5, transactional_id=a.id, producer_id=pid, producer_epoch=epoch,
                                              committed=True).error, 51)
                 time.sleep(0.2)
+            self.eventually(lambda: self.assertEqual(left(), [(t, [0])]))
             self.assertEqual((self.end_offset(t), self.committed(t)), (2, []))
             if target() == "kafka":
                 # When it starts it takes partitions whose leader it has not heard of yet for deleted, and completes.

@@ -30,10 +30,9 @@ static int32_t describe_transaction_topics_n(struct txn_partitions partitions)
 }
 
 /* Partitions of one topic stand together. False: the arena has no room. */
-static bool describe_transaction_topics(const struct txn *txn, struct arena *arena,
+static bool describe_transaction_topics(struct txn_partitions from, struct arena *arena,
 					struct describe_transactions_response_transaction_states *out)
 {
-	struct txn_partitions from = txn->partitions;
 	int32_t topics_n = describe_transaction_topics_n(from);
 	size_t len = (size_t)topics_n * sizeof(*out->topics) + (size_t)from.n * sizeof(int32_t);
 
@@ -61,6 +60,7 @@ static enum err describe_transaction_decide(struct coord_op *op, void *ptr, stru
 	const struct coordinator_txn *machine = ptr;
 	const struct txn *txn = txn_find(&machine->store, one->ask.call.group_id);
 	struct describe_transactions_response_transaction_states *out = one->out;
+	struct txn_partitions left;
 
 	if (!txn || txn->state == TXN_DEAD)
 		return ERR_TRANSACTIONAL_ID_NOT_FOUND;
@@ -69,7 +69,11 @@ static enum err describe_transaction_decide(struct coord_op *op, void *ptr, stru
 	out->transaction_start_time_ms = txn->start_ms;
 	out->producer_id = txn->producer_id;
 	out->producer_epoch = txn->epoch;
-	return describe_transaction_topics(txn, op->arena, out) ? ERR_NONE : ERR_INVALID_REQUEST;
+	/* As the original, which takes a partition off the list with its marker. */
+	return transaction_markers_left(machine, txn, op->arena, &left) &&
+			       describe_transaction_topics(left, op->arena, out) ?
+		       ERR_NONE :
+		       ERR_INVALID_REQUEST;
 }
 
 static void describe_transactions_reply(struct coordinator_asks *asks)

@@ -76,9 +76,11 @@ static void test_who_comes_behind_a_write_waits_for_it(void **state)
 
 static void test_offsets_of_nobody_expire_one_by_one(void **state)
 {
+	struct coord_stats stats = {{0}};
 	struct rig rig;
 
 	rig_init(&rig);
+	rig.shard.stats = &stats;
 	rig_offset(&rig, "g", "t", 0, 5);
 	rig_wait(&rig, DAY_MS / 2);
 	rig_offset(&rig, "g", "t", 1, 6);
@@ -86,6 +88,9 @@ static void test_offsets_of_nobody_expire_one_by_one(void **state)
 	assert_int_equal(rig_offset_of(&rig, "g", "t", 0), -1);
 	assert_int_equal(rig_offset_of(&rig, "g", "t", 1), 6);
 	rig_wait(&rig, DAY_MS / 2);
+	assert_int_equal(stats.counts[COORD_OFFSET_COMMITS], 2);
+	assert_int_equal(stats.counts[COORD_OFFSET_EXPIRATIONS], 2);
+	assert_int_equal(stats.counts[COORD_OFFSET_DELETIONS], 0);
 	assert_string_equal(rig_state(&rig, "g"), "absent");
 	rig_check(&rig);
 	rig_deinit(&rig);

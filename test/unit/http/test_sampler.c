@@ -194,6 +194,34 @@ static void test_idle(void **state)
 	assert_true(fabs(rig->sampler.shards[0].idle - 0.8) < 1e-9);
 }
 
+/* What coordinators count on two event loops becomes sums and rates, and their times one histogram. */
+static void test_coordinators(void **state)
+{
+	struct rig *rig = *state;
+	struct coord_stats *a = &rig->queries[0]->of_shard.coordinators.of[COORDINATOR_GROUP];
+	struct coord_stats *b = &rig->queries[1]->of_shard.coordinators.of[COORDINATOR_GROUP];
+	const struct sampler_hist *flush = &rig->sampler.coordinators[COORDINATOR_GROUP][COORD_TIME_FLUSH];
+
+	a->counts[COORD_OFFSET_COMMITS] = 1000;
+	look(rig, 5);
+	a->counts[COORD_OFFSET_COMMITS] += 50;
+	hist_add(&a->times[COORD_TIME_FLUSH], NS_PER_MS);
+	hist_add(&b->times[COORD_TIME_FLUSH], 3 * NS_PER_MS);
+	hist_add(&rig->queries[1]->of_shard.coordinators.asks.ask_ns, NS_PER_MS);
+	look(rig, 5);
+	assert_true(fabs(rig->sampler.shards[0].coordinated_per_s[COORD_OFFSET_COMMITS] - 10) < 1e-9);
+	assert_true(fabs(rig->sampler.shards[1].coordinated_per_s[COORD_OFFSET_COMMITS]) < 1e-9);
+	assert_true(fabs(rig->sampler.shards[1].coordinated_per_s[SAMPLER_FLUSHES] - 0.2) < 1e-9);
+	assert_int_equal(flush->n, 2);
+	assert_int_equal(flush->sum, 4 * NS_PER_MS);
+	assert_true(sampler_hist_max(flush) >= 3 * NS_PER_MS && sampler_hist_max(flush) < 4 * NS_PER_MS);
+	assert_int_equal(rig->sampler.transaction_asks.n, 1);
+	/* The same numbers once more are nothing new. */
+	look(rig, 5);
+	assert_int_equal(flush->n, 2);
+	assert_true(fabs(rig->sampler.shards[0].coordinated_per_s[COORD_OFFSET_COMMITS]) < 1e-9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +231,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rates, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_coordinators, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
