@@ -250,7 +250,7 @@ class Decided(TxnCase):
         self.c = self.conn()
         for commit, (t, a) in out.items():
             self.c.wait_leader(t)
-            self.wait_stable(t, 2)
+            self.wait_stable(t, 2, seconds=40)
             self.assertEqual(self.committed(t), [(0, b"x")] if commit else [])
             a.conn = self.conn()
             a.end(commit)

@@ -95,8 +95,8 @@ class TxnCase(Case):
     def stable(self, topic, index=0):
         return self.c.fetch(topic, 0, index, max_wait_ms=0).last_stable
 
-    def wait_stable(self, topic, offset, index=0):
-        self.eventually(lambda: self.assertEqual(self.stable(topic, index), offset))
+    def wait_stable(self, topic, offset, index=0, seconds=10):
+        self.eventually(lambda: self.assertEqual(self.stable(topic, index), offset), seconds)
 
     def committed(self, topic, offset=0, index=0, max_bytes=1 << 20):
         return self.c.read_committed(topic, offset, index, max_bytes)
