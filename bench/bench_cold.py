@@ -78,13 +78,14 @@ def once(tool, tools, server, volume, quiet_s):
     }
 
 
-def fill(server, volume):
-    """Two segments more than the cold part, so that nothing hot is evicted with it."""
-    server.load("produce", topic=TOPIC, batch=131072, bytes=volume + (64 << 20), warm=0, secs=600)
+def fill(tool, server, volume):
+    """A little more than is read, so that the consumer never waits for news."""
+    tool("bench_load", "produce", port=server.port, pid=server.pid, topic=TOPIC, batch=131072,
+         bytes=volume + (64 << 20), warm=0, secs=600)
     time.sleep(1)
 
 
 def run(tool, tools, server, volume, quiet_s, rounds):
-    fill(server, volume)
+    fill(tool, server, volume)
     server.load("open", secs=2, **HOT)
     return [once(tool, tools, server, volume, quiet_s) for _ in range(rounds)]
