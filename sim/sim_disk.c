@@ -5,7 +5,7 @@
  *
  * 1. inode.now == inode.kept with all `changes` that are not lost applied in order, plus the lost ones' effect.
  * 2. names likewise against names_kept and name_changes.
- * 3. used == sum of disk_inode_bytes over files that are linked or open.
+ * 3. used == sum of disk_inode_bytes over files that are linked or open, of each volume and of all.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -79,15 +79,21 @@ int64_t disk_inode_bytes(const struct disk_inode *inode)
 	return MAX((int64_t)inode->now.len, inode->reserved);
 }
 
+void disk_use(struct sim_disk *d, const struct disk_inode *inode, int64_t bytes)
+{
+	d->used += bytes;
+	d->volumes[inode->volume].used += bytes;
+}
+
 void disk_change_data(struct sim_disk *d, struct disk_inode *inode, size_t pos, const void *p, size_t len)
 {
 	struct disk_change change = {.pos = pos, .len = len, .data = mem_alloc(len)};
 
 	memcpy(change.data, p, len);
 	vec_push(&inode->changes, change);
-	d->used -= disk_inode_bytes(inode);
+	disk_use(d, inode, -disk_inode_bytes(inode));
 	content_put(&inode->now, pos, p, len);
-	d->used += disk_inode_bytes(inode);
+	disk_use(d, inode, disk_inode_bytes(inode));
 	inode->mtime_ms = sim_node_clock(d->sn, IO_CLOCK_WALL) / NS_PER_MS;
 }
 
@@ -96,10 +102,10 @@ void disk_change_size(struct sim_disk *d, struct disk_inode *inode, size_t size)
 	struct disk_change change = {.pos = size};
 
 	vec_push(&inode->changes, change);
-	d->used -= disk_inode_bytes(inode);
+	disk_use(d, inode, -disk_inode_bytes(inode));
 	content_resize(&inode->now, size);
 	inode->reserved = MIN(inode->reserved, (int64_t)size);
-	d->used += disk_inode_bytes(inode);
+	disk_use(d, inode, disk_inode_bytes(inode));
 	inode->mtime_ms = sim_node_clock(d->sn, IO_CLOCK_WALL) / NS_PER_MS;
 }
 
@@ -241,7 +247,7 @@ void disk_change_names(struct sim_disk *d, struct disk_inode *from_dir, struct s
 		}
 		disk_names_set(&to_dir->names, to, inode);
 		if (!inode->is_linked && !inode->is_dir && !inode->opens_n)
-			d->used += disk_inode_bytes(inode);
+			disk_use(d, inode, disk_inode_bytes(inode));
 		inode->is_linked = true;
 	}
 }
@@ -260,14 +266,14 @@ static void name_change_free(struct disk_name_change *change)
 	mem_free(change->to_name);
 }
 
-void disk_keep_names(struct sim_disk *d, const struct disk_inode *dir)
+static void keep_names_of(struct sim_disk *d, const struct disk_inode *dir, int volume)
 {
 	size_t left = 0;
 
 	for (size_t i = 0; i < d->name_changes.n; i++) {
 		struct disk_name_change change = d->name_changes.v[i];
 
-		if (dir && change.from_dir != dir && change.to_dir != dir) {
+		if (dir ? change.from_dir != dir && change.to_dir != dir : change.inode->volume != volume) {
 			d->name_changes.v[left++] = change;
 			continue;
 		}
@@ -277,13 +283,46 @@ void disk_keep_names(struct sim_disk *d, const struct disk_inode *dir)
 	d->name_changes.n = left;
 }
 
+void disk_keep_names(struct sim_disk *d, const struct disk_inode *dir)
+{
+	keep_names_of(d, dir, 0);
+}
+
+void disk_keep_volume_names(struct sim_disk *d, int volume)
+{
+	keep_names_of(d, NULL, volume);
+}
+
 /* --- inodes --- */
 
-struct disk_inode *disk_inode_new(struct sim_disk *d, bool is_dir)
+int disk_volume_of(struct sim_disk *d, struct str name)
+{
+	int i = 1;
+
+	while (i < d->volumes_n && !str_eq_c(name, d->volumes[i].name))
+		i++;
+	if (i == d->volumes_n) {
+		CHECK_OP(i, <, DISK_VOLUMES_MAX);
+		d->volumes_n++;
+		snprintf(d->volumes[i].name, sizeof(d->volumes[i].name), "%.*s", STR_ARGS(name));
+		d->volumes[i].capacity = DISK_NO_LIMIT;
+	}
+	return i;
+}
+
+int64_t disk_room_of(const struct sim_disk *d, int volume)
+{
+	const struct disk_volume *v = &d->volumes[volume];
+
+	return MIN(d->capacity - d->used, v->capacity - v->used - v->used_by_others);
+}
+
+struct disk_inode *disk_inode_new(struct sim_disk *d, bool is_dir, int volume)
 {
 	struct disk_inode *inode = MEM_NEW(struct disk_inode);
 
 	inode->id = d->inode_next++;
+	inode->volume = volume;
 	inode->is_dir = is_dir;
 	inode->mtime_ms = sim_node_clock(d->sn, IO_CLOCK_WALL) / NS_PER_MS;
 	list_push_back(&d->inodes, &inode->link);
@@ -309,7 +348,7 @@ static void inode_free(struct sim_disk *d, struct disk_inode *inode)
 void disk_inode_released(struct sim_disk *d, struct disk_inode *inode)
 {
 	if (!inode->is_dir && !inode->is_linked && !inode->opens_n)
-		d->used -= disk_inode_bytes(inode);
+		disk_use(d, inode, -disk_inode_bytes(inode));
 }
 
 struct inode_vec {
@@ -487,6 +526,8 @@ void disk_power_cut(struct sim_disk *d)
 	}
 	cut_names(d, is_ordered);
 	d->used = 0;
+	for (int i = 0; i < d->volumes_n; i++)
+		d->volumes[i].used = 0;
 	list_for_each(link, tmp, &d->inodes) {
 		struct disk_inode *inode = list_entry(link, struct disk_inode, link);
 
@@ -503,7 +544,7 @@ void disk_power_cut(struct sim_disk *d)
 
 		inode->is_linked = true;
 		if (!inode->is_dir)
-			d->used += disk_inode_bytes(inode);
+			disk_use(d, inode, disk_inode_bytes(inode));
 	}
 	draw_boot_id(d);
 }
@@ -518,8 +559,44 @@ void disk_fault(struct sim_disk *d, enum disk_op op, struct disk_fault fault)
 void disk_heal(struct sim_disk *d)
 {
 	memset(d->faults, 0, sizeof(d->faults));
+	for (int i = 0; i < d->volumes_n; i++)
+		d->volumes[i].fault = DISK_DIR_WELL;
 	d->slow_us = 0;
 	d->crash_in = 0;
+}
+
+static struct disk_volume *volume_named(struct sim_disk *d, const char *dir)
+{
+	CHECK(dir[0] == '/');
+	return &d->volumes[disk_volume_of(d, str_of(dir + 1))];
+}
+
+void disk_dir_break(struct sim_disk *d, const char *dir, enum disk_dir_fault fault)
+{
+	volume_named(d, dir)->fault = fault;
+}
+
+bool disk_dir_is_well(struct sim_disk *d, const char *dir)
+{
+	return volume_named(d, dir)->fault == DISK_DIR_WELL;
+}
+
+void disk_dir_set_capacity(struct sim_disk *d, const char *dir, int64_t bytes)
+{
+	volume_named(d, dir)->capacity = bytes;
+}
+
+void disk_dir_fill(struct sim_disk *d, const char *dir, int64_t left)
+{
+	struct disk_volume *v = volume_named(d, dir);
+
+	v->used_by_others = MAX(v->capacity - v->used - left, INT64_C(0));
+}
+
+void disk_dirs_empty(struct sim_disk *d)
+{
+	for (int i = 0; i < d->volumes_n; i++)
+		d->volumes[i].used_by_others = 0;
 }
 
 void disk_set_capacity(struct sim_disk *d, int64_t bytes)
@@ -657,10 +734,12 @@ struct sim_disk *disk_new(struct world *w, struct sim_node *sn)
 	d->sn = sn;
 	d->handle_next = 3;
 	d->inode_next = 1;
-	d->capacity = INT64_C(1) << 50;
+	d->capacity = DISK_NO_LIMIT;
+	d->volumes_n = 1;
+	d->volumes[0].capacity = DISK_NO_LIMIT;
 	list_init(&d->inodes);
 	map_init(&d->handles, MAP_U64, w->seed);
-	d->root = disk_inode_new(d, true);
+	d->root = disk_inode_new(d, true, 0);
 	d->root->is_linked = true;
 	draw_boot_id(d);
 	return d;

@@ -11,6 +11,7 @@
  * 4. A failed sync leaves its changes unsynced for good: a later sync does not bring them to the disk.
  * 5. From the crash counter's strike on no operation has an effect and every one fails, until the node is dead.
  * 6. Disks outlive nodes; handles and locks end with the process.
+ * 7. Each directory of the root is a volume: it fails and fills for itself, and no name goes from one to another.
  */
 #ifndef SIM_DISK_H
 #define SIM_DISK_H
@@ -18,6 +19,8 @@
 #include "sim_world.h"
 
 #define DISK_SECTOR 512
+#define DISK_VOLUMES_MAX 8
+#define DISK_NO_LIMIT (INT64_C(1) << 50)
 
 enum disk_op {
 	DISK_OP_OPEN,
@@ -36,6 +39,14 @@ struct disk_fault {
 	const char *path; /* only below this path; NULL: everywhere. Borrowed. */
 };
 
+/* How one directory of the root fails, until it is healed. */
+enum disk_dir_fault {
+	DISK_DIR_WELL,
+	DISK_DIR_GONE,     /* every operation fails */
+	DISK_DIR_NO_WRITE, /* every change fails, and every sync */
+	DISK_DIR_NO_SYNC   /* every sync fails */
+};
+
 struct sim_disk *disk_new(struct world *w, struct sim_node *sn);
 void disk_free(struct sim_disk *d);
 struct fs *disk_fs(struct sim_disk *d);
@@ -49,6 +60,14 @@ void disk_heal(struct sim_disk *d);
 void disk_set_capacity(struct sim_disk *d, int64_t bytes);
 int64_t disk_used(const struct sim_disk *d);
 int64_t disk_capacity(const struct sim_disk *d);
+/* `dir`: "/data2". */
+void disk_dir_break(struct sim_disk *d, const char *dir, enum disk_dir_fault fault);
+bool disk_dir_is_well(struct sim_disk *d, const char *dir);
+/* Its size; DISK_NO_LIMIT at first. */
+void disk_dir_set_capacity(struct sim_disk *d, const char *dir, int64_t bytes);
+/* Others fill it until so much is left; disk_dirs_empty takes away what they wrote, everywhere. */
+void disk_dir_fill(struct sim_disk *d, const char *dir, int64_t left);
+void disk_dirs_empty(struct sim_disk *d);
 /* Extra delay of everything that waits for the disk, at most so long. */
 void disk_slow(struct sim_disk *d, int64_t max_us);
 int64_t disk_delay_us(const struct sim_disk *d);

@@ -37,6 +37,7 @@ struct disk_inode {
 	bool is_marked;   /* while collecting */
 	bool is_linked;   /* has a visible name */
 	bool is_locked;
+	int volume; /* index in sim_disk.volumes */
 	int opens_n;
 	int64_t mtime_ms;
 	int64_t reserved; /* bytes */
@@ -62,6 +63,15 @@ struct disk_handle {
 	bool has_lock;
 };
 
+/* A directory of the root is a volume with space and faults of its own; [0]: the root itself, no limits. */
+struct disk_volume {
+	char name[32];
+	int64_t capacity;
+	int64_t used; /* bytes of its files that are linked or open */
+	int64_t used_by_others;
+	enum disk_dir_fault fault;
+};
+
 struct sim_disk {
 	struct fs fs;
 	struct world *w;
@@ -74,6 +84,8 @@ struct sim_disk {
 	uint64_t inode_next;
 	int64_t capacity;
 	int64_t used; /* bytes of files that are linked or open */
+	struct disk_volume volumes[DISK_VOLUMES_MAX];
+	int volumes_n;
 	int64_t slow_us;
 	struct disk_fault faults[DISK_OP_N];
 	uint64_t changes_n;
@@ -87,8 +99,14 @@ struct sim_disk {
 
 extern const struct fs_ops disk_fs_ops;
 
-struct disk_inode *disk_inode_new(struct sim_disk *d, bool is_dir);
+struct disk_inode *disk_inode_new(struct sim_disk *d, bool is_dir, int volume);
+/* The volume of the directory `name` of the root, made when it is new. */
+int disk_volume_of(struct sim_disk *d, struct str name);
+/* What is free for a file of the volume. */
+int64_t disk_room_of(const struct sim_disk *d, int volume);
 int64_t disk_inode_bytes(const struct disk_inode *inode);
+/* So many bytes more of the inode's volume are taken. */
+void disk_use(struct sim_disk *d, const struct disk_inode *inode, int64_t bytes);
 struct disk_inode *disk_names_get(const struct disk_names *names, struct str name);
 /* inode NULL removes. */
 void disk_names_set(struct disk_names *names, struct str name, struct disk_inode *inode);
@@ -102,7 +120,8 @@ void disk_change_names(struct sim_disk *d, struct disk_inode *from_dir, struct s
 void disk_change_data(struct sim_disk *d, struct disk_inode *inode, size_t pos, const void *p, size_t len);
 void disk_change_size(struct sim_disk *d, struct disk_inode *inode, size_t size);
 void disk_keep_data(struct disk_inode *inode);
-void disk_keep_names(struct sim_disk *d, const struct disk_inode *dir); /* NULL: all */
+void disk_keep_names(struct sim_disk *d, const struct disk_inode *dir);
+void disk_keep_volume_names(struct sim_disk *d, int volume);
 void disk_lose_changes(struct disk_inode *inode);
 /* An inode may have lost its last name or handle. */
 void disk_inode_released(struct sim_disk *d, struct disk_inode *inode);

@@ -31,12 +31,40 @@ static enum err fail(struct sim_disk *d, enum err err)
 	return err;
 }
 
-/* Does the fault set for `op` strike? `path` may be NULL for calls on handles. */
-static enum err fault_strikes(struct sim_disk *d, enum disk_op op, const char *path)
+/* The volume that a path leads to. */
+static int volume_of_path(struct sim_disk *d, const char *path)
+{
+	size_t len;
+
+	while (*path == '/')
+		path++;
+	len = strcspn(path, "/");
+	return len ? disk_volume_of(d, (struct str){path, len}) : 0;
+}
+
+static bool dir_fault_strikes(const struct sim_disk *d, enum disk_op op, int volume)
+{
+	switch (d->volumes[volume].fault) {
+	case DISK_DIR_GONE:
+		return true;
+	case DISK_DIR_NO_WRITE:
+		return op != DISK_OP_OPEN && op != DISK_OP_READ;
+	case DISK_DIR_NO_SYNC:
+		return op == DISK_OP_SYNC;
+	case DISK_DIR_WELL:
+		break;
+	}
+	return false;
+}
+
+/* Does the fault set for `op` strike? `path` is NULL for calls on handles. */
+static enum err fault_strikes(struct sim_disk *d, enum disk_op op, const char *path, int volume)
 {
 	struct disk_fault *fault = &d->faults[op];
 	enum err err = fault->err ? fault->err : ERR_IO;
 
+	if (dir_fault_strikes(d, op, volume))
+		return fail(d, ERR_IO);
 	if (fault->path && path && !str_starts(str_of(path), str_of(fault->path)))
 		return ERR_NONE;
 	if (fault->next_n > 0) {
@@ -54,7 +82,7 @@ static bool is_dying(const struct sim_disk *d)
 }
 
 /* Before each changing operation: counts it and lets the crash strike. */
-static enum err change_begins(struct sim_disk *d, enum disk_op op, const char *path, bool *ret_strikes)
+static enum err change_begins(struct sim_disk *d, enum disk_op op, const char *path, int volume, bool *ret_strikes)
 {
 	uint64_t mark[2];
 
@@ -70,14 +98,21 @@ static enum err change_begins(struct sim_disk *d, enum disk_op op, const char *p
 		*ret_strikes = true;
 		return fail(d, ERR_IO);
 	}
-	return fault_strikes(d, op, path);
+	return fault_strikes(d, op, path, volume);
 }
 
-static enum err simple_change(struct sim_disk *d, enum disk_op op, const char *path)
+static enum err path_change(struct sim_disk *d, enum disk_op op, const char *path)
 {
 	bool strikes;
 
-	return change_begins(d, op, path, &strikes);
+	return change_begins(d, op, path, volume_of_path(d, path), &strikes);
+}
+
+static enum err file_change(struct sim_disk *d, enum disk_op op, const struct disk_inode *inode)
+{
+	bool strikes;
+
+	return change_begins(d, op, NULL, inode->volume, &strikes);
 }
 
 static struct disk_handle *handle_of(struct sim_disk *d, fs_file file)
@@ -107,13 +142,13 @@ static enum err open_create(struct sim_disk *d, const char *path, struct disk_in
 
 	if (!dir || !dir->is_dir)
 		return fail(d, ERR_NOT_FOUND);
-	err = simple_change(d, DISK_OP_NAMES, path);
+	err = path_change(d, DISK_OP_NAMES, path);
 	if (err)
 		return err;
 	/* A full disk sometimes has room for one more inode. */
-	if (d->used >= d->capacity && world_chance(d->w, 1, 2))
+	if (disk_room_of(d, dir->volume) <= 0 && world_chance(d->w, 1, 2))
 		return fail(d, ERR_DISK_FULL);
-	*ret = disk_inode_new(d, false);
+	*ret = disk_inode_new(d, false, dir->volume);
 	disk_change_names(d, NULL, STR_NULL, dir, name, *ret);
 	return ERR_NONE;
 }
@@ -125,7 +160,7 @@ static enum err do_open(struct sim_disk *d, const char *path, int flags, fs_file
 
 	if (is_dying(d))
 		return fail(d, ERR_IO);
-	err = fault_strikes(d, DISK_OP_OPEN, path);
+	err = fault_strikes(d, DISK_OP_OPEN, path, volume_of_path(d, path));
 	if (err)
 		return err;
 	if (inode && (flags & FS_CREATE) && (flags & FS_EXCLUSIVE))
@@ -139,7 +174,7 @@ static enum err do_open(struct sim_disk *d, const char *path, int flags, fs_file
 	} else if (inode->is_dir && (flags & FS_WRITE)) {
 		return fail(d, ERR_IO);
 	} else if ((flags & FS_TRUNCATE) && inode->now.len) {
-		err = simple_change(d, DISK_OP_TRUNCATE, path);
+		err = path_change(d, DISK_OP_TRUNCATE, path);
 		if (err)
 			return err;
 		disk_change_size(d, inode, 0);
@@ -183,7 +218,7 @@ static enum err sim_fs_pread(struct fs *fs, fs_file file, void *p, size_t len, i
 		return fail(d, ERR_IO);
 	if ((flags & FS_NOWAIT) && len && world_chance(d->w, d->w->opt.nowait_pct, 100))
 		return fail(d, ERR_WOULD_BLOCK);
-	err = fault_strikes(d, DISK_OP_READ, NULL);
+	err = fault_strikes(d, DISK_OP_READ, NULL, inode->volume);
 	if (err)
 		return err;
 	len = (size_t)pos >= inode->now.len ? 0 : MIN(len, inode->now.len - (size_t)pos);
@@ -229,7 +264,7 @@ static enum err do_pwritev(struct sim_disk *d, fs_file file, const struct iovec 
 	*ret_len = 0;
 	if (is_dying(d))
 		return fail(d, ERR_IO);
-	err = change_begins(d, DISK_OP_WRITE, NULL, &strikes);
+	err = change_begins(d, DISK_OP_WRITE, NULL, inode->volume, &strikes);
 	if (err) {
 		/* Some of it may have got there; of a dying process nobody learns how much. */
 		fits = len && world_chance(d->w, 1, 2) ? (size_t)rng_below(&d->w->rng, len) : 0;
@@ -237,7 +272,7 @@ static enum err do_pwritev(struct sim_disk *d, fs_file file, const struct iovec 
 		*ret_len = strikes ? 0 : fits;
 		return err;
 	}
-	room = d->capacity - d->used + disk_inode_bytes(inode) - pos;
+	room = disk_room_of(d, inode->volume) + disk_inode_bytes(inode) - pos;
 	fits = room <= 0 ? 0 : MIN(len, (size_t)room);
 	if ((size_t)pos + len <= (size_t)disk_inode_bytes(inode))
 		fits = len; /* no new space */
@@ -261,7 +296,7 @@ static enum err sim_fs_sync(struct fs *fs, fs_file file)
 	struct sim_disk *d = disk_of(fs);
 	struct mem_scope *scope = mem_scope_enter(NULL);
 	struct disk_inode *inode = handle_of(d, file)->inode;
-	enum err err = simple_change(d, DISK_OP_SYNC, NULL);
+	enum err err = file_change(d, DISK_OP_SYNC, inode);
 
 	if (err && !is_dying(d))
 		disk_lose_changes(inode);
@@ -277,19 +312,20 @@ static enum err sim_fs_sync_all(struct fs *fs, fs_file file)
 {
 	struct sim_disk *d = disk_of(fs);
 	struct mem_scope *scope = mem_scope_enter(NULL);
-	enum err err = simple_change(d, DISK_OP_SYNC, NULL);
+	enum err err = file_change(d, DISK_OP_SYNC, handle_of(d, file)->inode);
 
-	(void)handle_of(d, file);
 	list_for_each(link, tmp, &d->inodes) {
 		struct disk_inode *inode = list_entry(link, struct disk_inode, link);
 
+		if (inode->volume != handle_of(d, file)->inode->volume)
+			continue;
 		if (err && !is_dying(d))
 			disk_lose_changes(inode);
 		else if (!err)
 			disk_keep_data(inode);
 	}
 	if (!err)
-		disk_keep_names(d, NULL);
+		disk_keep_volume_names(d, handle_of(d, file)->inode->volume);
 	mem_scope_enter(scope);
 	return err;
 }
@@ -299,7 +335,7 @@ static enum err sim_fs_sync_dir(struct fs *fs, const char *path)
 	struct sim_disk *d = disk_of(fs);
 	struct mem_scope *scope = mem_scope_enter(NULL);
 	struct disk_inode *dir = disk_find(d, str_of(path));
-	enum err err = dir && dir->is_dir ? simple_change(d, DISK_OP_SYNC, path) : fail(d, ERR_NOT_FOUND);
+	enum err err = dir && dir->is_dir ? path_change(d, DISK_OP_SYNC, path) : fail(d, ERR_NOT_FOUND);
 
 	if (!err)
 		disk_keep_names(d, dir);
@@ -312,7 +348,7 @@ static enum err sim_fs_truncate(struct fs *fs, fs_file file, int64_t size)
 	struct sim_disk *d = disk_of(fs);
 	struct mem_scope *scope = mem_scope_enter(NULL);
 	struct disk_handle *handle = handle_of(d, file);
-	enum err err = simple_change(d, DISK_OP_TRUNCATE, NULL);
+	enum err err = file_change(d, DISK_OP_TRUNCATE, handle->inode);
 
 	CHECK(handle->can_write);
 	CHECK_OP(size, >=, 0);
@@ -328,12 +364,12 @@ static enum err sim_fs_reserve(struct fs *fs, fs_file file, int64_t size)
 	struct mem_scope *scope = mem_scope_enter(NULL);
 	struct disk_inode *inode = handle_of(d, file)->inode;
 	int64_t more = size - disk_inode_bytes(inode);
-	enum err err = simple_change(d, DISK_OP_TRUNCATE, NULL);
+	enum err err = file_change(d, DISK_OP_TRUNCATE, inode);
 
-	if (!err && more > 0 && d->used + more > d->capacity)
+	if (!err && more > 0 && more > disk_room_of(d, inode->volume))
 		err = fail(d, ERR_DISK_FULL);
 	if (!err && more > 0) {
-		d->used += more;
+		disk_use(d, inode, more);
 		inode->reserved = size;
 	}
 	mem_scope_enter(scope);
@@ -354,7 +390,7 @@ static enum err sim_fs_stat(struct fs *fs, const char *path, struct fs_stat *ret
 {
 	struct sim_disk *d = disk_of(fs);
 	const struct disk_inode *inode = disk_find(d, str_of(path));
-	enum err err = is_dying(d) ? fail(d, ERR_IO) : fault_strikes(d, DISK_OP_OPEN, path);
+	enum err err = is_dying(d) ? fail(d, ERR_IO) : fault_strikes(d, DISK_OP_OPEN, path, volume_of_path(d, path));
 
 	if (err)
 		return err;
@@ -380,11 +416,13 @@ static enum err do_rename(struct sim_disk *d, const char *from, const char *to)
 
 	if (!from_dir || !to_dir || !inode)
 		return fail(d, ERR_NOT_FOUND);
+	if (from_dir->volume != to_dir->volume || inode->volume != from_dir->volume)
+		return fail(d, ERR_IO); /* other disks */
 	if (there == inode)
 		return ERR_NONE;
 	if (there && (there->is_dir != inode->is_dir || there->names.entries.n))
 		return fail(d, ERR_EXISTS);
-	err = simple_change(d, DISK_OP_NAMES, from);
+	err = path_change(d, DISK_OP_NAMES, from);
 	if (err)
 		return err;
 	disk_change_names(d, from_dir, from_name, to_dir, to_name, inode);
@@ -411,7 +449,7 @@ static enum err do_remove(struct sim_disk *d, const char *path, bool is_dir)
 		return fail(d, ERR_NOT_FOUND);
 	if (inode->is_dir != is_dir || inode->names.entries.n)
 		return fail(d, ERR_IO);
-	err = simple_change(d, DISK_OP_NAMES, path);
+	err = path_change(d, DISK_OP_NAMES, path);
 	if (err)
 		return err;
 	disk_change_names(d, dir, name, NULL, STR_NULL, inode);
@@ -441,15 +479,17 @@ static enum err do_mkdir(struct sim_disk *d, const char *path)
 	struct str name;
 	struct disk_inode *dir = disk_find_parent(d, str_of(path), &name);
 	enum err err;
+	int volume;
 
 	if (disk_find(d, str_of(path)))
 		return fail(d, ERR_EXISTS);
 	if (!dir || !dir->is_dir)
 		return fail(d, ERR_NOT_FOUND);
-	err = simple_change(d, DISK_OP_NAMES, path);
+	err = path_change(d, DISK_OP_NAMES, path);
 	if (err)
 		return err;
-	disk_change_names(d, NULL, STR_NULL, dir, name, disk_inode_new(d, true));
+	volume = dir == d->root ? disk_volume_of(d, name) : dir->volume;
+	disk_change_names(d, NULL, STR_NULL, dir, name, disk_inode_new(d, true, volume));
 	return ERR_NONE;
 }
 
@@ -466,7 +506,7 @@ static enum err sim_fs_list(struct fs *fs, const char *path, fs_list_fn *fn, voi
 {
 	struct sim_disk *d = disk_of(fs);
 	const struct disk_inode *dir = disk_find(d, str_of(path));
-	enum err err = is_dying(d) ? fail(d, ERR_IO) : fault_strikes(d, DISK_OP_OPEN, path);
+	enum err err = is_dying(d) ? fail(d, ERR_IO) : fault_strikes(d, DISK_OP_OPEN, path, volume_of_path(d, path));
 	struct mem_scope *scope;
 	VEC(struct disk_entry) entries = {0};
 	bool goes_on = true;
@@ -498,10 +538,12 @@ static enum err sim_fs_space(struct fs *fs, const char *path, struct fs_space *r
 {
 	struct sim_disk *d = disk_of(fs);
 
-	if (is_dying(d))
+	int volume = volume_of_path(d, path);
+
+	if (is_dying(d) || d->volumes[volume].fault == DISK_DIR_GONE)
 		return fail(d, ERR_IO);
-	ret->total = d->capacity;
-	ret->usable = MAX(d->capacity - d->used, (int64_t)0);
+	ret->total = MIN(d->capacity, d->volumes[volume].capacity);
+	ret->usable = MAX(disk_room_of(d, volume), INT64_C(0));
 	return ERR_NONE;
 }
 

@@ -60,7 +60,13 @@
 	X(txns, 0, 1, 0, "transactions of both versions, and a group that handles inputs exactly once")     \
 	X(txn_expire_ms, 300, 604800000, 604800000, "transactional.id.expiration.ms")                       \
 	X(txn_epochs_left, 1, 32766, 32766, "epochs of a transactional id's producer id before it is used up") \
-	X(group_jobs, 0, 1, 0, "targets of all groups are made by jobs, as those of large ones")
+	X(group_jobs, 0, 1, 0, "targets of all groups are made by jobs, as those of large ones")    \
+	X(dirs, 1, 3, 1, "log directories, each a disk of its own")                                         \
+	X(moves, 0, 1, 0, "partitions are moved between directories")                                       \
+	X(f_dir, 0, 1, 0, "one log directory fails, or fills up")                                           \
+	X(ballast, 0, 1, 0, "disks of some size: a share is kept free, and a ballast")                      \
+	X(scrub, 0, 1, 0, "old segments are read again by the clock")                                       \
+	X(f_flip, 0, 1, 0, "a bit of an old segment flips")
 
 struct sim_options {
 #define X(name, lo, hi, plain, what) int64_t name;

@@ -13,26 +13,19 @@
 #include <stdio.h>
 
 #include "batch_build.h"
-#include "msg/create_topics.h"
 #include "msg/delete_topics.h"
-#include "msg/fetch.h"
 #include "msg/metadata.h"
-#include "msg/produce.h"
-#include "record.h"
-#include "workload.h"
+#include "workload_client.h"
 
 #define CHURN_TOPIC "churn"
 
 struct wl_churn {
+	struct wl_client client;
 	struct workload *wl;
-	struct sim_conn conn;
-	struct sim_call call;
-	struct sim_event next;
 	struct hist_part *part;
 	struct uuid old_id; /* of the topic deleted last */
 	bool is_deleting;
 	bool is_creating; /* a CreateTopics was sent and not answered */
-	bool is_ended;
 	bool is_resting; /* the last topic stays, for the last reading */
 	uint32_t writer;
 	uint32_t first, n; /* the batch that is out */
@@ -44,33 +37,31 @@ struct wl_churn {
 
 static void churn_ask(struct wl_churn *c);
 
-static void churn_next(struct sim_event *event)
+static struct wl_churn *churn_of(struct sim_call *call)
 {
-	struct wl_churn *c = container_of(event, struct wl_churn, next);
+	return container_of(wl_client_of_call(call), struct wl_churn, client);
+}
 
-	if (c->is_ended || c->wl->w->has_failed)
-		return;
-	if (c->conn.state == CONN_OFF) {
-		sim_conn_open(&c->conn);
-	} else if (c->conn.state == CONN_UP && !sim_call_is_out(&c->call)) {
-		/* Resting, it goes no further than to a topic that is there and was read. */
-		if (c->is_resting && c->part && !c->is_deleting && !c->is_creating)
-			return;
+static void churn_step(struct wl_client *client)
+{
+	struct wl_churn *c = container_of(client, struct wl_churn, client);
+
+	/* Resting, it goes no further than to a topic that is there and was read. */
+	if (!c->is_resting || !c->part || c->is_deleting || c->is_creating)
 		c->step(c);
-	}
 }
 
 static void churn_then(struct wl_churn *c, void (*step)(struct wl_churn *), int64_t most_ms)
 {
 	c->step = step;
-	world_after(c->wl->w, &c->next, rng_between(&c->wl->w->rng, 1000, most_ms * NS_PER_MS), churn_next);
+	wl_client_later(&c->client, 1000, most_ms * NS_PER_MS);
 }
 
 /* --- delete --- */
 
 static void delete_done(struct sim_call *call)
 {
-	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	struct wl_churn *c = churn_of(call);
 	const struct delete_topics_response *response = call->response;
 
 	if (call->err)
@@ -93,7 +84,7 @@ static void churn_delete(struct wl_churn *c)
 	msg_init(&delete_topics_request_topics_type, &topic);
 	topic.name = STR_NULL;
 	topic.topic_id = c->part->topic_id;
-	if (sim_conn_version(&c->conn, API_DELETE_TOPICS) >= 6) {
+	if (sim_conn_version(&c->client.conn, API_DELETE_TOPICS) >= 6) {
 		request.topics = &topic;
 		request.topics_n = 1;
 	} else {
@@ -103,54 +94,53 @@ static void churn_delete(struct wl_churn *c)
 	request.timeout_ms = 5000;
 	c->is_deleting = true;
 	c->part->is_gone = true;
-	sim_conn_call(&c->conn, &c->call, API_DELETE_TOPICS, &request, 15000, delete_done);
+	sim_conn_call(&c->client.conn, &c->client.call, API_DELETE_TOPICS, &request, 15000, delete_done);
 }
 
 /* --- read --- */
 
 static void churn_read(struct wl_churn *c);
 
-static void read_records(struct wl_churn *c, const struct fetch_response_responses_partitions *got)
+struct churn_reading {
+	struct wl_churn *c;
+	int64_t high_watermark;
+};
+
+static bool churn_record(void *ctx, const struct record *record)
 {
-	struct bytes in = {got->records.piece.mem, got->records.is_null ? 0 : got->records.piece.len};
-	struct batch_iter it = batch_iter_of(in, BATCH_CHECK_CRC);
-	struct batch_info batch;
+	const struct churn_reading *reading = ctx;
+	struct wl_churn *c = reading->c;
 
-	while (!c->wl->w->has_failed && batch_iter_next(&it, &batch)) {
-		struct record_iter records;
-		struct record record;
-		struct bytes payload = {batch.bytes.p + BATCH_HEADER_LEN, batch.bytes.len - BATCH_HEADER_LEN};
-
-		record_iter_init(&records, &batch, payload);
-		while (record_iter_next(&records, &record)) {
-			if (record.offset < c->pos)
-				continue;
-			history_read(&c->wl->history, c->conn.era, c->part, "churn", record.offset, c->pos,
-				     record.value, got->high_watermark);
-			c->pos = record.offset + 1;
-		}
-	}
+	if (record->offset < c->pos)
+		return true;
+	history_read(&c->wl->history, c->client.conn.era, c->part, "churn", record->offset, c->pos, record->value,
+		     reading->high_watermark);
+	c->pos = record->offset + 1;
+	return !c->wl->w->has_failed;
 }
 
 static void read_done(struct sim_call *call)
 {
-	struct wl_churn *c = container_of(call, struct wl_churn, call);
-	const struct fetch_response *response = call->response;
+	struct wl_churn *c = churn_of(call);
 	const struct fetch_response_responses_partitions *got;
+	struct churn_reading reading = {.c = c};
+	int64_t end = 0;
 
 	if (call->err)
 		return;
-	if (response->responses_n != 1 || response->responses[0].partitions_n != 1) {
+	got = wl_client_fetched(call);
+	if (!got) {
 		churn_then(c, churn_ask, 100);
 		return;
 	}
-	got = &response->responses[0].partitions[0];
 	if (got->error_code) {
 		if (!workload_bad_error(c->wl, "Fetch", got->error_code))
 			churn_then(c, churn_ask, 200);
 		return;
 	}
-	read_records(c, got);
+	reading.high_watermark = got->high_watermark;
+	if (!wl_records_each(got, churn_record, &reading, &end))
+		world_fail(c->wl->w, CHURN_TOPIC ": a damaged batch at %lld", (long long)c->pos);
 	if (c->pos < got->high_watermark)
 		churn_then(c, churn_read, 5);
 	else
@@ -159,23 +149,9 @@ static void read_done(struct sim_call *call)
 
 static void fetch_send(struct wl_churn *c, struct uuid id, void (*done)(struct sim_call *))
 {
-	struct fetch_request_topics topic;
-	struct fetch_request_topics_partitions part;
-	struct fetch_request request;
+	struct wl_place place = {STR(CHURN_TOPIC), id, 0};
 
-	msg_init(&fetch_request_type, &request);
-	msg_init(&fetch_request_topics_type, &topic);
-	msg_init(&fetch_request_topics_partitions_type, &part);
-	request.max_wait_ms = 0;
-	request.topics = &topic;
-	request.topics_n = 1;
-	topic.topic = STR(CHURN_TOPIC);
-	topic.topic_id = id;
-	topic.partitions = &part;
-	topic.partitions_n = 1;
-	part.fetch_offset = c->pos;
-	part.partition_max_bytes = 1 << 20;
-	sim_conn_call(&c->conn, &c->call, API_FETCH, &request, 15000, done);
+	wl_client_fetch(&c->client, &place, c->pos, 1 << 20, done);
 }
 
 static void churn_read(struct wl_churn *c)
@@ -185,14 +161,14 @@ static void churn_read(struct wl_churn *c)
 
 static void old_id_done(struct sim_call *call)
 {
-	struct wl_churn *c = container_of(call, struct wl_churn, call);
-	const struct fetch_response *response = call->response;
+	struct wl_churn *c = churn_of(call);
+	const struct fetch_response_responses_partitions *got;
 
 	if (call->err)
 		return;
 	c->old_id = UUID_ZERO;
-	if (response->responses_n == 1 && response->responses[0].partitions_n == 1 &&
-	    response->responses[0].partitions[0].error_code == ERR_NONE)
+	got = wl_client_fetched(call);
+	if (got && got->error_code == ERR_NONE)
 		world_fail(c->wl->w, "Fetch with the id of a deleted topic succeeds");
 	churn_then(c, churn_ask, 100);
 }
@@ -209,17 +185,14 @@ static void churn_produce(struct wl_churn *c);
 
 static void produce_done(struct sim_call *call)
 {
-	struct wl_churn *c = container_of(call, struct wl_churn, call);
-	const struct produce_response *response = call->response;
+	struct wl_churn *c = churn_of(call);
 	const struct produce_response_responses_partition_responses *got;
 
 	if (call->err)
 		return;
-	if (response->responses_n != 1 || response->responses[0].partition_responses_n != 1) {
-		world_fail(c->wl->w, "Produce of one partition answers otherwise");
+	got = wl_client_produced(call);
+	if (!got)
 		return;
-	}
-	got = &response->responses[0].partition_responses[0];
 	if (got->error_code) {
 		if (!workload_bad_error(c->wl, "Produce", got->error_code))
 			churn_then(c, churn_ask, 200);
@@ -227,16 +200,14 @@ static void produce_done(struct sim_call *call)
 	}
 	if (c->first == 0 && got->base_offset != 0)
 		world_fail(c->wl->w, "the first record of a new topic gets offset %lld", (long long)got->base_offset);
-	history_acked(&c->wl->history, c->conn.era, c->writer, c->first, c->n, got->base_offset);
+	history_acked(&c->wl->history, c->client.conn.era, c->writer, c->first, c->n, got->base_offset);
 	churn_then(c, --c->batches_left > 0 ? churn_produce : churn_read, 20);
 }
 
 static void churn_produce(struct wl_churn *c)
 {
 	struct world *w = c->wl->w;
-	struct produce_request_topic_data_partition_data part;
-	struct produce_request_topic_data topic;
-	struct produce_request request;
+	struct wl_place place = {STR(CHURN_TOPIC), c->part->topic_id, 0};
 	struct batch_spec spec = BATCH_SPEC_INIT;
 	struct scratch bytes = {0};
 	struct batch_builder b;
@@ -255,20 +226,8 @@ static void churn_produce(struct wl_churn *c)
 	if (!err)
 		err = batch_builder_finish(&b, &built);
 	CHECK_OP(err, ==, ERR_NONE);
-	msg_init(&produce_request_type, &request);
-	msg_init(&produce_request_topic_data_type, &topic);
-	msg_init(&produce_request_topic_data_partition_data_type, &part);
-	request.acks = -1;
-	request.timeout_ms = 5000;
-	request.topic_data = &topic;
-	request.topic_data_n = 1;
-	topic.name = STR(CHURN_TOPIC);
-	topic.topic_id = c->part->topic_id;
-	topic.partition_data = &part;
-	topic.partition_data_n = 1;
-	part.records = records_mem(scratch_bytes(&bytes));
 	/* Each batch is sent once, whatever comes of it. */
-	sim_conn_call(&c->conn, &c->call, API_PRODUCE, &request, 15000, produce_done);
+	wl_client_produce(&c->client, &place, -1, scratch_bytes(&bytes), produce_done);
 	scratch_deinit(&bytes);
 }
 
@@ -276,7 +235,7 @@ static void churn_produce(struct wl_churn *c)
 
 static void create_done(struct sim_call *call)
 {
-	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	struct wl_churn *c = churn_of(call);
 	const struct create_topics_response *response = call->response;
 
 	if (call->err)
@@ -287,19 +246,10 @@ static void create_done(struct sim_call *call)
 
 static void churn_create(struct wl_churn *c)
 {
-	struct create_topics_request_topics topic;
-	struct create_topics_request request;
+	struct wl_new_topic topic = {.name = CHURN_TOPIC};
 
-	msg_init(&create_topics_request_type, &request);
-	msg_init(&create_topics_request_topics_type, &topic);
-	request.topics = &topic;
-	request.topics_n = 1;
-	request.timeout_ms = 5000;
-	topic.name = STR(CHURN_TOPIC);
-	topic.num_partitions = 1;
-	topic.replication_factor = 1;
 	c->is_creating = true;
-	sim_conn_call(&c->conn, &c->call, API_CREATE_TOPICS, &request, 15000, create_done);
+	wl_client_create(&c->client, &topic, 1, create_done);
 }
 
 /* Metadata names the topic with an id. */
@@ -339,7 +289,7 @@ static void churn_missing(struct wl_churn *c)
 		c->old_id = c->part->topic_id;
 	c->part = NULL;
 	c->is_deleting = false;
-	if (!uuid_is_zero(c->old_id) && sim_conn_version(&c->conn, API_FETCH) >= 13 && world_chance(c->wl->w, 1, 2))
+	if (!uuid_is_zero(c->old_id) && sim_conn_version(&c->client.conn, API_FETCH) >= 13 && world_chance(c->wl->w, 1, 2))
 		churn_then(c, churn_old_id, 20);
 	else
 		churn_then(c, churn_create, 200);
@@ -347,7 +297,7 @@ static void churn_missing(struct wl_churn *c)
 
 static void ask_done(struct sim_call *call)
 {
-	struct wl_churn *c = container_of(call, struct wl_churn, call);
+	struct wl_churn *c = churn_of(call);
 	const struct metadata_response *response = call->response;
 	const struct metadata_response_topics *topic;
 
@@ -379,7 +329,7 @@ static void churn_ask(struct wl_churn *c)
 	request.topics = &topic;
 	request.topics_n = 1;
 	request.allow_auto_topic_creation = false;
-	sim_conn_call(&c->conn, &c->call, API_METADATA, &request, 15000, ask_done);
+	sim_conn_call(&c->client.conn, &c->client.call, API_METADATA, &request, 15000, ask_done);
 }
 
 /* --- life --- */
@@ -395,10 +345,7 @@ static void churn_up(struct sim_conn *conn)
 
 static void churn_down(struct sim_conn *conn)
 {
-	struct wl_churn *c = conn->owner;
-
-	if (!c->is_ended)
-		churn_then(c, churn_ask, 300);
+	churn_then(conn->owner, churn_ask, 300);
 }
 
 struct wl_churn *wl_churn_new(struct workload *wl)
@@ -407,11 +354,11 @@ struct wl_churn *wl_churn_new(struct workload *wl)
 
 	c->wl = wl;
 	c->step = churn_ask;
-	sim_conn_init(&c->conn, wl->w, wl->node, "churn");
-	c->conn.cap[API_METADATA] = 13;
-	c->conn.owner = c;
-	c->conn.up = churn_up;
-	c->conn.down = churn_down;
+	wl_client_init(&c->client, wl, "churn", churn_step);
+	c->client.conn.cap[API_METADATA] = 13;
+	c->client.conn.owner = c;
+	c->client.conn.up = churn_up;
+	c->client.conn.down = churn_down;
 	return c;
 }
 
@@ -419,14 +366,13 @@ void wl_churn_free(struct wl_churn *c)
 {
 	if (!c)
 		return;
-	world_off(c->wl->w, &c->next);
-	sim_conn_deinit(&c->conn);
+	wl_client_deinit(&c->client);
 	mem_free(c);
 }
 
 void wl_churn_start(struct wl_churn *c)
 {
-	sim_conn_open(&c->conn);
+	wl_client_open(&c->client);
 }
 
 void wl_churn_rest(struct wl_churn *c)
@@ -436,15 +382,12 @@ void wl_churn_rest(struct wl_churn *c)
 
 void wl_churn_end(struct wl_churn *c)
 {
-	c->is_ended = true;
-	world_off(c->wl->w, &c->next);
-	if (c->conn.state != CONN_OFF)
-		sim_conn_close(&c->conn);
+	wl_client_end(&c->client);
 }
 
 bool wl_churn_is_resting(const struct wl_churn *c)
 {
-	return !sim_call_is_out(&c->call) && c->part && !c->is_deleting && !c->is_creating;
+	return !sim_call_is_out(&c->client.call) && c->part && !c->is_deleting && !c->is_creating;
 }
 
 struct hist_part *wl_churn_part(const struct wl_churn *c)

@@ -16,13 +16,9 @@
 #include <stdio.h>
 
 #include "batch_build.h"
-#include "msg/create_topics.h"
-#include "msg/fetch.h"
 #include "msg/list_offsets.h"
-#include "msg/produce.h"
-#include "record.h"
 #include "vec.h"
-#include "workload.h"
+#include "workload_client.h"
 
 #define KEEP_TOPICS_N 2
 #define KEEP_KEYS_N 5
@@ -53,36 +49,25 @@ struct keep_topic {
 };
 
 struct wl_keep {
+	struct wl_client client;
 	struct workload *wl;
-	struct sim_conn conn;
-	struct sim_call call;
-	struct sim_event next;
 	struct keep_topic topics[KEEP_TOPICS_N];
 	struct keep_topic *topic; /* of the request that is out */
 	struct keep_topic *probe; /* its start and end are asked for, a few times */
 	int probes_n, burst_n;
 	int64_t asked;            /* counter that a time query is about, or ASK_ */
 	uint32_t first, n;        /* the batch that is out */
-	bool is_created, is_resting, reads_anew, is_done, is_ended;
+	bool is_created, is_resting, reads_anew, is_done;
 };
 
-static void keep_step(struct wl_keep *k);
-
-static void keep_next(struct sim_event *event)
+static struct wl_keep *keep_of(struct sim_call *call)
 {
-	struct wl_keep *k = container_of(event, struct wl_keep, next);
-
-	if (k->is_ended || k->is_done || k->wl->w->has_failed)
-		return;
-	if (k->conn.state == CONN_OFF)
-		sim_conn_open(&k->conn);
-	else if (k->conn.state == CONN_UP && !sim_call_is_out(&k->call))
-		keep_step(k);
+	return container_of(wl_client_of_call(call), struct wl_keep, client);
 }
 
 static void keep_later(struct wl_keep *k, int64_t most_us)
 {
-	world_after(k->wl->w, &k->next, rng_between(&k->wl->w->rng, 500, most_us) * NS_PER_US, keep_next);
+	wl_client_later(&k->client, 500 * NS_PER_US, most_us * NS_PER_US);
 }
 
 /* Errors that pass by themselves. A file that is not found is none of them. */
@@ -115,19 +100,16 @@ static void keep_marks(struct wl_keep *k, struct keep_topic *t, int64_t start, i
 
 static void keep_produced(struct sim_call *call)
 {
-	struct wl_keep *k = container_of(call, struct wl_keep, call);
-	const struct produce_response *response = call->response;
+	struct wl_keep *k = keep_of(call);
 	const struct produce_response_responses_partition_responses *got;
 
 	if (call->err)
 		return;
-	if (response->responses_n != 1 || response->responses[0].partition_responses_n != 1) {
-		world_fail(k->wl->w, "Produce of one partition answers otherwise");
+	got = wl_client_produced(call);
+	if (!got)
 		return;
-	}
-	got = &response->responses[0].partition_responses[0];
 	for (uint32_t i = 0; !got->error_code && i < k->n; i++)
-		k->topic->entries.v[k->first + i] = (struct keep_entry){got->base_offset + i, k->conn.era, true, false};
+		k->topic->entries.v[k->first + i] = (struct keep_entry){got->base_offset + i, k->client.conn.era, true, false};
 	if (!keep_has_failed(k, "Produce", got->error_code))
 		keep_later(k, got->error_code ? 100000 : 8000);
 }
@@ -149,7 +131,7 @@ static void keep_batch(struct wl_keep *k, struct keep_topic *t, struct scratch *
 					       .value = {value, (size_t)rng_between(&w->rng, 8, sizeof(value))}};
 
 		store_be64(value, k->first + i);
-		vec_push(&t->entries, ((struct keep_entry){-1, k->conn.era, false, false}));
+		vec_push(&t->entries, ((struct keep_entry){-1, k->client.conn.era, false, false}));
 		err = batch_builder_add(&b, KEEP_TIME_MS + k->first + i, &fields);
 	}
 	if (!err)
@@ -159,28 +141,16 @@ static void keep_batch(struct wl_keep *k, struct keep_topic *t, struct scratch *
 
 static void keep_produce(struct wl_keep *k, struct keep_topic *t)
 {
-	struct produce_request_topic_data_partition_data part;
-	struct produce_request_topic_data topic;
-	struct produce_request request;
+	struct wl_place place = {str_of(t->name), t->id, 0};
 	struct scratch bytes = {0};
+	int16_t acks;
 
 	keep_batch(k, t, &bytes);
-	msg_init(&produce_request_type, &request);
-	msg_init(&produce_request_topic_data_type, &topic);
-	msg_init(&produce_request_topic_data_partition_data_type, &part);
 	/* Without an answer the next request comes before the batch is stored. */
-	request.acks = k->burst_n > 0 || world_chance(k->wl->w, 1, 8) ? 0 : -1;
-	request.timeout_ms = 5000;
-	request.topic_data = &topic;
-	request.topic_data_n = 1;
-	topic.name = str_of(t->name);
-	topic.topic_id = t->id;
-	topic.partition_data = &part;
-	topic.partition_data_n = 1;
-	part.records = records_mem(scratch_bytes(&bytes));
+	acks = k->burst_n > 0 || world_chance(k->wl->w, 1, 8) ? 0 : -1;
 	/* Each batch is sent once, whatever comes of it. */
-	sim_conn_call(&k->conn, &k->call, API_PRODUCE, &request, 15000, request.acks ? keep_produced : NULL);
-	if (!request.acks) {
+	wl_client_produce(&k->client, &place, acks, scratch_bytes(&bytes), keep_produced);
+	if (!acks) {
 		k->burst_n = k->burst_n > 0 ? k->burst_n - 1 : (int)rng_below(&k->wl->w->rng, 12);
 		k->probe = t;
 		k->probes_n = 6;
@@ -191,52 +161,36 @@ static void keep_produce(struct wl_keep *k, struct keep_topic *t)
 
 /* ---- fetch ---- */
 
-static void keep_record(struct wl_keep *k, struct keep_topic *t, const struct record *record)
+static bool keep_record(void *ctx, const struct record *record)
 {
+	struct wl_keep *k = ctx;
+	struct keep_topic *t = k->topic;
 	struct world *w = k->wl->w;
 	struct keep_entry *entry;
 	uint64_t counter;
 
 	if (record->offset < t->pos)
-		return;
-	if (!t->is_compacted && record->offset != t->pos && t->pos_era == k->conn.era)
+		return true;
+	if (!t->is_compacted && record->offset != t->pos && t->pos_era == k->client.conn.era)
 		world_fail(w, "%s: offset %lld after %lld", t->name, (long long)record->offset, (long long)t->pos);
 	counter = record->value.len >= 8 ? load_be64(record->value.p) : UINT64_MAX;
 	if (counter >= t->entries.n || record->key.len != 1 || record->key.p[0] != counter % KEEP_KEYS_N) {
 		world_fail(w, "%s offset %lld: a record that was never sent", t->name, (long long)record->offset);
-		return;
+		return false;
 	}
 	entry = &t->entries.v[counter];
-	if (entry->is_acked && entry->era == k->conn.era && entry->offset != record->offset)
+	if (entry->is_acked && entry->era == k->client.conn.era && entry->offset != record->offset)
 		world_fail(w, "%s: record %llu is at %lld, and was acknowledged at %lld", t->name,
 			   (unsigned long long)counter, (long long)record->offset, (long long)entry->offset);
 	entry->is_seen = true;
 	t->pos = record->offset + 1;
-	t->pos_era = k->conn.era;
-}
-
-static void keep_records(struct wl_keep *k, struct keep_topic *t, struct bytes in)
-{
-	struct batch_iter it = batch_iter_of(in, BATCH_CHECK_CRC);
-	struct batch_info batch;
-
-	while (!k->wl->w->has_failed && batch_iter_next(&it, &batch)) {
-		struct bytes payload = {batch.bytes.p + BATCH_HEADER_LEN, batch.bytes.len - BATCH_HEADER_LEN};
-		struct record_iter records;
-		struct record record;
-
-		record_iter_init(&records, &batch, payload);
-		while (!k->wl->w->has_failed && record_iter_next(&records, &record))
-			keep_record(k, t, &record);
-		t->pos = MAX(t->pos, batch.last_offset + 1);
-	}
-	if (it.err)
-		world_fail(k->wl->w, "%s: a damaged batch at %lld", t->name, (long long)t->pos);
+	t->pos_era = k->client.conn.era;
+	return !w->has_failed;
 }
 
 static void keep_out_of_range(struct wl_keep *k, struct keep_topic *t)
 {
-	if (t->is_compacted && t->pos_era == k->conn.era)
+	if (t->is_compacted && t->pos_era == k->client.conn.era)
 		world_fail(k->wl->w, "%s: position %lld is out of range", t->name, (long long)t->pos);
 	t->pos = -1;
 	keep_later(k, 5000);
@@ -244,17 +198,16 @@ static void keep_out_of_range(struct wl_keep *k, struct keep_topic *t)
 
 static void keep_fetched(struct sim_call *call)
 {
-	struct wl_keep *k = container_of(call, struct wl_keep, call);
-	const struct fetch_response *response = call->response;
+	struct wl_keep *k = keep_of(call);
 	const struct fetch_response_responses_partitions *got;
 
 	if (call->err)
 		return;
-	if (response->responses_n != 1 || response->responses[0].partitions_n != 1) {
+	got = wl_client_fetched(call);
+	if (!got) {
 		keep_later(k, 100000);
 		return;
 	}
-	got = &response->responses[0].partitions[0];
 	if (got->error_code == ERR_OFFSET_OUT_OF_RANGE) {
 		keep_out_of_range(k, k->topic);
 	} else if (got->error_code) {
@@ -262,31 +215,17 @@ static void keep_fetched(struct sim_call *call)
 			keep_later(k, 100000);
 	} else {
 		keep_marks(k, k->topic, call->version >= 5 ? got->log_start_offset : -1, got->high_watermark);
-		if (!got->records.is_null)
-			keep_records(k, k->topic, (struct bytes){got->records.piece.mem, got->records.piece.len});
+		if (!wl_records_each(got, keep_record, k, &k->topic->pos))
+			world_fail(k->wl->w, "%s: a damaged batch at %lld", k->topic->name, (long long)k->topic->pos);
 		keep_later(k, 5000);
 	}
 }
 
 static void keep_fetch(struct wl_keep *k, struct keep_topic *t)
 {
-	struct fetch_request_topics topic;
-	struct fetch_request_topics_partitions part;
-	struct fetch_request request;
+	struct wl_place place = {str_of(t->name), t->id, 0};
 
-	msg_init(&fetch_request_type, &request);
-	msg_init(&fetch_request_topics_type, &topic);
-	msg_init(&fetch_request_topics_partitions_type, &part);
-	request.max_wait_ms = 0;
-	request.topics = &topic;
-	request.topics_n = 1;
-	topic.topic = str_of(t->name);
-	topic.topic_id = t->id;
-	topic.partitions = &part;
-	topic.partitions_n = 1;
-	part.fetch_offset = t->pos;
-	part.partition_max_bytes = (int32_t)rng_between(&k->wl->w->rng, 1, 4000);
-	sim_conn_call(&k->conn, &k->call, API_FETCH, &request, 15000, keep_fetched);
+	wl_client_fetch(&k->client, &place, t->pos, (int32_t)rng_between(&k->wl->w->rng, 1, 4000), keep_fetched);
 }
 
 /* ---- offsets ---- */
@@ -304,12 +243,12 @@ static void keep_found(struct wl_keep *k, struct keep_topic *t, int64_t offset)
 		keep_marks(k, t, offset, -1);
 		if (t->pos < 0) {
 			t->pos = offset;
-			t->pos_era = k->conn.era;
+			t->pos_era = k->client.conn.era;
 		}
 		return;
 	}
 	entry = &t->entries.v[k->asked];
-	if (!entry->is_acked || entry->era != k->conn.era)
+	if (!entry->is_acked || entry->era != k->client.conn.era)
 		return;
 	if (offset < 0 && (t->is_compacted || t->retention_bytes > 0))
 		world_fail(w, "%s: the time of record %lld at %lld finds nothing", t->name, (long long)k->asked,
@@ -321,7 +260,7 @@ static void keep_found(struct wl_keep *k, struct keep_topic *t, int64_t offset)
 
 static void keep_answered(struct sim_call *call)
 {
-	struct wl_keep *k = container_of(call, struct wl_keep, call);
+	struct wl_keep *k = keep_of(call);
 	const struct list_offsets_response *response = call->response;
 	const struct list_offsets_response_topics_partitions *got;
 
@@ -357,14 +296,14 @@ static void keep_ask(struct wl_keep *k, struct keep_topic *t, int64_t counter)
 	topic.partitions = &part;
 	topic.partitions_n = 1;
 	part.timestamp = counter < 0 ? counter : KEEP_TIME_MS + counter;
-	sim_conn_call(&k->conn, &k->call, API_LIST_OFFSETS, &request, 15000, keep_answered);
+	sim_conn_call(&k->client.conn, &k->client.call, API_LIST_OFFSETS, &request, 15000, keep_answered);
 }
 
 /* ---- create ---- */
 
 static void keep_created(struct sim_call *call)
 {
-	struct wl_keep *k = container_of(call, struct wl_keep, call);
+	struct wl_keep *k = keep_of(call);
 	const struct create_topics_response *response = call->response;
 	bool again = false;
 
@@ -383,36 +322,19 @@ static void keep_created(struct sim_call *call)
 
 static void keep_create(struct wl_keep *k)
 {
-	struct create_topics_request_topics topics[KEEP_TOPICS_N];
-	struct create_topics_request_topics_configs configs[KEEP_TOPICS_N][5];
-	struct create_topics_request request;
 	char bytes[16];
+	const char *configs[KEEP_TOPICS_N][5][2] = {
+		{{"internal.segment.bytes", "1200"}, {"cleanup.policy", "delete"}, {"min.cleanable.dirty.ratio", "0.01"},
+		 {"retention.ms", "-1"}, {"retention.bytes", bytes}},
+		{{"internal.segment.bytes", "1200"}, {"cleanup.policy", "compact"}, {"min.cleanable.dirty.ratio", "0.01"},
+		 {"retention.ms", "-1"}, {"retention.bytes", bytes}},
+	};
+	struct wl_new_topic topics[KEEP_TOPICS_N];
 
-	msg_init(&create_topics_request_type, &request);
 	snprintf(bytes, sizeof(bytes), "%d", k->topics[0].retention_bytes);
-	for (int i = 0; i < KEEP_TOPICS_N; i++) {
-		const char *const pairs[5][2] = {{"internal.segment.bytes", "1200"},
-						 {"cleanup.policy", i ? "compact" : "delete"},
-						 {"min.cleanable.dirty.ratio", "0.01"},
-						 {"retention.ms", "-1"},
-						 {"retention.bytes", bytes}};
-
-		msg_init(&create_topics_request_topics_type, &topics[i]);
-		topics[i].name = str_of(k->topics[i].name);
-		topics[i].num_partitions = 1;
-		topics[i].replication_factor = 1;
-		for (int c = 0; c < 5; c++) {
-			msg_init(&create_topics_request_topics_configs_type, &configs[i][c]);
-			configs[i][c].name = str_of(pairs[c][0]);
-			configs[i][c].value = str_of(pairs[c][1]);
-		}
-		topics[i].configs = configs[i];
-		topics[i].configs_n = 5;
-	}
-	request.topics = topics;
-	request.topics_n = KEEP_TOPICS_N;
-	request.timeout_ms = 5000;
-	sim_conn_call(&k->conn, &k->call, API_CREATE_TOPICS, &request, 15000, keep_created);
+	for (int i = 0; i < KEEP_TOPICS_N; i++)
+		topics[i] = (struct wl_new_topic){k->topics[i].name, configs[i], 5};
+	wl_client_create(&k->client, topics, KEEP_TOPICS_N, keep_created);
 }
 
 /* ---- the reading at the end ---- */
@@ -472,12 +394,15 @@ static void keep_read_again(struct wl_keep *k)
 
 /* ---- life ---- */
 
-static void keep_step(struct wl_keep *k)
+static void keep_step(struct wl_client *client)
 {
+	struct wl_keep *k = container_of(client, struct wl_keep, client);
 	struct rng *rng = &k->wl->w->rng;
 	struct keep_topic *t = &k->topics[rng_below(rng, KEEP_TOPICS_N)];
 	uint64_t what = rng_below(rng, 10);
 
+	if (k->is_done)
+		return;
 	k->topic = t;
 	if (k->is_resting && k->reads_anew)
 		keep_read_again(k);
@@ -513,7 +438,7 @@ static void keep_down(struct sim_conn *conn)
 {
 	struct wl_keep *k = conn->owner;
 
-	if (!k->is_ended && !k->is_done)
+	if (!k->is_done)
 		keep_later(k, 300000);
 }
 
@@ -525,15 +450,15 @@ struct wl_keep *wl_keep_new(struct workload *wl)
 	k->topics[0] = (struct keep_topic){.name = "trimmed", .pos = -1, .start = -1, .hw = -1};
 	k->topics[0].retention_bytes = world_chance(wl->w, 1, 3) ? 0 : 3000;
 	k->topics[1] = (struct keep_topic){.name = "compacted", .is_compacted = true, .pos = -1, .start = -1, .hw = -1};
-	sim_conn_init(&k->conn, wl->w, wl->node, "keep");
+	wl_client_init(&k->client, wl, "keep", keep_step);
 	/* By name. */
-	if (k->conn.cap[API_FETCH] > 12)
-		k->conn.cap[API_FETCH] = 12;
-	if (k->conn.cap[API_PRODUCE] > 12)
-		k->conn.cap[API_PRODUCE] = 12;
-	k->conn.owner = k;
-	k->conn.up = keep_up;
-	k->conn.down = keep_down;
+	if (k->client.conn.cap[API_FETCH] > 12)
+		k->client.conn.cap[API_FETCH] = 12;
+	if (k->client.conn.cap[API_PRODUCE] > 12)
+		k->client.conn.cap[API_PRODUCE] = 12;
+	k->client.conn.owner = k;
+	k->client.conn.up = keep_up;
+	k->client.conn.down = keep_down;
 	return k;
 }
 
@@ -541,8 +466,7 @@ void wl_keep_free(struct wl_keep *k)
 {
 	if (!k)
 		return;
-	world_off(k->wl->w, &k->next);
-	sim_conn_deinit(&k->conn);
+	wl_client_deinit(&k->client);
 	for (int i = 0; i < KEEP_TOPICS_N; i++)
 		vec_deinit(&k->topics[i].entries);
 	mem_free(k);
@@ -550,7 +474,7 @@ void wl_keep_free(struct wl_keep *k)
 
 void wl_keep_start(struct wl_keep *k)
 {
-	sim_conn_open(&k->conn);
+	wl_client_open(&k->client);
 }
 
 void wl_keep_rest(struct wl_keep *k)
@@ -566,8 +490,5 @@ bool wl_keep_is_done(const struct wl_keep *k)
 
 void wl_keep_end(struct wl_keep *k)
 {
-	k->is_ended = true;
-	world_off(k->wl->w, &k->next);
-	if (k->conn.state != CONN_OFF)
-		sim_conn_close(&k->conn);
+	wl_client_end(&k->client);
 }
