@@ -241,6 +241,7 @@ static void broker_init_storage(struct broker *broker, struct shard *shard)
 
 		if (broker->dirs[i].is_offline)
 			dir->state = LOG_DIR_OFFLINE;
+		dir->rewrites_tail = broker->dirs[i].has_lost_syncs;
 		dir->reserve_bytes = disk_watch_reserve(broker, i);
 	}
 }

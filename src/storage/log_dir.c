@@ -13,6 +13,7 @@
 #define META_FILE "meta.properties"
 #define CLEAN_FILE ".kafka_cleanshutdown"
 #define RUNNING_FILE ".moldau_running"
+#define LOST_FILE ".moldau_lost_sync"
 
 #define SMALL_FILE_MAX KIB(64)
 #define CHECKPOINT_FILE_MAX MIB(256)
@@ -35,7 +36,7 @@ struct foreign_search {
 
 static bool log_dir_foreign_entry(void *ctx, const char *name, enum fs_kind kind)
 {
-	static const char *const known[] = {LOCK_FILE, META_FILE ".tmp", RUNNING_FILE, RUNNING_FILE ".tmp",
+	static const char *const known[] = {LOCK_FILE, META_FILE ".tmp", RUNNING_FILE, RUNNING_FILE ".tmp", LOST_FILE,
 					    "lost+found",
 					    "bootstrap.checkpoint", "bootstrap.checkpoint.tmp"};
 	struct foreign_search *search = ctx;
@@ -204,6 +205,35 @@ static enum log_dir_stop log_dir_unclean_stop(struct log_dir *dir, struct fs *fs
 	return same ? LOG_DIR_KILLED : LOG_DIR_POWER_CUT;
 }
 
+void log_dir_note_lost_sync(const char *path, struct fs *fs)
+{
+	char full[FS_PATH_MAX], boot[37];
+	fs_file file;
+
+	if (!log_dir_path(full, path, LOST_FILE) || fs->ops->boot_id(fs, boot) ||
+	    fs_open(fs, full, FS_WRITE | FS_CREATE | FS_TRUNCATE, &file))
+		return; /* a disk that takes nothing takes no later appends either */
+	if (fs_pwrite_all(fs, file, boot, 36, 0))
+		log_warn("log_dir.lost_sync", "dir=%s", path);
+	fs_close(fs, file);
+}
+
+static bool log_dir_has_lost_syncs(const struct log_dir *dir, struct fs *fs)
+{
+	char path[FS_PATH_MAX], boot[37];
+	char *p;
+	size_t len;
+	bool is_this_boot;
+
+	CHECK(log_dir_path(path, dir->path, LOST_FILE));
+	if (fs_read_all(fs, path, SMALL_FILE_MAX, &p, &len))
+		return false;
+	/* Cut short, or without a boot to compare: as if it were this one. */
+	is_this_boot = len < 36 || fs->ops->boot_id(fs, boot) || memcmp(p, boot, 36) == 0;
+	mem_free(p);
+	return is_this_boot;
+}
+
 /* A clean mark that cannot be read counts as none: scanning is always safe. */
 static void log_dir_find_stop(struct log_dir *dir, struct fs *fs)
 {
@@ -249,6 +279,7 @@ enum err log_dir_open(struct log_dir *dir, struct fs *fs, const char *path, stru
 		log_dir_find_stop(dir, fs);
 	else
 		dir->stop = LOG_DIR_CLEAN;
+	dir->has_lost_syncs = dir->stop != LOG_DIR_CLEAN && log_dir_has_lost_syncs(dir, fs);
 	return ERR_NONE;
 }
 
@@ -291,6 +322,8 @@ enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs)
 	char path[FS_PATH_MAX];
 	enum err err = log_dir_remove_mark(dir, fs, CLEAN_FILE);
 
+	if (!err && !dir->has_lost_syncs)
+		err = log_dir_remove_mark(dir, fs, LOST_FILE);
 	if (err)
 		return err;
 	if (!unchecked)

@@ -9,7 +9,9 @@
  *
  * 1. The clean mark is removed, durably, before anything else changes, and written only after every sync succeeded.
  * 2. A directory that does not fit (in use, foreign files, other cluster or node, unreadable) is left untouched.
- * 3. After a power cut (or an unknown stop) the running mark says so, instead of the boot, until every log has been
+ * 3. A sync that failed is noted with the boot: until a clean stop or another boot, what was not synced before is
+ *    written again when its log opens.
+ * 4. After a power cut (or an unknown stop) the running mark says so, instead of the boot, until every log has been
  *    opened: killed before that, the next start checks the logs just as thoroughly.
  */
 #ifndef STORAGE_LOG_DIR_H
@@ -27,6 +29,7 @@ struct log_dir {
 	bool is_formatted;           /* meta.properties was there or has been written */
 	bool is_offline;             /* the caller's: could not be used at this start, and is not touched */
 	enum log_dir_stop stop;
+	bool has_lost_syncs;         /* a sync failed in this boot: what was not synced may never reach the disk */
 	int64_t clean_broker_epoch;  /* from the clean mark, -1 none */
 	struct arena arena;
 };
@@ -50,10 +53,13 @@ enum err log_dir_open(struct log_dir *dir, struct fs *fs, const char *path, stru
 /* Writes meta.properties into a directory that has none. */
 enum err log_dir_format(struct log_dir *dir, struct fs *fs, struct str cluster_id, int32_t node_id,
 			struct uuid directory_id, int64_t wall_ms) MUST_USE;
-/* Takes the clean mark away and leaves the running mark (invariants 1 and 3). */
+/* Takes the clean mark away and leaves the running mark (invariants 1 and 4). */
 enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs) MUST_USE;
 /* Every log of the directory `path` has been opened since the start: the running mark names this boot. */
 enum err log_dir_mark_checked(const char *path, struct fs *fs) MUST_USE;
+/* A sync of something in `path` failed: the kernel may show bytes that no later sync brings to the disk. Said to the
+ * next start of the same boot, as far as the directory still takes anything. */
+void log_dir_note_lost_sync(const char *path, struct fs *fs);
 enum err log_dir_mark_clean(struct log_dir *dir, struct fs *fs, int64_t broker_epoch) MUST_USE;
 void log_dir_close(struct log_dir *dir, struct fs *fs);
 

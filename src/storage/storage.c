@@ -227,8 +227,11 @@ static void storage_tick(struct timer *timer)
 	for (int i = 0; i < storage->dirs_n; i++) {
 		struct storage_dir *dir = &storage->dirs[i];
 		bool is_dirty = !list_is_empty(&dir->commit_dirty);
+		bool was_written = is_dirty || dir_core_of(dir)->was_written;
 
-		if (dir->state == LOG_DIR_FULL || (is_dirty && dir_reserve(dir) > 0))
+		/* What a fast commit has synced long ago has taken space too. */
+		dir_core_of(dir)->was_written = false;
+		if (dir->state == LOG_DIR_FULL || (was_written && dir_reserve(dir) > 0))
 			dir_probe_start(dir);
 		again = again || dir->state == LOG_DIR_FULL || is_dirty;
 	}

@@ -43,6 +43,7 @@ struct storage_dir {
 	struct uuid id; /* directory.id */
 	enum log_dir_state state;
 	enum log_dir_stop stop;
+	bool rewrites_tail;        /* a sync failed in this boot (log_dir.h): opening a log writes its tail again */
 	int64_t reserve_bytes;     /* FULL when less than this is usable (0: only on ENOSPC) */
 	int64_t resume_more_bytes; /* to be ONLINE again this much more has to be there */
 	/* --- private to storage --- */

@@ -38,6 +38,7 @@ struct dir_core {
 	int64_t gather_end_ns;  /* it is not set anew to after that; 0: it was set once */
 	int64_t unsynced_bytes;
 	bool probe_is_running;
+	bool was_written; /* since the last tick */
 };
 
 static inline struct storage_core *core_of(const struct storage *storage)

@@ -17,6 +17,7 @@
  */
 #include "fault.h"
 #include "log.h"
+#include "log_dir.h"
 #include "mem.h"
 #include "storage_internal.h"
 
@@ -31,6 +32,7 @@ void storage_log_dirty(struct log_impl *log, int64_t bytes)
 
 	dir_core_of(dir)->unsynced_bytes += bytes;
 	dir_core_of(dir)->waiting_bytes += bytes;
+	dir_core_of(dir)->was_written = true;
 	if (!list_is_linked(&log->dirty_link)) {
 		log->dirty_since_ns = storage->reactor->now_ns;
 		log->dirty_link = (struct list){NULL, NULL};
@@ -190,6 +192,8 @@ static void commit_job_run(struct io_op *op, struct fs *fs)
 	struct commit_job *job = container_of(op, struct commit_job, op);
 
 	op->err = sync_files_run(&job->files, fs, COMMIT_FILES_MAX);
+	if (op->err)
+		log_dir_note_lost_sync(job->dir->path, fs);
 }
 
 static bool log_wants_commit(const struct log_impl *log)
@@ -392,6 +396,9 @@ static void checkpoint_job_run(struct io_op *op, struct fs *fs)
 		    fs->ops->unlink(fs, path))
 			log_debug("storage.snapshot_stays", "path=%s", path);
 	}
+	/* A full disk is not told from a failed sync here: what is written again too often is only slow. */
+	if (err)
+		log_dir_note_lost_sync(job->dir->path, fs);
 	op->err = err;
 }
 
