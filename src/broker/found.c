@@ -48,10 +48,13 @@ static void found_read_offsets(struct found *found, struct fs *fs, const char *p
 	for (size_t i = 0; !err && i < checkpoint.entries.n; i++) {
 		struct found_partition *partition = found_of_entry(found, &checkpoint.entries.v[i]);
 
-		int64_t *value = partition ? (int64_t *)(void *)((char *)partition + field) : NULL;
+		int64_t *value;
 
+		while (partition && partition->dir != dir)
+			partition = partition->other;
+		value = partition ? (int64_t *)(void *)((char *)partition + field) : NULL;
 		/* The start of a log never goes back: a copy may know a later one than the file. */
-		if (value && partition->dir == dir)
+		if (value)
 			*value = MAX(*value, checkpoint.entries.v[i].offset);
 	}
 	vec_deinit(&checkpoint.entries);
@@ -75,8 +78,27 @@ static enum err found_twice(struct found *found, struct fs *fs, const char *cons
 	log_info("log_dir.move_ended", "log=%.*s from=%s to=%s", STR_ARGS(old->name), paths[old->dir],
 		 paths[old == now ? before->dir : now->dir]);
 	vec_push(&found->deletable[old->dir], arena_str(&found->arena, str_of(away)));
-	if (old == before)
-		*before = *now; /* in its place of the map */
+	if (old == before) { /* in its place of the map */
+		now->other = before->other;
+		*before = *now;
+	}
+	return ERR_NONE;
+}
+
+/* One more partition; `first` has its name already, or is NULL. */
+static enum err found_add(struct found *found, struct fs *fs, const char *const *paths, struct found_partition *first,
+			  struct found_partition *now)
+{
+	if (!first)
+		return map_put_str(&found->by_name, now->name, now) ? ERR_EXISTS : ERR_NONE;
+	for (struct found_partition *it = first; it; it = it->other) {
+		if (it->dir == now->dir)
+			return ERR_EXISTS;
+		if (uuid_eq(it->topic_id, now->topic_id) && !uuid_is_zero(now->topic_id))
+			return found_twice(found, fs, paths, it, now);
+	}
+	now->other = first->other;
+	first->other = now;
 	return ERR_NONE;
 }
 
@@ -129,13 +151,11 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *const *p
 		const struct log_dir_entry *entry = &listing.partitions.v[i];
 		struct found_partition *partition = ARENA_NEW(&found->arena, struct found_partition);
 
-		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1, -1, 0};
+		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1, -1, NULL, 0};
 		found_look_for_mark(found, fs, path, partition);
 		partition->log_start = MAX(partition->moved_start, INT64_C(-1));
 		before = map_get_str(&found->by_name, partition->name);
-		if (before && !found_twice(found, fs, paths, before, partition))
-			continue;
-		if (before || map_put_str(&found->by_name, partition->name, partition)) {
+		if (found_add(found, fs, paths, before, partition)) {
 			err = err_text_set(text, ERR_CORRUPT_FILE,
 					   "ML1018 %.*s lies in two log directories, one is %s. Move the older one "
 					   "away",
@@ -162,5 +182,12 @@ const struct found_partition *found_get(const struct found *found, struct str to
 	struct offset_entry entry = {.topic = topic, .partition = partition};
 	const struct found_partition *it = found_of_entry((struct found *)found, &entry);
 
-	return it && uuid_eq(it->topic_id, topic_id) ? it : NULL;
+	while (it && !uuid_eq(it->topic_id, topic_id))
+		it = it->other;
+	return it;
+}
+
+const struct found_partition *found_unnamed(const struct found *found, struct str topic, int32_t partition)
+{
+	return found_get(found, topic, partition, UUID_ZERO);
 }

@@ -85,19 +85,23 @@ static struct storage_dir *placement_dir_for_unfound(struct shard *shard, const 
 						     const struct topic_image *topic, int32_t partition,
 						     struct uuid id)
 {
+	const struct found_partition *unnamed = found_unnamed(&shard->broker->found, topic->name, partition);
 	struct storage_dir *missing = placement_dir_missing(shard);
 	struct storage_dir *dir = placement_dir_named(shard, id);
 
 	if (FAULT(dir_begun_anew))
 		return placement_dir_least(shard, true);
-	if (dir)
-		return dir;
-	/* A directory that was taken out of log.dirs, or is missing: an empty log elsewhere would be a loss that nobody
-	 * sees. */
-	if (!placement_dir_is_reserved(id) || uuid_eq(id, UUID_DIR_LOST))
-		return missing;
+	/* Also what the image places elsewhere may lie in the missing directory: a move may have ended just before, and
+	 * the controller not have been told. An empty log would be a loss that nobody sees. */
 	if (missing && !placement_dir_is_new(shard, image, topic, partition))
 		return missing;
+	/* A directory that was taken out of log.dirs. */
+	if (!dir && (!placement_dir_is_reserved(id) || uuid_eq(id, UUID_DIR_LOST)))
+		return missing;
+	if (unnamed && !placement_dir_is_new(shard, image, topic, partition))
+		return &shard->storage.dirs[unnamed->dir];
+	if (dir)
+		return dir;
 	dir = placement_dir_least(shard, false);
 	/* The controller places nothing on a broker that is cordoned whole, but may have done so before it knew. */
 	return dir ? dir : placement_dir_least(shard, true);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "broker.h"
+#include "fault.h"
 #include "log.h"
 #include "mem.h"
 #include "metadata_store.h"
@@ -74,7 +75,7 @@ static void stray_removal_next(struct stray_removal *removal)
 		removal->dir++;
 		removal->next = 0;
 	}
-	if (removal->dir >= broker->dirs_n || broker->phase == BROKER_STOPPING)
+	if (removal->dir >= broker->dirs_n || broker->phase == BROKER_STOPPING || FAULT(delete_forgotten))
 		return;
 	snprintf(removal->path, sizeof(removal->path), "%s/%.*s", broker->dirs[removal->dir].path,
 		 STR_ARGS(broker->found.deletable[removal->dir].v[removal->next]));
@@ -127,8 +128,13 @@ static bool stray_is_known(const struct broker *broker, const struct found_parti
 	if (log_dir_parse_name(found->name, &name, &partition))
 		return true;
 	topic = image_topic(image, name);
-	return topic && topic_partition(topic, partition) &&
-	       (uuid_is_zero(found->topic_id) || uuid_eq(topic->id, found->topic_id));
+	if (!topic || !topic_partition(topic, partition))
+		return false;
+	/* Begun and left without an id: used, unless the partition lies elsewhere. */
+	if (uuid_is_zero(found->topic_id))
+		return !found_get(&broker->found, name, partition, topic->id) &&
+		       found == found_unnamed(&broker->found, name, partition);
+	return uuid_eq(topic->id, found->topic_id);
 }
 
 void stray_rename_all(struct broker *broker, void (*done)(void *ctx), void *ctx)
@@ -145,10 +151,13 @@ void stray_rename_all(struct broker *broker, void (*done)(void *ctx), void *ctx)
 	job->done = done;
 	job->ctx = ctx;
 	while ((found = map_next(&broker->found.by_name, &it)) != NULL) {
-		struct stray_dir stray = {broker->dirs[found->dir].path, found->name, uuid_random(&reactor->rng)};
+		for (; found; found = found->other) {
+			struct stray_dir stray = {broker->dirs[found->dir].path, found->name,
+						  uuid_random(&reactor->rng)};
 
-		if (!stray_is_known(broker, found))
-			vec_push(&job->strays, stray);
+			if (!stray_is_known(broker, found))
+				vec_push(&job->strays, stray);
+		}
 	}
 	job->op.kind = IO_WORK;
 	job->op.work.run = stray_run;
