@@ -60,6 +60,7 @@ struct coord_load {
 	size_t bytes_cap;
 	struct scratch plain; /* of a packed batch */
 	int64_t offset;       /* the next to read */
+	struct timer retry;   /* the directory was full when the log was to be opened */
 	int64_t told_ns;      /* when the log last heard of the progress */
 };
 

@@ -7,6 +7,8 @@
  *                    ^                                        |
  *                    +----------------------------------------+    damage, I/O error: the shard has failed
  *
+ * A log that does not open because its disk is full is tried again every second.
+ *
  * 1. Nobody else writes to the partition while its shard loads, so the end is known when it is reached.
  * 2. At most one of watch, read, helper and next piece is under way: part->is_loading says so.
  */
@@ -21,6 +23,7 @@
 
 #define LOAD_PIECE ((int64_t)512 * 1024)
 #define LOAD_TELL_NS (5 * NS_PER_S)
+#define LOAD_RETRY_NS NS_PER_S
 #define LOAD_WORTH_TELLING 1000 /* records */
 
 static void coord_load_go_on(struct coord_load *load);
@@ -266,28 +269,33 @@ static void coord_load_go_on(struct coord_load *load)
 	reactor_defer(load->part->io->shard->reactor, &load->next, coord_load_next);
 }
 
+static void coord_load_begin(struct coord_load *load);
+
+static void coord_load_retry(struct timer *timer)
+{
+	coord_load_begin(container_of(timer, struct coord_load, retry));
+}
+
 static void coord_load_opened(struct watch *watch, enum err err)
 {
 	struct coord_load *load = container_of(watch, struct coord_load, open);
+	struct coord_partition *part = load->part;
+	const struct partition *partition = shard_partition(part->io->shard, part->topic_id, part->index);
 
-	if (err)
-		coord_load_fail(load, err, "the log did not open");
-	else
+	if (!err)
 		coord_load_go_on(load);
+	else if (partition && partition->state == PARTITION_LEADER)
+		reactor_timer(part->io->shard->reactor, &load->retry, LOAD_RETRY_NS, coord_load_retry);
+	else
+		coord_load_fail(load, err, "the log did not open");
 }
 
-void coord_partition_load(struct coord_partition *part)
+static void coord_load_begin(struct coord_load *load)
 {
-	struct reactor *reactor = part->io->shard->reactor;
+	struct coord_partition *part = load->part;
 	struct partition *partition = shard_partition(part->io->shard, part->topic_id, part->index);
-	struct coord_load *load = MEM_NEW(struct coord_load);
 	enum err err = partition ? partition_check_leader(partition, -1) : ERR_NOT_LEADER_OR_FOLLOWER;
 
-	load->part = part;
-	part->load = load;
-	part->load_started_ns = reactor->now_ns;
-	load->told_ns = reactor->now_ns;
-	coord_shard_load(&part->shard);
 	if (!err)
 		coord_load_go_on(load);
 	else if (err == ERR_WOULD_BLOCK)
@@ -296,10 +304,25 @@ void coord_partition_load(struct coord_partition *part)
 		coord_load_fail(load, err, "this broker does not lead the partition");
 }
 
+void coord_partition_load(struct coord_partition *part)
+{
+	struct reactor *reactor = part->io->shard->reactor;
+	struct coord_load *load = MEM_NEW(struct coord_load);
+
+	load->part = part;
+	part->load = load;
+	part->load_started_ns = reactor->now_ns;
+	load->told_ns = reactor->now_ns;
+	coord_shard_load(&part->shard);
+	coord_load_begin(load);
+}
+
 void coord_partition_load_stop(struct coord_partition *part)
 {
-	if (part->load)
-		watch_stop(&part->load->open);
+	if (!part->load)
+		return;
+	watch_stop(&part->load->open);
+	timer_stop(&part->io->shard->reactor->timers, &part->load->retry);
 }
 
 void coord_partition_load_free(struct coord_partition *part)
@@ -311,6 +334,7 @@ void coord_partition_load_free(struct coord_partition *part)
 	part->load = NULL;
 	CHECK(!part->is_loading);
 	watch_stop(&load->open);
+	timer_stop(&part->io->shard->reactor->timers, &load->retry);
 	scratch_deinit(&load->plain);
 	mem_free(load->bytes);
 	mem_free(load);

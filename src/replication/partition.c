@@ -89,6 +89,9 @@ static void partition_log_advanced(struct part_log *log)
 		if (!partition->is_open)
 			partition_log_opened(partition);
 		partition_advance(partition);
+	} else if (log->state == PART_LOG_CLOSED && log->failure) {
+		/* The disk is full. Who waits is told; the next one tries again. */
+		watch_list_fail(&partition->open_watches, ERR_KAFKA_STORAGE_ERROR);
 	}
 	if (partition->log_changed)
 		partition->log_changed(partition);

@@ -7,6 +7,7 @@
 
 #include "log.h"
 #include "log_compact.h"
+#include "log_dir.h"
 #include "mem.h"
 #include "storage_internal.h"
 
@@ -21,7 +22,7 @@ static void log_move(struct log_impl *log, enum part_log_state state)
 {
 	static const uint8_t allowed[] = {
 		[PART_LOG_CLOSED] = 1 << PART_LOG_OPENING,
-		[PART_LOG_OPENING] = 1 << PART_LOG_OPEN | 1 << PART_LOG_FAILED,
+		[PART_LOG_OPENING] = 1 << PART_LOG_OPEN | 1 << PART_LOG_FAILED | 1 << PART_LOG_CLOSED,
 		[PART_LOG_OPEN] = 1 << PART_LOG_CLOSING | 1 << PART_LOG_FAILED,
 		[PART_LOG_CLOSING] = 1 << PART_LOG_CLOSED | 1 << PART_LOG_FAILED,
 		[PART_LOG_FAILED] = 0,
@@ -303,7 +304,12 @@ static void open_job_done(struct io_op *op)
 		log_set_durable(log, &job->load);
 	}
 	log_load_deinit(&job->load, log_reactor(log)->io->fs);
-	if (log->pub.state != PART_LOG_FAILED && err) {
+	if (log->pub.state != PART_LOG_FAILED && err == ERR_DISK_FULL && !log->pub.config.is_synced) {
+		log_move(log, PART_LOG_CLOSED);
+		log->pub.failure = err;
+		storage_dir_failed(log->pub.dir, err);
+		log_tell(log);
+	} else if (log->pub.state != PART_LOG_FAILED && err) {
 		log_fail(log, err);
 		if (err == ERR_IO)
 			storage_dir_failed(log->pub.dir, err);
@@ -327,6 +333,7 @@ void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_sta
 	struct open_job *job = MEM_NEW(struct open_job);
 
 	log_move(log, PART_LOG_OPENING);
+	pub->failure = ERR_NONE;
 	pub->recovery_written = MAX(recovery_point, INT64_C(0));
 	job->log = log;
 	job->is_offline = pub->dir->state == LOG_DIR_OFFLINE;
@@ -339,7 +346,8 @@ void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_sta
 		.index_interval_bytes = pub->config.index_interval_bytes,
 		.stop = pub->dir->stop,
 		.truncate_to = INT64_MAX,
-		.rewrites_tail = pub->config.is_synced || pub->storage->options.durability == STORAGE_SYNCED,
+		.rewrites_tail = pub->config.is_synced || pub->storage->options.durability == STORAGE_SYNCED ||
+				 pub->dir->rewrites_tail,
 		.snapshot_keep = -1,
 		.recovery_point = recovery_point,
 		.log_start = log_start,
@@ -384,8 +392,11 @@ static void truncate_job_run(struct io_op *op, struct fs *fs)
 	struct open_job *job = container_of(op, struct open_job, op);
 
 	op->err = log_load_run(&job->load, fs);
-	if (!op->err)
+	if (!op->err) {
 		op->err = fs_sync(fs, job->load.active);
+		if (op->err)
+			log_dir_note_lost_sync(job->load.dir_path, fs);
+	}
 }
 
 void log_truncate_start(struct log_impl *log)
