@@ -46,7 +46,11 @@
 	X(aborted_unlisted, "an aborted transaction does not come into the index")          \
 	X(dup_any_epoch, "a batch is taken for one of an earlier epoch with its sequence")  \
 	X(pending_early, "offsets of a transaction count before it is committed")           \
-	X(unstable_served, "offsets are served while a transaction is about to change them")
+	X(unstable_served, "offsets are served while a transaction is about to change them") \
+	X(dir_acks_on, "a directory whose writes fail goes on acknowledging")               \
+	X(move_early, "a move swaps in a copy that has not caught up")                      \
+	X(delete_forgotten, "what a deletion left behind is not removed after a restart")   \
+	X(scrub_no_crc, "a scrub does not look at checksums")
 
 enum fault {
 	FAULT_NONE,

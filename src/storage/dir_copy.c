@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "fault.h"
 #include "fmt.h"
 #include "mem.h"
 #include "segment.h"
@@ -240,7 +241,7 @@ enum err dir_copy_rest(struct fs *fs, const char *from, const char *to, int64_t 
 	for (size_t i = 0; !err && i < names.list.n; i++) {
 		int64_t base, bytes;
 
-		if (name_is_passing(names.list.v[i]))
+		if (name_is_passing(names.list.v[i]) || (FAULT(move_early) && name_is_log(names.list.v[i], &base)))
 			continue;
 		if (!path_of(from_path, from, names.list.v[i]) || !path_of(to_path, to, names.list.v[i]))
 			err = ERR_TOO_LARGE;

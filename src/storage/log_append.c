@@ -206,7 +206,7 @@ static void log_write_done(struct io_op *op)
 	log->write_file = NULL;
 	if (was_failed) {
 		log_take_back(log, log->pub.failure);
-	} else if (op->err) {
+	} else if (op->err && !FAULT(dir_acks_on)) {
 		log_write_failed(log, op->err);
 	} else {
 		log_written(log, &done);
