@@ -295,28 +295,6 @@ void disk_keep_volume_names(struct sim_disk *d, int volume)
 
 /* --- inodes --- */
 
-int disk_volume_of(struct sim_disk *d, struct str name)
-{
-	int i = 1;
-
-	while (i < d->volumes_n && !str_eq_c(name, d->volumes[i].name))
-		i++;
-	if (i == d->volumes_n) {
-		CHECK_OP(i, <, DISK_VOLUMES_MAX);
-		d->volumes_n++;
-		snprintf(d->volumes[i].name, sizeof(d->volumes[i].name), "%.*s", STR_ARGS(name));
-		d->volumes[i].capacity = DISK_NO_LIMIT;
-	}
-	return i;
-}
-
-int64_t disk_room_of(const struct sim_disk *d, int volume)
-{
-	const struct disk_volume *v = &d->volumes[volume];
-
-	return MIN(d->capacity - d->used, v->capacity - v->used - v->used_by_others);
-}
-
 struct disk_inode *disk_inode_new(struct sim_disk *d, bool is_dir, int volume)
 {
 	struct disk_inode *inode = MEM_NEW(struct disk_inode);
@@ -563,40 +541,6 @@ void disk_heal(struct sim_disk *d)
 		d->volumes[i].fault = DISK_DIR_WELL;
 	d->slow_us = 0;
 	d->crash_in = 0;
-}
-
-static struct disk_volume *volume_named(struct sim_disk *d, const char *dir)
-{
-	CHECK(dir[0] == '/');
-	return &d->volumes[disk_volume_of(d, str_of(dir + 1))];
-}
-
-void disk_dir_break(struct sim_disk *d, const char *dir, enum disk_dir_fault fault)
-{
-	volume_named(d, dir)->fault = fault;
-}
-
-bool disk_dir_is_well(struct sim_disk *d, const char *dir)
-{
-	return volume_named(d, dir)->fault == DISK_DIR_WELL;
-}
-
-void disk_dir_set_capacity(struct sim_disk *d, const char *dir, int64_t bytes)
-{
-	volume_named(d, dir)->capacity = bytes;
-}
-
-void disk_dir_fill(struct sim_disk *d, const char *dir, int64_t left)
-{
-	struct disk_volume *v = volume_named(d, dir);
-
-	v->used_by_others = MAX(v->capacity - v->used - left, INT64_C(0));
-}
-
-void disk_dirs_empty(struct sim_disk *d)
-{
-	for (int i = 0; i < d->volumes_n; i++)
-		d->volumes[i].used_by_others = 0;
 }
 
 void disk_set_capacity(struct sim_disk *d, int64_t bytes)

@@ -100,8 +100,14 @@ struct sim_disk {
 extern const struct fs_ops disk_fs_ops;
 
 struct disk_inode *disk_inode_new(struct sim_disk *d, bool is_dir, int volume);
-/* The volume of the directory `name` of the root, made when it is new. */
+/* The volume of the directory `name` of the root; 0: none. */
+int disk_volume_find(const struct sim_disk *d, struct str name);
+/* The same, made when it is new. */
 int disk_volume_of(struct sim_disk *d, struct str name);
+/* That of a path, by its first part. */
+int disk_volume_of_path(const struct sim_disk *d, const char *path);
+/* Does the volume fail operations of this kind? */
+bool disk_volume_fails(const struct sim_disk *d, enum disk_op op, int volume);
 /* What is free for a file of the volume. */
 int64_t disk_room_of(const struct sim_disk *d, int volume);
 int64_t disk_inode_bytes(const struct disk_inode *inode);

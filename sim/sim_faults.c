@@ -45,13 +45,20 @@ static void faults_node_ended(struct world *w, int id, enum sim_death death)
 
 /* --- kinds --- */
 
+static void repair_disk(struct sim_faults *f)
+{
+	disk_heal(disk(f));
+	disk_dirs_empty(disk(f));
+	disk_set_capacity(disk(f), DISK_NO_LIMIT);
+}
+
 static void repair(struct sim_event *event)
 {
 	struct sim_faults *f = container_of(event, struct sim_faults, repair);
 
-	disk_heal(disk(f));
-	disk_set_capacity(disk(f),
-			  f->w->opt.f_full ? f->w->opt.disk_kib * 1024 + disk_used(disk(f)) : INT64_C(1) << 50);
+	repair_disk(f);
+	if (f->w->opt.f_full && !f->w->opt.ballast)
+		disk_set_capacity(disk(f), f->w->opt.disk_kib * 1024 + disk_used(disk(f)));
 	net_heal(f->w->net);
 	world_node(f->w, f->node)->wall_skew_ns = 0;
 }
@@ -134,7 +141,13 @@ static void fault_slow_disk(struct sim_faults *f)
 
 static void fault_full(struct sim_faults *f)
 {
-	disk_set_capacity(disk(f), disk_used(disk(f)) + rng_between(&f->w->rng, 0, 20000));
+	int64_t left = rng_between(&f->w->rng, 0, 20000);
+
+	/* A disk of known size does not shrink: others fill it. */
+	for (int i = 0; f->w->opt.ballast && i < f->w->opt.dirs; i++)
+		disk_dir_fill(disk(f), sim_options_dir(i), left);
+	if (!f->w->opt.ballast)
+		disk_set_capacity(disk(f), disk_used(disk(f)) + left);
 	repair_after(f, 4000);
 }
 
@@ -152,6 +165,24 @@ static void fault_sync(struct sim_faults *f)
 	repair_after(f, 2000);
 }
 
+static void fault_dir(struct sim_faults *f)
+{
+	struct world *w = f->w;
+	const char *dir = sim_options_dir((int)rng_below(&w->rng, (uint64_t)w->opt.dirs));
+	int64_t reserve = w->opt.ballast ? SIM_DISK_RESERVE : 0;
+
+	if (world_chance(w, 1, 4)) {
+		disk_dir_fill(disk(f), dir, rng_between(&w->rng, 0, world_chance(w, 1, 2) ? 20000 : reserve + 20000));
+	} else {
+		disk_dir_break(disk(f), dir,
+			       (enum disk_dir_fault)rng_between(&w->rng, DISK_DIR_GONE, DISK_DIR_NO_SYNC));
+		/* So that a start meets it. */
+		if (world_chance(w, 1, 3))
+			world_node_kill(w, f->node, SIM_DEATH_PROCESS);
+	}
+	repair_after(f, 4000);
+}
+
 struct fault_kind {
 	size_t option; /* in struct sim_options */
 	const char *name;
@@ -162,6 +193,7 @@ static const struct fault_kind fault_kinds[] = {
 #define KIND(x) {offsetof(struct sim_options, f_##x), #x, fault_##x}
 	KIND(kill),  KIND(power), KIND(crash_op), KIND(stop),	   KIND(pause),     KIND(clock), KIND(cut),
 	KIND(reset), KIND(slow_net), KIND(slow_disk), KIND(full), KIND(eio), KIND(sync),
+	KIND(dir),
 #undef KIND
 };
 
@@ -215,14 +247,12 @@ void faults_heal(struct sim_faults *f)
 	f->is_over = true;
 	world_off(f->w, &f->next);
 	world_off(f->w, &f->repair);
-	disk_heal(disk(f));
-	disk_set_capacity(disk(f), INT64_C(1) << 50);
+	repair_disk(f);
 	net_heal(f->w->net);
 	sn->wall_skew_ns = 0;
 	sn->paused_until_ns = MIN(sn->paused_until_ns, f->w->now_ns);
-	/* A directory that failed stays offline until a start; so does a log that was to be opened on a full disk. */
-	if (sn->state == SIM_NODE_UP &&
-	    (f->w->opt.f_eio || f->w->opt.f_sync || (f->w->opt.f_full && f->w->opt.txns)))
+	/* A directory that failed stays offline until a start. */
+	if (sn->state == SIM_NODE_UP && (f->w->opt.f_eio || f->w->opt.f_sync || f->w->opt.f_dir))
 		world_node_kill(f->w, f->node, SIM_DEATH_PROCESS);
 	else if (sn->state == SIM_NODE_OFF && !sim_event_is_on(&f->restart))
 		world_after(f->w, &f->restart, 0, faults_restart);

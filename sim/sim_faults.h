@@ -9,6 +9,12 @@
 #include "check_history.h"
 #include "sim_world.h"
 
+/* With ballast=1: the size of a directory's disk, and what of it is kept free. */
+#define SIM_DISK_CAPACITY MIB(256)
+#define SIM_DISK_FULL_PERCENT 90
+#define SIM_DISK_RESERVE (SIM_DISK_CAPACITY / 100 * (100 - SIM_DISK_FULL_PERCENT))
+#define SIM_DISK_BALLAST MIB(1)
+
 struct sim_faults {
 	struct world *w;
 	struct history *history; /* told of lossy cuts; may be NULL */

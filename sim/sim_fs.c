@@ -31,39 +31,13 @@ static enum err fail(struct sim_disk *d, enum err err)
 	return err;
 }
 
-/* The volume that a path leads to. */
-static int volume_of_path(struct sim_disk *d, const char *path)
-{
-	size_t len;
-
-	while (*path == '/')
-		path++;
-	len = strcspn(path, "/");
-	return len ? disk_volume_of(d, (struct str){path, len}) : 0;
-}
-
-static bool dir_fault_strikes(const struct sim_disk *d, enum disk_op op, int volume)
-{
-	switch (d->volumes[volume].fault) {
-	case DISK_DIR_GONE:
-		return true;
-	case DISK_DIR_NO_WRITE:
-		return op != DISK_OP_OPEN && op != DISK_OP_READ;
-	case DISK_DIR_NO_SYNC:
-		return op == DISK_OP_SYNC;
-	case DISK_DIR_WELL:
-		break;
-	}
-	return false;
-}
-
 /* Does the fault set for `op` strike? `path` is NULL for calls on handles. */
 static enum err fault_strikes(struct sim_disk *d, enum disk_op op, const char *path, int volume)
 {
 	struct disk_fault *fault = &d->faults[op];
 	enum err err = fault->err ? fault->err : ERR_IO;
 
-	if (dir_fault_strikes(d, op, volume))
+	if (disk_volume_fails(d, op, volume))
 		return fail(d, ERR_IO);
 	if (fault->path && path && !str_starts(str_of(path), str_of(fault->path)))
 		return ERR_NONE;
@@ -105,7 +79,7 @@ static enum err path_change(struct sim_disk *d, enum disk_op op, const char *pat
 {
 	bool strikes;
 
-	return change_begins(d, op, path, volume_of_path(d, path), &strikes);
+	return change_begins(d, op, path, disk_volume_of_path(d, path), &strikes);
 }
 
 static enum err file_change(struct sim_disk *d, enum disk_op op, const struct disk_inode *inode)
@@ -160,7 +134,7 @@ static enum err do_open(struct sim_disk *d, const char *path, int flags, fs_file
 
 	if (is_dying(d))
 		return fail(d, ERR_IO);
-	err = fault_strikes(d, DISK_OP_OPEN, path, volume_of_path(d, path));
+	err = fault_strikes(d, DISK_OP_OPEN, path, disk_volume_of_path(d, path));
 	if (err)
 		return err;
 	if (inode && (flags & FS_CREATE) && (flags & FS_EXCLUSIVE))
@@ -390,7 +364,8 @@ static enum err sim_fs_stat(struct fs *fs, const char *path, struct fs_stat *ret
 {
 	struct sim_disk *d = disk_of(fs);
 	const struct disk_inode *inode = disk_find(d, str_of(path));
-	enum err err = is_dying(d) ? fail(d, ERR_IO) : fault_strikes(d, DISK_OP_OPEN, path, volume_of_path(d, path));
+	enum err err = is_dying(d) ? fail(d, ERR_IO)
+				   : fault_strikes(d, DISK_OP_OPEN, path, disk_volume_of_path(d, path));
 
 	if (err)
 		return err;
@@ -506,7 +481,8 @@ static enum err sim_fs_list(struct fs *fs, const char *path, fs_list_fn *fn, voi
 {
 	struct sim_disk *d = disk_of(fs);
 	const struct disk_inode *dir = disk_find(d, str_of(path));
-	enum err err = is_dying(d) ? fail(d, ERR_IO) : fault_strikes(d, DISK_OP_OPEN, path, volume_of_path(d, path));
+	enum err err = is_dying(d) ? fail(d, ERR_IO)
+				   : fault_strikes(d, DISK_OP_OPEN, path, disk_volume_of_path(d, path));
 	struct mem_scope *scope;
 	VEC(struct disk_entry) entries = {0};
 	bool goes_on = true;
@@ -538,7 +514,7 @@ static enum err sim_fs_space(struct fs *fs, const char *path, struct fs_space *r
 {
 	struct sim_disk *d = disk_of(fs);
 
-	int volume = volume_of_path(d, path);
+	int volume = disk_volume_of_path(d, path);
 
 	if (is_dying(d) || d->volumes[volume].fault == DISK_DIR_GONE)
 		return fail(d, ERR_IO);

@@ -165,6 +165,11 @@ static const struct fault_pins {
 	{FAULT_host_unawaited, {"groups=1", "partitions=4"}},
 	{FAULT_regex_never_anew, {"groups=1"}},
 	{FAULT_upgrade_forgets, {"groups=1"}},
+	{FAULT_dir_begun_anew, {"dirs=2", "f_dir=1"}},
+	{FAULT_dir_acks_on, {"dirs=2", "f_dir=1"}},
+	{FAULT_move_early, {"dirs=2", "moves=1"}},
+	{FAULT_delete_forgotten, {"churn=1", "f_kill=1"}},
+	{FAULT_scrub_no_crc, {"scrub=1", "f_flip=1"}},
 };
 
 static void pin_swarm(struct main_options *o, enum fault fault)
@@ -202,9 +207,6 @@ static int prove_bites(struct main_options *o)
 		uint64_t seed = o->seed_first;
 
 		if (o->faults_named && !(o->faults_named >> fault & 1))
-			continue;
-		/* A node of these runs has one directory: test/scenario/test_dirs.c finds it. */
-		if (fault == FAULT_dir_begun_anew)
 			continue;
 		o->fault = (enum fault)fault;
 		o->run.swarm_n = swarm_n;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "check_dirs.h"
 #include "check_files.h"
 #include "fault.h"
 #include "fmt.h"
@@ -17,6 +18,7 @@
 #define RUN_DRAIN_MS 60000
 #define RUN_VERIFY_MS 120000
 #define RUN_STOP_MS 60000
+#define RUN_DIRS_MS 60000
 
 struct run {
 	const struct sim_run_options *options;
@@ -69,6 +71,17 @@ static void run_configure(struct run *r)
 			    "transaction.abort.timed.out.transaction.cleanup.interval.ms=100\n"
 			    "transaction.remove.expired.transaction.cleanup.interval.ms=200\n",
 			(long long)opt->txn_expire_ms);
+	if (opt->dirs > 1) {
+		fmt_add(&f, "metadata.log.dir=%s\nlog.dirs=", sim_options_dir(0));
+		for (int i = 0; i < opt->dirs; i++)
+			fmt_add(&f, "%s%s", i ? "," : "", sim_options_dir(i));
+		fmt_add(&f, "\n");
+	}
+	if (opt->ballast)
+		fmt_add(&f, "log.dir.warn.percent=50\nlog.dir.full.percent=%d\nlog.dir.ballast.bytes=%d\n",
+			SIM_DISK_FULL_PERCENT, (int)SIM_DISK_BALLAST);
+	for (int i = 0; opt->ballast && i < opt->dirs; i++)
+		disk_dir_set_capacity(disk_of_node(r->w, 1), sim_options_dir(i), SIM_DISK_CAPACITY);
 	CHECK(!f.cut);
 	world_node_configure(r->w, 1, r->config);
 }
@@ -130,6 +143,79 @@ static bool is_verified(struct run *r)
 	return workload_is_verified(r->wl);
 }
 
+static bool is_created(struct run *r)
+{
+	return r->wl->is_created;
+}
+
+static bool is_met(struct run *r)
+{
+	return wl_dirs_is_met(r->wl->dirs);
+}
+
+static bool has_no_leftovers(struct run *r)
+{
+	return check_dirs_left(disk_of_node(r->w, 1)) == 0;
+}
+
+/* One directory fails, nothing else does: what lies elsewhere goes on. Then it is in order again at the next start. */
+static bool run_dir_fails(struct run *r)
+{
+	struct world *w = r->w;
+	int dir = (int)rng_between(&w->rng, 1, w->opt.dirs - 1);
+
+	wl_dirs_demand(r->wl->dirs, DIRS_KNOWN, dir);
+	if (!run_until_cond(r, is_met, RUN_DIRS_MS, "places of all partitions"))
+		return false;
+	world_log(w, "run.dir_fails", "dir=%s", sim_options_dir(dir));
+	disk_dir_break(disk_of_node(w, 1), sim_options_dir(dir),
+		       world_chance(w, 1, 2) ? DISK_DIR_GONE : DISK_DIR_NO_WRITE);
+	wl_dirs_demand(r->wl->dirs, DIRS_ELSEWHERE, dir);
+	if (!run_until_cond(r, is_met, RUN_DIRS_MS, "partitions elsewhere while a directory fails"))
+		return false;
+	disk_heal(disk_of_node(w, 1));
+	wl_dirs_demand(r->wl->dirs, DIRS_NOTHING, 0);
+	if (world_chance(w, 1, 2))
+		world_node_stop(w, 1);
+	else
+		world_node_kill(w, 1, world_chance(w, 1, 2) ? SIM_DEATH_POWER : SIM_DEATH_PROCESS);
+	return run_until_cond(r, is_off, RUN_STOP_MS, "the end after a directory failed") &&
+	       run_until_cond(r, is_ready, RUN_START_MS, "ready after a directory failed");
+}
+
+/* A disk fills up to the share that is kept free: writes are refused, reads are not, and it resumes by itself. */
+static bool run_dir_fills(struct run *r)
+{
+	struct world *w = r->w;
+	int dir = (int)rng_below(&w->rng, (uint64_t)w->opt.dirs);
+
+	wl_dirs_demand(r->wl->dirs, DIRS_KNOWN, dir);
+	if (!run_until_cond(r, is_met, RUN_DIRS_MS, "places of all partitions"))
+		return false;
+	world_log(w, "run.dir_fills", "dir=%s", sim_options_dir(dir));
+	disk_dir_fill(disk_of_node(w, 1), sim_options_dir(dir),
+		      world_chance(w, 1, 3) ? 0 : rng_between(&w->rng, 0, SIM_DISK_RESERVE - 1));
+	wl_dirs_demand(r->wl->dirs, DIRS_REFUSED, dir);
+	if (!run_until_cond(r, is_met, RUN_DIRS_MS, "refusals of a full directory"))
+		return false;
+	disk_dirs_empty(disk_of_node(w, 1));
+	wl_dirs_demand(r->wl->dirs, DIRS_TAKEN, dir);
+	if (!run_until_cond(r, is_met, RUN_DIRS_MS, "writes when there is room again"))
+		return false;
+	wl_dirs_demand(r->wl->dirs, DIRS_NOTHING, 0);
+	return true;
+}
+
+static bool run_dirs(struct run *r)
+{
+	const struct sim_options *opt = &r->w->opt;
+
+	if (!r->wl->dirs || (!opt->f_dir && !opt->ballast))
+		return true;
+	return run_until_cond(r, is_created, RUN_PROGRESS_MS, "topics created") &&
+	       (!opt->ballast || run_dir_fills(r)) && (!opt->f_dir || opt->dirs < 2 || run_dir_fails(r));
+}
+
 static void run_faults(struct run *r)
 {
 	int64_t end_ns = r->w->now_ns + r->w->opt.fault_ms * NS_PER_MS;
@@ -145,7 +231,8 @@ static void run_faults(struct run *r)
 /* The node is off and the files lie as a clean stop left them. */
 static void run_look_at_files(struct run *r)
 {
-	if (r->w->opt.f_eio || r->w->opt.f_sync)
+	check_dirs(disk_of_node(r->w, 1), r->w);
+	if (r->w->opt.f_eio || r->w->opt.f_sync || r->w->opt.f_dir)
 		return; /* failed operations may leave less than tidy indexes until the next start */
 	check_files(disk_of_node(r->w, 1), &r->wl->history);
 }
@@ -173,6 +260,9 @@ static void run_once_more(struct run *r)
 	workload_verify_again(r->wl);
 	if (!run_until_cond(r, is_verified, RUN_VERIFY_MS, "the reading after a clean stop"))
 		return;
+	/* What deletions and moves left behind goes without being asked for. */
+	if (!run_until_cond(r, has_no_leftovers, RUN_DIRS_MS, "the removal of what was deleted"))
+		return;
 	if (run_stop(r))
 		run_look_at_files(r);
 }
@@ -193,7 +283,7 @@ static void run_phases(struct run *r)
 		return;
 	world_log(w, "run.heal", "faults=%d acked=%lld", r->faults.faults_n, (long long)r->wl->history.acked_n);
 	faults_heal(&r->faults);
-	if (!run_until_cond(r, is_ready, RUN_START_MS, "ready"))
+	if (!run_until_cond(r, is_ready, RUN_START_MS, "ready") || !run_dirs(r))
 		return;
 	workload_calm(r->wl);
 	if (!run_until_cond(r, has_produced, RUN_PROGRESS_MS, "produced"))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "check.h"
 
 struct option_def {
 	const char *name;
@@ -24,6 +25,14 @@ static const struct option_def option_defs[] = {
 static int64_t *option_at(struct sim_options *opt, const struct option_def *def)
 {
 	return (int64_t *)(void *)((char *)opt + def->at);
+}
+
+const char *sim_options_dir(int i)
+{
+	static const char *const dirs[] = {"/data", "/data2", "/data3"};
+
+	CHECK_OP((size_t)i, <, ARRAY_N(dirs));
+	return dirs[i];
 }
 
 void sim_options_plain(struct sim_options *opt)

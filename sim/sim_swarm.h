@@ -74,6 +74,8 @@ struct sim_options {
 #undef X
 };
 
+/* Path of a node's i-th log directory; the first one holds the metadata log. */
+const char *sim_options_dir(int i);
 void sim_options_plain(struct sim_options *opt);
 void sim_options_draw(struct sim_options *opt, struct rng *rng);
 /* "name=value". ERR_INVALID_TEXT for an unknown name or a value that is no number; bounds are not enforced. */

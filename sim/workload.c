@@ -72,6 +72,8 @@ static void workload_go(struct workload *wl)
 		wl_groups_start(wl->groups);
 	if (wl->txns)
 		wl_txns_start(wl->txns);
+	if (wl->dirs)
+		wl_dirs_start(wl->dirs);
 }
 
 static void metadata_done(struct sim_call *call)
@@ -253,6 +255,9 @@ struct workload *workload_new(struct world *w, int node)
 		wl->groups = wl_groups_new(wl);
 	if (w->opt.txns)
 		wl->txns = wl_txns_new(wl);
+	if (w->opt.dirs > 1 || w->opt.ballast)
+		wl->dirs = wl_dirs_new(wl);
+	wl->drained_ns = INT64_MAX;
 	return wl;
 }
 
@@ -268,6 +273,7 @@ void workload_free(struct workload *wl)
 	wl_keep_free(wl->keep);
 	wl_groups_free(wl->groups);
 	wl_txns_free(wl->txns);
+	wl_dirs_free(wl->dirs);
 	wl_verify_free(wl->verify);
 	map_deinit(&wl->pids);
 	history_deinit(&wl->history);
@@ -322,19 +328,23 @@ void workload_stop_producers(struct workload *wl)
 		wl_keep_rest(wl->keep);
 	if (wl->txns)
 		wl_txns_rest(wl->txns);
+	if (wl->dirs)
+		wl_dirs_rest(wl->dirs);
 	/* What came meanwhile may be more than slow readers can catch up with. */
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_calm(wl->readers[i]);
 }
 
-bool workload_is_drained(const struct workload *wl)
+bool workload_is_drained(struct workload *wl)
 {
 	bool yes = true;
 
 	for (int i = 0; i < wl->producers_n; i++)
 		yes = yes && wl_producer_is_drained(wl->producers[i]);
+	if (yes)
+		wl->drained_ns = MIN(wl->drained_ns, wl->w->now_ns);
 	return yes && (!wl->churn || wl_churn_is_resting(wl->churn)) && (!wl->keep || wl_keep_is_done(wl->keep)) &&
-	       (!wl->txns || wl_txns_is_done(wl->txns));
+	       (!wl->txns || wl_txns_is_done(wl->txns)) && (!wl->dirs || wl_dirs_is_done(wl->dirs));
 }
 
 void workload_verify(struct workload *wl)
@@ -372,6 +382,8 @@ void workload_stop(struct workload *wl)
 		wl_groups_end(wl->groups);
 	if (wl->txns)
 		wl_txns_end(wl->txns);
+	if (wl->dirs)
+		wl_dirs_end(wl->dirs);
 	if (wl->verify)
 		wl_verify_end(wl->verify);
 }

@@ -32,6 +32,7 @@ struct wl_keep;
 struct wl_groups;
 struct wl_txns;
 struct fmt;
+struct wl_dirs;
 
 struct workload {
 	struct world *w;
@@ -58,6 +59,8 @@ struct workload {
 	struct wl_keep *keep;   /* or NULL */
 	struct wl_groups *groups; /* or NULL */
 	struct wl_txns *txns;     /* or NULL */
+	struct wl_dirs *dirs;     /* or NULL */
+	int64_t drained_ns; /* nothing is produced any more; INT64_MAX: not yet */
 	struct map pids; /* producer ids handed out; to a mark */
 };
 
@@ -73,7 +76,7 @@ bool workload_has_produced(const struct workload *wl);
 bool workload_has_read(const struct workload *wl);
 /* Nothing new is produced; what is out is finished. */
 void workload_stop_producers(struct workload *wl);
-bool workload_is_drained(const struct workload *wl);
+bool workload_is_drained(struct workload *wl);
 /* The last reading, through the front door. */
 void workload_verify(struct workload *wl);
 /* After a restart: nothing is missing, and the leader epochs are greater. */
@@ -153,6 +156,24 @@ bool wl_txns_is_done(const struct wl_txns *t);
 /* What it waits for, for the text of a failure. */
 void wl_txns_describe(const struct wl_txns *t, struct fmt *f);
 void wl_txns_end(struct wl_txns *t);
+/* workload_dirs.c */
+enum dirs_demand {
+	DIRS_NOTHING,
+	DIRS_KNOWN,     /* where each partition lies is told, and nothing moves */
+	DIRS_ELSEWHERE, /* after DIRS_KNOWN: the directory fails: told so, takes nothing, all else takes and gives */
+	DIRS_REFUSED,   /* the directory is full: what lies in it takes nothing, and can be read */
+	DIRS_TAKEN,     /* everything takes and gives */
+};
+struct wl_dirs *wl_dirs_new(struct workload *wl);
+void wl_dirs_free(struct wl_dirs *d);
+void wl_dirs_start(struct wl_dirs *d);
+/* Nothing is moved meanwhile. DIRS_NOTHING ends it. */
+void wl_dirs_demand(struct wl_dirs *d, enum dirs_demand demand, int dir);
+bool wl_dirs_is_met(const struct wl_dirs *d);
+/* Begins no move any more; takes a last look when nothing is on its way and nothing is produced. */
+void wl_dirs_rest(struct wl_dirs *d);
+bool wl_dirs_is_done(const struct wl_dirs *d);
+void wl_dirs_end(struct wl_dirs *d);
 
 /* workload_verify.c */
 struct wl_verify *wl_verify_new(struct workload *wl);

@@ -289,7 +289,8 @@ static void churn_missing(struct wl_churn *c)
 		c->old_id = c->part->topic_id;
 	c->part = NULL;
 	c->is_deleting = false;
-	if (!uuid_is_zero(c->old_id) && sim_conn_version(&c->client.conn, API_FETCH) >= 13 && world_chance(c->wl->w, 1, 2))
+	if (!uuid_is_zero(c->old_id) && sim_conn_version(&c->client.conn, API_FETCH) >= 13 &&
+	    world_chance(c->wl->w, 1, 2))
 		churn_then(c, churn_old_id, 20);
 	else
 		churn_then(c, churn_create, 200);

@@ -109,7 +109,8 @@ static void keep_produced(struct sim_call *call)
 	if (!got)
 		return;
 	for (uint32_t i = 0; !got->error_code && i < k->n; i++)
-		k->topic->entries.v[k->first + i] = (struct keep_entry){got->base_offset + i, k->client.conn.era, true, false};
+		k->topic->entries.v[k->first + i] =
+			(struct keep_entry){got->base_offset + i, k->client.conn.era, true, false};
 	if (!keep_has_failed(k, "Produce", got->error_code))
 		keep_later(k, got->error_code ? 100000 : 8000);
 }
@@ -324,10 +325,16 @@ static void keep_create(struct wl_keep *k)
 {
 	char bytes[16];
 	const char *configs[KEEP_TOPICS_N][5][2] = {
-		{{"internal.segment.bytes", "1200"}, {"cleanup.policy", "delete"}, {"min.cleanable.dirty.ratio", "0.01"},
-		 {"retention.ms", "-1"}, {"retention.bytes", bytes}},
-		{{"internal.segment.bytes", "1200"}, {"cleanup.policy", "compact"}, {"min.cleanable.dirty.ratio", "0.01"},
-		 {"retention.ms", "-1"}, {"retention.bytes", bytes}},
+		{{"internal.segment.bytes", "1200"},
+		 {"cleanup.policy", "delete"},
+		 {"min.cleanable.dirty.ratio", "0.01"},
+		 {"retention.ms", "-1"},
+		 {"retention.bytes", bytes}},
+		{{"internal.segment.bytes", "1200"},
+		 {"cleanup.policy", "compact"},
+		 {"min.cleanable.dirty.ratio", "0.01"},
+		 {"retention.ms", "-1"},
+		 {"retention.bytes", bytes}},
 	};
 	struct wl_new_topic topics[KEEP_TOPICS_N];
 
