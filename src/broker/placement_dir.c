@@ -5,6 +5,7 @@
 #include "broker.h"
 #include "dir_assign.h"
 #include "fault.h"
+#include "log.h"
 
 static bool placement_dir_is_reserved(struct uuid id)
 {
@@ -96,12 +97,16 @@ static struct storage_dir *placement_dir_for_unfound(struct shard *shard, const 
 	if (missing && !placement_dir_is_new(shard, image, topic, partition))
 		return missing;
 	/* A directory that was taken out of log.dirs. */
-	if (!dir && (!placement_dir_is_reserved(id) || uuid_eq(id, UUID_DIR_LOST)))
-		return missing;
+	if (!dir && !placement_dir_is_reserved(id))
+		return NULL;
 	if (unnamed && !placement_dir_is_new(shard, image, topic, partition))
 		return &shard->storage.dirs[unnamed->dir];
 	if (dir)
 		return dir;
+	/* It was looked for in vain while a directory was missing, and all are there now: begun anew, as Kafka. */
+	if (uuid_eq(id, UUID_DIR_LOST))
+		log_warn("partition.not_found", "partition=%.*s-%d text=\"it lies in none of log.dirs: begun anew\"",
+			 STR_ARGS(topic->name), partition);
 	dir = placement_dir_least(shard, false);
 	/* The controller places nothing on a broker that is cordoned whole, but may have done so before it knew. */
 	return dir ? dir : placement_dir_least(shard, true);
