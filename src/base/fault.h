@@ -50,7 +50,7 @@
 	X(dir_acks_on, "a directory whose writes fail goes on acknowledging")               \
 	X(move_early, "a move swaps in a copy that has not caught up")                      \
 	X(delete_forgotten, "what a deletion left behind is not removed after a restart")   \
-	X(scrub_no_crc, "a scrub does not look at checksums")
+	X(scrub_no_crc, "old segments are checked without their checksums")
 
 enum fault {
 	FAULT_NONE,

@@ -2,9 +2,6 @@
 /* See log_scrub.h. */
 #include "log_scrub.h"
 
-#include "batch_scan.h"
-#include "fault.h"
-#include "log.h"
 #include "mem.h"
 #include "part_log_internal.h"
 
@@ -27,18 +24,6 @@ static void scrub_job_run(struct io_op *op, struct fs *fs)
 	if (op->err)
 		return;
 	op->err = segment_check_run(&job->check, fs, file, SCRUB_STEP_BYTES);
-	batch_scan_init(&scan, fs, file, begin, job->segment.size, !FAULT(scrub_no_crc));
-	while (scan.pos - begin < SCRUB_STEP_BYTES && !scan.err && job->found_n < SCRUB_FOUND_MAX) {
-		if (batch_scan_next(&scan, &info, &pos))
-			job->next_offset = info.last_offset + 1;
-		else if (scan.is_bad)
-			scrub_pass_over(job, fs, &scan);
-		else
-			break;
-	}
-	op->err = scan.err;
-	job->pos = scan.pos;
-	batch_scan_deinit(&scan);
 	fs_close(fs, file);
 }
 
