@@ -69,6 +69,11 @@ void sim_options_draw(struct sim_options *opt, struct rng *rng)
 		/* Few fault kinds at a time: with all of them on, hardly anything is ever acknowledged. */
 		*option_at(opt, def) = is_fault ? rng_chance(rng, 1, 4) : draw_value(rng, def->lo, def->hi);
 	}
+	/* Transactions on disks that fail one by one are asked for by pins. */
+	if (opt->txns) {
+		opt->dirs = 1;
+		opt->f_dir = opt->ballast = 0;
+	}
 	/* Thin links and large values at once would only make the run long. */
 	if (opt->bandwidth < 1000)
 		opt->value_len = MIN(opt->value_len, 200);

@@ -457,7 +457,7 @@ static void dirs_step(struct wl_client *client)
 		return;
 	if (d->demand != DIRS_NOTHING)
 		dirs_try(d);
-	else if (!d->is_resting && can_move && world_chance(d->wl->w, 2, 3))
+	else if (!d->is_resting && can_move && world_chance(d->wl->w, d->wl->is_calm ? 1 : 8, 12))
 		dirs_alter(d);
 	else
 		dirs_describe(d);
