@@ -3,7 +3,6 @@
 #include "segment_check.h"
 
 #include "batch_scan.h"
-#include "fault.h"
 #include "index_file.h"
 
 struct check_index {
@@ -99,7 +98,7 @@ enum err segment_check_run(struct segment_check *check, struct fs *fs, fs_file l
 	enum err err;
 
 	check->found_n = 0;
-	batch_scan_init(&scan, fs, log, begin, check->segment.size, !FAULT(scrub_no_crc));
+	batch_scan_init(&scan, fs, log, begin, check->segment.size, true);
 	while (scan.pos - begin < bytes && !scan.err && check->found_n < SEGMENT_CHECK_FOUND_MAX) {
 		bool is_found = batch_scan_next(&scan, &info, &pos);
 
