@@ -260,8 +260,8 @@ static bool end_is_repeated(const struct txn_end *end, const struct txn *txn)
 {
 	if (FAULT(end_retry_fenced))
 		return false;
-	/* An end of the first protocols raises no epoch: whoever has the one before was fenced, and must not be told the
-	 * end of his successor's transaction, and his epoch. Below version 2, where nobody asks so, as Kafka. */
+	/* An end of the first protocols raises no epoch: whoever has the one before was fenced, and must not be told
+	 * the end of his successor's transaction, and his epoch. Below version 2, where nobody asks so, as Kafka. */
 	if (txn->version < TXN_VERSION_2 && txn->store->settings.version >= TXN_VERSION_2)
 		return false;
 	if (txn->producer_id == end->producer.id)

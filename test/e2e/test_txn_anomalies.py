@@ -37,7 +37,7 @@ class Data(TxnCase):
 
     def test_redpanda_6018_no_confirmed_record_is_lost_with_a_transaction_that_was_only_in_memory(self):
         t = self.topic(self.c)
-        a = self.txn()
+        a = self.txn(timeout_ms=600000)
         self.assertEqual(a.send(t, [b"x"]), 0)
         self.crash()
         self.c = self.conn()
@@ -139,7 +139,7 @@ class Offsets(TxnCase):
     def test_redpanda_6018_no_offsets_are_lost_that_were_told_before_a_crash(self):
         t, group = self.topic(self.c), self.name()
         self.find(group)
-        a = self.txn()
+        a = self.txn(timeout_ms=600000)
         self.assertEqual(self.commit(a, group, t, 7), 0)
         self.back()
         a.conn = self.conn()
@@ -235,7 +235,7 @@ class Decided(TxnCase):
         out = {}
         for commit in (True, False):
             t = self.topic(self.c)
-            a = self.txn(str(commit), version=OLD)
+            a = self.txn(str(commit), version=OLD, timeout_ms=600000)
             a.add(t)
             a.send(t, [b"x"])
             out[commit] = t, a

@@ -10,6 +10,7 @@ import time
 import unittest
 import uuid
 
+from lib.batch import batch
 from lib.broker import target
 import test_transactions as coordinator
 from test_consumer_groups import Consumer
@@ -239,7 +240,24 @@ class Places(coordinator.Txn):
                 if level or version < 5:  # Kafka 4.3 has such an id wait for ever
                     t.enrol(tid, p)
                     t.commit(f"level {level}, version {version}", tid, p, versions=(version,))
+            for version in (10, 11, 12):
+                t.said[f"level {level}, Produce {version}"] = self.writes(f"{t.group}-{level}-w{version}", version)
         self.judge(t)
+
+    def writes(self, tid, version):
+        """Errors: not enrolled; enrolled and sent, as one that does not enrol by itself, and as asked for."""
+        p, out = self.init(id=tid), []
+        for sequence, asked in enumerate((version, 11, version)):
+            if sequence == 1:
+                self.enrolled(p, (self.shared_topic, 1), id=tid)
+            data = batch([b"x"], producer_id=p[0], producer_epoch=p[1], attributes=0x10, sequence=max(sequence - 1, 0))
+            out.append(self.retry(lambda v=asked, d=data: self.c.call(
+                "Produce", v, acks=-1, timeout_ms=5000, transactional_id=tid, topics=[
+                    {"name": self.shared_topic, "partitions": [{"index": 1, "records": d}]}]).topics[0].partitions[0],
+                BUSY).error)
+            if version == 12:
+                break  # enrols where it can, and where it cannot Kafka 4.3 has the id wait for ever
+        return out
 
     def level(self, level):
         self.assertEqual(self.c.call("UpdateFeatures", 1, updates=[
