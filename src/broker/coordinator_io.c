@@ -20,7 +20,7 @@ const struct coordinator_kind *const coordinator_kinds[COORDINATOR_KINDS_N] = {
 	[COORDINATOR_TRANSACTION] = &coordinator_kind_transaction,
 };
 
-#define TICK_BUDGET 500
+#define TICK_BUDGET 20 /* the end of a session looks at all members of its group */
 #define CALL_ARENA_LIMIT ((size_t)512 << 20)
 #define ANSWERS_MAX MIB(128) /* of one request that asks for many; each reactor may go over it by one answer */
 #define GROUP_MEMORY_MAX MIB(1024) /* of a node */

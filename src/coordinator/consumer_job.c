@@ -6,6 +6,7 @@
 #include "log.h"
 
 #define JOB_UNITS 5000 /* of one slice */
+#define MATCH_UNITS INT64_C(8) /* what one expression takes with one topic */
 #define JOB_PAUSE_MS 2 /* between two slices */
 #define JOB_MEMORY_MAX ((size_t)512 << 20)
 #define JOB_WRITE_LEN KIB(128) /* of targets that are written at once */
@@ -16,7 +17,7 @@ bool consumer_is_large_with_regex(const struct group_store *store, const struct 
 {
 	int64_t regexes_n = consumer ? consumer->regexes.n : 0;
 
-	return store->image && (int64_t)store->image->topics_n * (regexes_n + 1) > store->inline_max;
+	return store->image && store->image->topics_n * MATCH_UNITS * (regexes_n + 1) > store->inline_max;
 }
 
 bool consumer_is_large(const struct group_consumer *consumer)
@@ -27,7 +28,7 @@ bool consumer_is_large(const struct group_consumer *consumer)
 	if (consumer->owes_regexes)
 		return true;
 	if (consumer->regex_members_n && store->image)
-		load += store->image->topics_n * regexes_n +
+		load += store->image->topics_n * MATCH_UNITS * regexes_n +
 			consumer->regex_members_n * consumer->regex_topics_n / regexes_n;
 	return load > store->inline_max;
 }
@@ -59,6 +60,7 @@ static void job_free(struct consumer_job *job)
 		vec_deinit(&job->regexes.v[i].names);
 	}
 	vec_deinit(&job->regexes);
+	vec_deinit(&job->chunk);
 	vec_deinit(&job->topics);
 	map_deinit(&job->places);
 	arena_reset(&job->arena);
@@ -69,6 +71,7 @@ static void job_over(struct consumer_job *job)
 {
 	struct group_consumer *consumer = job->consumer;
 
+	coord_timer_stop(consumer->group->store->shard, &job->timer);
 	consumer->job = NULL;
 	consumer->job_over_ms = consumer->group->store->shard->now_ms;
 	job_free(job);
@@ -144,49 +147,67 @@ static void job_start(struct consumer_job *job)
 	map_deinit(&seen);
 }
 
-static void job_match_topic(struct consumer_job *job, struct str name)
+static void job_slice(struct coord_timer *timer, void *machine);
+
+static void job_work(struct consumer_job *job, void (*run)(struct group_work *), void (*done)(struct group_work *))
 {
-	struct str kept = STR_NULL;
+	struct group_store *store = job->consumer->group->store;
 
-	for (size_t i = 0; i < job->regexes.n; i++) {
-		struct job_regex *regex = &job->regexes.v[i];
-		bool is_match = false;
-
-		job->units--;
-		if (regex->pattern && pattern_match(regex->pattern, name, &is_match)) {
-			pattern_free(regex->pattern);
-			regex->pattern = NULL;
-		}
-		if (!is_match)
-			continue;
-		if (!kept.p)
-			kept = arena_str(&job->arena, name);
-		vec_push(&regex->names, kept);
+	job->phase = JOB_WORK;
+	job->work = (struct group_work){run, done};
+	if (store->start_work) {
+		store->start_work(store, &job->work);
+		return;
 	}
+	run(&job->work);
+	done(&job->work);
 }
 
-/* Topics that come or go meanwhile are found, or missed, as it happens; the image has moved then, and the next job
- * finds them. */
+/* The work has come back; false: nobody waits for it. */
+static bool job_resume(struct consumer_job *job, enum job_phase phase)
+{
+	if (!job->consumer) {
+		job_free(job);
+		return false;
+	}
+	job->phase = phase;
+	job->at = 0;
+	coord_timer_start(job->consumer->group->store->shard, &job->timer, 0, job_slice);
+	return true;
+}
+
+static void job_matched(struct group_work *work)
+{
+	struct consumer_job *job = container_of(work, struct consumer_job, work);
+
+	if (job_resume(job, JOB_MATCH))
+		job->chunk.n = 0;
+}
+
+/* A chunk of topics at a time. Those that come or go meanwhile are found, or missed, as it happens; the image has moved
+ * then, and the next job finds them. */
 static void job_match(struct consumer_job *job)
 {
 	const struct image *image = job->consumer->group->store->image;
 	const struct topic_image *topic = NULL;
 
-	while (job->units > 0) {
-		topic = image_topic_next(image, topic ? topic->name : job->cursor);
-		if (!topic) {
-			job->phase = JOB_WRITE;
-			job->at = 0;
-			return;
-		}
+	for (; job->units > 0; job->units--) {
+		topic = image_topic_next(image, job->cursor);
+		if (!topic)
+			break;
 		if (!arena_has_room(&job->arena, topic->name.len, 2)) {
 			job_fail(job, "too much memory");
 			return;
 		}
-		job->units--;
-		job_match_topic(job, topic->name);
+		job->cursor = arena_str(&job->arena, topic->name);
+		vec_push(&job->chunk, job->cursor);
 	}
-	job->cursor = arena_str(&job->arena, topic->name);
+	if (job->chunk.n > 0) {
+		job_work(job, consumer_match_run, job_matched);
+		return;
+	}
+	job->phase = JOB_WRITE;
+	job->at = 0;
 }
 
 static bool job_regex_is_known(const struct consumer_regex *known, const struct job_regex *regex)
@@ -359,12 +380,13 @@ static bool job_gather_member(struct consumer_job *job, int32_t at)
 	return true;
 }
 
-static void job_done(struct group_work *work);
+static void job_done(struct group_work *work)
+{
+	job_resume(container_of(work, struct consumer_job, work), JOB_APPLY);
+}
 
 static void job_gather(struct consumer_job *job)
 {
-	struct group_store *store = job->consumer->group->store;
-
 	for (; job->units > 0 && job->at < job->members_n; job->at++) {
 		if (!job_gather_member(job, job->at)) {
 			job_fail(job, "too much memory");
@@ -373,34 +395,10 @@ static void job_gather(struct consumer_job *job)
 	}
 	if (job->at < job->members_n)
 		return;
-	job->phase = JOB_WORK;
-	job->work.run = consumer_work_run;
-	job->work.done = job_done;
-	if (store->start_work) {
-		store->start_work(store, &job->work);
-		return;
-	}
-	consumer_work_run(&job->work);
-	job->phase = JOB_APPLY;
-	job->at = 0;
+	job_work(job, consumer_work_run, job_done);
 }
 
 /* ---- what came of it ---- */
-
-static void job_slice(struct coord_timer *timer, void *machine);
-
-static void job_done(struct group_work *work)
-{
-	struct consumer_job *job = container_of(work, struct consumer_job, work);
-
-	if (!job->consumer) {
-		job_free(job);
-		return;
-	}
-	job->phase = JOB_APPLY;
-	job->at = 0;
-	coord_timer_start(job->consumer->group->store->shard, &job->timer, 0, job_slice);
-}
 
 /* The hash is known now; topics that changed since the last target ask for another epoch. */
 static void job_apply_hash(struct consumer_job *job)

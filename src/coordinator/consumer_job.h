@@ -4,7 +4,7 @@
  * the turn of a heartbeat, but by a job beside the group: its parts on the reactor are slices of bounded length, its
  * assignor is WORK on a copy.
  *
- *    START --> MATCH (expressions over all topics) --> WRITE (those that stand for something else, a new epoch)
+ *    START --> MATCH (topics, in chunks) <--> WORK (expressions) --> WRITE (what stands for something else, an epoch)
  *          --> GATHER (members, topics, what they own: a copy) --> WORK (hash, assignor) --> APPLY (targets) --> over
  *
  * 1. A group has one job at most, and a job does not hold up heartbeats: until it is over members keep the target that

@@ -1,10 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of a job that runs on another thread, on nothing but the copy: the hash of the topics, and the assignor. */
+/* What of a job runs on another thread, on nothing but copies: expressions, the hash of the topics, the assignor. */
 #include "consumer_work.h"
 
 #include <stdlib.h>
 
 #include "hash.h"
+
+void consumer_match_run(struct group_work *work)
+{
+	struct consumer_job *job = container_of(work, struct consumer_job, work);
+
+	for (size_t i = 0; i < job->regexes.n; i++) {
+		struct job_regex *regex = &job->regexes.v[i];
+
+		for (size_t t = 0; regex->pattern && t < job->chunk.n; t++) {
+			bool is_match = false;
+
+			if (pattern_match(regex->pattern, job->chunk.v[t], &is_match)) {
+				pattern_free(regex->pattern);
+				regex->pattern = NULL;
+			} else if (is_match) {
+				vec_push(&regex->names, job->chunk.v[t]);
+			}
+		}
+	}
+}
 
 static int topic_id_cmp(const void *a, const void *b)
 {

@@ -39,7 +39,8 @@ struct consumer_job {
 	int64_t image_offset;
 	/* expressions */
 	VEC(struct job_regex) regexes;
-	struct str cursor; /* the last topic that was matched */
+	VEC(struct str) chunk; /* topics to be matched */
+	struct str cursor; /* the last of them */
 	bool has_regexes, is_regex_changed;
 	/* the copy */
 	int32_t epoch, target_epoch;
@@ -56,6 +57,8 @@ struct consumer_job {
 	bool has_targets;
 };
 
+/* Anywhere: adds those of the chunk to the expressions that they match. */
+void consumer_match_run(struct group_work *work);
 /* Anywhere: fills in what the work finds. */
 void consumer_work_run(struct group_work *work);
 
