@@ -163,6 +163,7 @@ enum dirs_demand {
 	DIRS_ELSEWHERE, /* after DIRS_KNOWN: the directory fails: told so, takes nothing, all else takes and gives */
 	DIRS_REFUSED,   /* the directory is full: what lies in it takes nothing, and can be read */
 	DIRS_TAKEN,     /* everything takes and gives */
+	DIRS_MOVED,     /* wl_dirs_move: the partition has arrived */
 };
 struct wl_dirs *wl_dirs_new(struct workload *wl);
 void wl_dirs_free(struct wl_dirs *d);
@@ -170,6 +171,8 @@ void wl_dirs_start(struct wl_dirs *d);
 /* Nothing is moved meanwhile. DIRS_NOTHING ends it. */
 void wl_dirs_demand(struct wl_dirs *d, enum dirs_demand demand, int dir);
 bool wl_dirs_is_met(const struct wl_dirs *d);
+/* The demand that a partition moves from where it is to the next directory. */
+void wl_dirs_move(struct wl_dirs *d, int part);
 /* Begins no move any more; takes a last look when nothing is on its way and nothing is produced. */
 void wl_dirs_rest(struct wl_dirs *d);
 bool wl_dirs_is_done(const struct wl_dirs *d);

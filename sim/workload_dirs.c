@@ -261,10 +261,8 @@ static void dirs_altered(struct sim_call *call)
 	dirs_later(d, world_chance(d->wl->w, 1, 2) ? 10 : 400);
 }
 
-static void dirs_alter(struct wl_dirs *d)
+static void dirs_alter(struct wl_dirs *d, uint64_t which, int to)
 {
-	struct world *w = d->wl->w;
-	uint64_t which = rng_below(&w->rng, (uint64_t)d->wl->parts_n + DIRS_OTHERS_N);
 	struct alter_replica_log_dirs_request_dirs_topics topic;
 	struct alter_replica_log_dirs_request_dirs dir;
 	struct alter_replica_log_dirs_request request;
@@ -273,7 +271,7 @@ static void dirs_alter(struct wl_dirs *d)
 	msg_init(&alter_replica_log_dirs_request_type, &request);
 	msg_init(&alter_replica_log_dirs_request_dirs_type, &dir);
 	msg_init(&alter_replica_log_dirs_request_dirs_topics_type, &topic);
-	dir.path = str_of(sim_options_dir((int)rng_below(&w->rng, (uint64_t)d->dirs_n)));
+	dir.path = str_of(sim_options_dir(to));
 	if (which < (uint64_t)d->wl->parts_n) {
 		topic.name = str_of(d->wl->parts[which]->topic);
 		partition = d->wl->parts[which]->index;
@@ -287,6 +285,14 @@ static void dirs_alter(struct wl_dirs *d)
 	request.dirs = &dir;
 	request.dirs_n = 1;
 	sim_conn_call(&d->client.conn, &d->client.call, API_ALTER_REPLICA_LOG_DIRS, &request, 15000, dirs_altered);
+}
+
+static void dirs_alter_any(struct wl_dirs *d)
+{
+	struct rng *rng = &d->wl->w->rng;
+	uint64_t which = rng_below(rng, (uint64_t)d->wl->parts_n + DIRS_OTHERS_N);
+
+	dirs_alter(d, which, (int)rng_below(rng, (uint64_t)d->dirs_n));
 }
 
 /* --- demands --- */
@@ -400,9 +406,25 @@ static bool dirs_is_untold(const struct wl_dirs *d)
 	return d->demand == DIRS_ELSEWHERE && d->left == 0 && is_used && !(d->offline >> d->demand_dir & 1);
 }
 
+/* Where it is, then the move, then until it has arrived. */
+static void dirs_try_move(struct wl_dirs *d)
+{
+	if (d->demand_dir < 0 && d->asked_ns >= d->demand_ns && d->at[d->trying] >= 0) {
+		d->demand_dir = (d->at[d->trying] + 1) % d->dirs_n;
+		dirs_alter(d, (uint64_t)d->trying, d->demand_dir);
+	} else {
+		dirs_describe(d);
+	}
+}
+
 static void dirs_try(struct wl_dirs *d)
 {
 	int part = 0;
+
+	if (d->demand == DIRS_MOVED) {
+		dirs_try_move(d);
+		return;
+	}
 
 	if (d->asked_ns < d->demand_ns || dirs_is_untold(d) || d->demand == DIRS_KNOWN) {
 		dirs_describe(d);
@@ -437,8 +459,16 @@ static bool dirs_is_known(const struct wl_dirs *d)
 	return is_known;
 }
 
+void wl_dirs_move(struct wl_dirs *d, int part)
+{
+	wl_dirs_demand(d, DIRS_MOVED, -1);
+	d->trying = part;
+}
+
 bool wl_dirs_is_met(const struct wl_dirs *d)
 {
+	if (d->demand == DIRS_MOVED)
+		return d->demand_dir >= 0 && d->at[d->trying] == d->demand_dir && !d->is_on_its_way;
 	if (d->is_done)
 		return true; /* a body without directories */
 	if (d->demand == DIRS_KNOWN)
@@ -458,7 +488,7 @@ static void dirs_step(struct wl_client *client)
 	if (d->demand != DIRS_NOTHING)
 		dirs_try(d);
 	else if (!d->is_resting && can_move && world_chance(d->wl->w, d->wl->is_calm ? 1 : 8, 12))
-		dirs_alter(d);
+		dirs_alter_any(d);
 	else
 		dirs_describe(d);
 }

@@ -10,76 +10,13 @@
 
 #include <cmocka.h>
 
-#include "check_files.h"
 #include "fault.h"
-#include "scenario.h"
-#include "sim_bodies.h"
-#include "workload.h"
+#include "story.h"
 
 #define OTHER_DIR "/data2"
+#define MOVE_STEPS_MAX 400 /* file operations that are struck one by one */
 
-struct story {
-	struct world *w;
-	struct workload *wl;
-};
-
-static void story_begin(struct story *s, uint64_t seed)
-{
-	struct sim_options opt;
-
-	sim_options_plain(&opt);
-	opt.synced = 1;
-	s->w = world_new(seed, &opt, &broker_body);
-	s->w->trace = getenv("TRACE") != NULL;
-	log_sink_set(&s->w->sink);
-	world_node_configure(s->w, 1, "log.dirs=/data," OTHER_DIR "\nmetadata.log.dir=/data\n");
-	s->wl = workload_new(s->w, 1);
-	assert_true(node_up(s->w, 1));
-	workload_start(s->wl);
-	run_for(s->w, 600);
-	assert_false(s->w->has_failed);
-}
-
-static bool has_produced(struct world *w, void *wl)
-{
-	return workload_has_produced(wl);
-}
-
-static bool has_read(struct world *w, void *wl)
-{
-	return workload_has_read(wl);
-}
-
-static bool is_drained(struct world *w, void *wl)
-{
-	return workload_is_drained(wl);
-}
-
-static bool is_verified(struct world *w, void *wl)
-{
-	return workload_is_verified(wl);
-}
-
-static void story_end(struct story *s)
-{
-	if (world_node(s->w, 1)->state == SIM_NODE_OFF)
-		assert_true(node_up(s->w, 1));
-	workload_calm(s->wl);
-	assert_true(run_until(s->w, has_produced, s->wl, 90000));
-	workload_stop_producers(s->wl);
-	assert_true(run_until(s->w, is_drained, s->wl, 60000));
-	assert_true(run_until(s->w, has_read, s->wl, 90000));
-	workload_verify(s->wl);
-	assert_true(run_until(s->w, is_verified, s->wl, 60000));
-	world_check(s->w);
-	workload_stop(s->wl);
-	run_for(s->w, 100);
-	assert_true(node_down(s->w, 1));
-	assert_string_equal(s->w->failure, "");
-	workload_free(s->wl);
-	log_sink_set(NULL);
-	world_free(s->w);
-}
+#define TWO_DIRS "log.dirs=/data," OTHER_DIR "\nmetadata.log.dir=/data\n"
 
 /* Nothing can be opened, made or renamed below the other directory any more. */
 static void break_dir(struct world *w)
@@ -95,7 +32,7 @@ static void test_fails_while_running(void **state)
 	struct story s;
 
 	for (uint64_t seed = 1; seed <= 6; seed++) {
-		story_begin(&s, seed);
+		story_begin(&s, seed, NULL, TWO_DIRS, 600);
 		break_dir(s.w);
 		run_for(s.w, 3000);
 		assert_true(world_node_is_ready(s.w, 1));
@@ -116,7 +53,7 @@ static void test_missing_at_the_start(void **state)
 	struct story s;
 
 	for (uint64_t seed = 1; seed <= 6; seed++) {
-		story_begin(&s, seed);
+		story_begin(&s, seed, NULL, TWO_DIRS, 600);
 		if (seed % 2)
 			power_cut(s.w, 1);
 		else
@@ -131,6 +68,58 @@ static void test_missing_at_the_start(void **state)
 	}
 }
 
+/* A topic is deleted, and made again under its name, while the directory that holds its partition is missing. */
+static void test_made_again_while_missing(void **state)
+{
+	static const char *const options[] = {"churn=1", "dirs=2", NULL};
+	struct story s;
+
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		story_begin(&s, seed, options, TWO_DIRS, 600);
+		kill_process(s.w, 1);
+		break_dir(s.w);
+		assert_true(node_up(s.w, 1));
+		run_for(s.w, 3000);
+		disk_heal(disk_of_node(s.w, 1));
+		kill_process(s.w, 1);
+		story_end(&s);
+	}
+}
+
+static bool is_moved_or_dead(struct world *w, void *wl)
+{
+	return world_node(w, 1)->state == SIM_NODE_OFF || wl_dirs_is_met(((struct workload *)wl)->dirs);
+}
+
+/* Death at each file operation of a move (what it copies, the swap, the cleaning up) and of what goes on beside it, by
+ * turns of the process and of the power. */
+static void test_death_at_each_step_of_a_move(void **state)
+{
+	static const char *const options[] = {"dirs=2", NULL};
+	struct story s;
+	bool is_over;
+
+	for (int how = SIM_DEATH_PROCESS; how <= SIM_DEATH_POWER; how++) {
+		is_over = false;
+		story_begin(&s, 7, options, TWO_DIRS, 600);
+		for (uint64_t n = 1; n <= MOVE_STEPS_MAX && !is_over; n++) {
+			wl_dirs_move(s.wl->dirs, 0);
+			disk_crash_at(disk_of_node(s.w, 1), n, (enum sim_death)how);
+			assert_true(run_until(s.w, is_moved_or_dead, s.wl, 30000));
+			is_over = world_node(s.w, 1)->state != SIM_NODE_OFF;
+			disk_crash_at(disk_of_node(s.w, 1), 0, SIM_DEATH_NONE);
+			if (!is_over)
+				assert_true(node_up(s.w, 1));
+			/* It goes on with what was interrupted, or gives up; both are an end. */
+			run_for(s.w, 300);
+			assert_string_equal(s.w->failure, "");
+		}
+		assert_true(is_over);
+		wl_dirs_demand(s.wl->dirs, DIRS_NOTHING, 0);
+		story_end(&s);
+	}
+}
+
 /* Does the world notice within so many seeds? */
 static bool bites(enum fault fault, void (*story)(struct story *s, uint64_t seed))
 {
@@ -139,14 +128,12 @@ static bool bites(enum fault fault, void (*story)(struct story *s, uint64_t seed
 
 	fault_set(fault);
 	for (uint64_t seed = 1; !found && seed <= 20; seed++) {
-		story_begin(&s, seed);
+		story_begin(&s, seed, NULL, TWO_DIRS, 600);
 		story(&s, seed);
 		workload_calm(s.wl);
 		run_for(s.w, 5000);
 		found = s.w->has_failed;
-		workload_free(s.wl);
-		log_sink_set(NULL);
-		world_free(s.w);
+		story_free(&s);
 	}
 	fault_set(FAULT_NONE);
 	return found;
@@ -181,7 +168,7 @@ static void test_full_at_every_size(void **state)
 	struct story s;
 
 	for (int64_t bytes = 0; bytes <= 20000; bytes += 1777) {
-		story_begin(&s, (uint64_t)bytes);
+		story_begin(&s, (uint64_t)bytes, NULL, TWO_DIRS, 600);
 		disk_fill(s.w, 1, bytes);
 		run_for(s.w, 2000);
 		assert_true(world_node_is_ready(s.w, 1));
@@ -195,6 +182,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fails_while_running),
 		cmocka_unit_test(test_missing_at_the_start),
+		cmocka_unit_test(test_made_again_while_missing),
+		cmocka_unit_test(test_death_at_each_step_of_a_move),
 		cmocka_unit_test(test_full_at_every_size),
 		cmocka_unit_test(test_deliberate_faults_are_found),
 	};

@@ -9,63 +9,7 @@
 
 #include <cmocka.h>
 
-#include "check_files.h"
-#include "scenario.h"
-#include "sim_bodies.h"
-#include "workload.h"
-
-struct story {
-	struct world *w;
-	struct workload *wl;
-};
-
-static void story_begin(struct story *s, uint64_t seed, const char *const *options)
-{
-	struct sim_options opt;
-
-	sim_options_plain(&opt);
-	opt.synced = 1;
-	for (; options && *options; options++)
-		assert_int_equal(sim_options_set(&opt, *options), ERR_NONE);
-	s->w = world_new(seed, &opt, &broker_body);
-	log_sink_set(&s->w->sink);
-	s->wl = workload_new(s->w, 1);
-	assert_true(node_up(s->w, 1));
-	workload_start(s->wl);
-	run_for(s->w, 500);
-	assert_false(s->w->has_failed);
-}
-
-#define STORY_COND(name)                                            \
-	static bool name(struct world *w, void *wl)                 \
-	{                                                           \
-		return workload_##name(wl);                         \
-	}
-STORY_COND(has_produced)
-STORY_COND(has_read)
-STORY_COND(is_drained)
-STORY_COND(is_verified)
-
-static void story_end(struct story *s)
-{
-	workload_calm(s->wl);
-	assert_true(run_until(s->w, has_produced, s->wl, 90000));
-	workload_stop_producers(s->wl);
-	assert_true(run_until(s->w, is_drained, s->wl, 60000));
-	assert_true(run_until(s->w, has_read, s->wl, 90000));
-	workload_verify(s->wl);
-	assert_true(run_until(s->w, is_verified, s->wl, 60000));
-	world_check(s->w);
-	workload_stop(s->wl);
-	run_for(s->w, 100);
-	assert_true(node_down(s->w, 1));
-	check_files(disk_of_node(s->w, 1), &s->wl->history);
-	assert_string_equal(s->w->failure, "");
-	assert_true(s->wl->history.acked_n > 100);
-	workload_free(s->wl);
-	log_sink_set(NULL);
-	world_free(s->w);
-}
+#include "story.h"
 
 /* A topic deleted and made again under its name begins empty and is another, also when the node dies in between. */
 static void test_recreated_topic_begins_empty(void **state)
@@ -73,7 +17,7 @@ static void test_recreated_topic_begins_empty(void **state)
 	static const char *const options[] = {"churn=1", NULL};
 	struct story s;
 
-	story_begin(&s, 1, options);
+	story_begin(&s, 1, options, NULL, 500);
 	for (int i = 0; i < 8; i++) {
 		run_for(s.w, 150);
 		assert_true(restart(s.w, 1));
@@ -89,7 +33,7 @@ static void test_broken_connections_make_no_duplicates(void **state)
 					     "readers=1", NULL};
 	struct story s;
 
-	story_begin(&s, 2, options);
+	story_begin(&s, 2, options, NULL, 500);
 	for (int i = 0; i < 100; i++) {
 		net_break_one(s.w->net, 1);
 		net_break_one(s.w->net, 1);
@@ -104,7 +48,7 @@ static void test_full_disk_reuses_no_offset(void **state)
 	static const char *const options[] = {"value_len=2000", "producers=3", NULL};
 	struct story s;
 
-	story_begin(&s, 3, options);
+	story_begin(&s, 3, options, NULL, 500);
 	for (int i = 0; i < 5; i++) {
 		disk_fill(s.w, 1, i * 5000);
 		run_for(s.w, 400);
@@ -121,7 +65,7 @@ static void test_fetch_inside_batches_of_small_segments(void **state)
 	static const char *const options[] = {"fetch_max=1", "batch_n=20", "index_bytes=24", "roll_ms=50", NULL};
 	struct story s;
 
-	story_begin(&s, 4, options);
+	story_begin(&s, 4, options, NULL, 500);
 	power_cut(s.w, 1);
 	assert_true(node_up(s.w, 1));
 	run_for(s.w, 1000);
@@ -134,7 +78,7 @@ static void test_producer_ids_across_deaths(void **state)
 	static const char *const options[] = {"idem_pct=100", "producers=4", NULL};
 	struct story s;
 
-	story_begin(&s, 5, options);
+	story_begin(&s, 5, options, NULL, 500);
 	for (int i = 0; i < 10; i++) {
 		run_for(s.w, 30);
 		power_cut(s.w, 1);
@@ -150,14 +94,14 @@ static void test_page_cache_loses_a_suffix_only(void **state)
 	struct story s;
 
 	for (uint64_t seed = 1; seed <= 5; seed++) {
-		story_begin(&s, seed, options);
+		story_begin(&s, seed, options, NULL, 500);
 		assert_true(restart(s.w, 1));
 		run_for(s.w, 300);
 		power_cut(s.w, 1);
 		history_lossy_cut(&s.wl->history);
 		assert_true(node_up(s.w, 1));
 		run_for(s.w, 300);
-		story_end(&s);
+	story_end(&s);
 	}
 }
 

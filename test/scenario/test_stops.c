@@ -9,81 +9,12 @@
 
 #include <cmocka.h>
 
-#include "check_files.h"
-#include "scenario.h"
-#include "sim_bodies.h"
-#include "workload.h"
+#include "story.h"
 
 #define CLEAN_MARK "/data/.kafka_cleanshutdown"
 #define METADATA_LOG "/data/__cluster_metadata-0/00000000000000000000.log"
 #define TOPIC_LOG "/data/topic0-0/00000000000000000000.log"
 #define STEPS_MAX 200 /* file operations of a start or a stop that are struck one by one */
-
-struct story {
-	struct world *w;
-	struct workload *wl;
-};
-
-/* A node that clients have written to for a while. */
-static void story_begin(struct story *s, uint64_t seed)
-{
-	struct sim_options opt;
-
-	sim_options_plain(&opt);
-	opt.synced = 1;
-	s->w = world_new(seed, &opt, &broker_body);
-	log_sink_set(&s->w->sink);
-	s->wl = workload_new(s->w, 1);
-	assert_true(node_up(s->w, 1));
-	workload_start(s->wl);
-	run_for(s->w, 400);
-	assert_false(s->w->has_failed);
-}
-
-static bool has_produced(struct world *w, void *wl)
-{
-	return workload_has_produced(wl);
-}
-
-static bool has_read(struct world *w, void *wl)
-{
-	return workload_has_read(wl);
-}
-
-static bool is_drained(struct world *w, void *wl)
-{
-	return workload_is_drained(wl);
-}
-
-static bool is_verified(struct world *w, void *wl)
-{
-	return workload_is_verified(wl);
-}
-
-/* Everything is as promised, and the node works on. */
-static void story_end(struct story *s)
-{
-	struct sim_node *sn = world_node(s->w, 1);
-
-	if (sn->state == SIM_NODE_OFF)
-		assert_true(node_up(s->w, 1));
-	workload_calm(s->wl);
-	assert_true(run_until(s->w, has_produced, s->wl, 90000));
-	workload_stop_producers(s->wl);
-	assert_true(run_until(s->w, is_drained, s->wl, 60000));
-	assert_true(run_until(s->w, has_read, s->wl, 90000));
-	workload_verify(s->wl);
-	assert_true(run_until(s->w, is_verified, s->wl, 60000));
-	world_check(s->w);
-	workload_stop(s->wl);
-	run_for(s->w, 100);
-	assert_true(node_down(s->w, 1));
-	check_files(sn->disk, &s->wl->history);
-	assert_string_equal(s->w->failure, "");
-	workload_free(s->wl);
-	log_sink_set(NULL);
-	world_free(s->w);
-}
 
 static bool has_file(struct story *s, const char *path)
 {
@@ -98,7 +29,7 @@ static void test_power_cut_loses_nothing_synced(void **state)
 	struct story s;
 
 	for (uint64_t seed = 1; seed <= 5; seed++) {
-		story_begin(&s, seed);
+		story_begin(&s, seed, NULL, NULL, 400);
 		power_cut(s.w, 1);
 		story_end(&s);
 	}
@@ -108,7 +39,7 @@ static void test_clean_stop_leaves_the_mark(void **state)
 {
 	struct story s;
 
-	story_begin(&s, 1);
+	story_begin(&s, 1, NULL, NULL, 400);
 	assert_false(has_file(&s, CLEAN_MARK));
 	assert_true(node_down(s.w, 1));
 	assert_true(has_file(&s, CLEAN_MARK));
@@ -124,7 +55,7 @@ static void test_stop_during_start_after_power_cut(void **state)
 	struct story s;
 
 	for (int64_t ms = 0; ms <= 200; ms += 8) {
-		story_begin(&s, 2);
+		story_begin(&s, 2, NULL, NULL, 400);
 		power_cut(s.w, 1);
 		disk_slow(disk_of_node(s.w, 1), 50000);
 		assert_true(world_node_start(s.w, 1));
@@ -143,7 +74,7 @@ static void test_full_disk_leaves_no_clean_mark(void **state)
 {
 	struct story s;
 
-	story_begin(&s, 3);
+	story_begin(&s, 3, NULL, NULL, 400);
 	disk_fill(s.w, 1, 0);
 	assert_true(node_down(s.w, 1));
 	assert_false(has_file(&s, CLEAN_MARK));
@@ -157,7 +88,7 @@ static void test_failed_sync_then_power_cut(void **state)
 	struct story s;
 
 	for (uint64_t seed = 1; seed <= 5; seed++) {
-		story_begin(&s, seed);
+		story_begin(&s, seed, NULL, NULL, 400);
 		fail_next(s.w, 1, DISK_OP_SYNC);
 		run_for(s.w, 200);
 		if (world_node(s.w, 1)->state != SIM_NODE_OFF)
@@ -175,7 +106,7 @@ static void test_death_at_each_step_of_a_start(void **state)
 	struct story s;
 
 	for (int how = SIM_DEATH_PROCESS; how <= SIM_DEATH_POWER; how++) {
-		story_begin(&s, 4);
+		story_begin(&s, 4, NULL, NULL, 400);
 		for (uint64_t n = 1; n <= STEPS_MAX; n++) {
 			power_cut(s.w, 1);
 			disk_crash_at(disk_of_node(s.w, 1), n, (enum sim_death)how);
@@ -193,7 +124,7 @@ static void test_death_at_each_step_of_a_stop(void **state)
 	struct story s;
 
 	for (int how = SIM_DEATH_PROCESS; how <= SIM_DEATH_POWER; how++) {
-		story_begin(&s, 5);
+		story_begin(&s, 5, NULL, NULL, 400);
 		for (uint64_t n = 1; n <= STEPS_MAX && !has_file(&s, CLEAN_MARK); n++) {
 			disk_crash_at(disk_of_node(s.w, 1), n, (enum sim_death)how);
 			assert_true(node_down(s.w, 1));
@@ -211,7 +142,7 @@ static void test_unreadable_metadata_deletes_nothing(void **state)
 {
 	struct story s;
 
-	story_begin(&s, 6);
+	story_begin(&s, 6, NULL, NULL, 400);
 	assert_true(node_down(s.w, 1));
 	assert_true(has_file(&s, TOPIC_LOG));
 	assert_true(disk_flip(disk_of_node(s.w, 1), METADATA_LOG, 300, 3));
