@@ -25,14 +25,20 @@ void clients_open(struct clients *all, uint16_t port, uint32_t n, clients_done_f
 	all->v = calloc(n, sizeof(*all->v));
 	if (all->v == NULL || all->epoll_fd < 0)
 		die("out of memory or descriptors");
+	struct wbuf ping = { 0 };
 	for (uint32_t i = 0; i < n; i++) {
 		struct client *c = &all->v[i];
 		c->index = i;
 		c->fd = net_connect_wait(port, 10000);
+		/* Answered means accepted: more than fit its backlog would be told to come again in a second. */
+		ping.len = 0;
+		wire_api_versions(&ping);
+		client_call(c->fd, &ping);
 		struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
 		if (epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, c->fd, &e) != 0)
 			die("epoll_ctl: %s", strerror(errno));
 	}
+	wbuf_deinit(&ping);
 }
 
 void clients_close(struct clients *all)
