@@ -58,7 +58,7 @@ void transaction_client_learn(struct coordinator_txn *machine, struct str id, co
 	struct txn *txn = txn_find(&machine->store, id);
 	char text[CLIENT_TEXT_MAX];
 
-	if (txn && request && !txn->client.p)
+	if (txn && request && request->conn && !txn->client.p)
 		txn_client_set(txn, client_text(request, text));
 }
 

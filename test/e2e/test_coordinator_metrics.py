@@ -176,6 +176,32 @@ class CoordinatorMetrics(TxnCase):
         self.assertEqual(self.value(MARKERS + "logappendretryqueuesize"), 0)
         self.wait_stable(t, 2, 1)
 
+    def takes(self, topic, n):
+        answer = self.c.call("IncrementalAlterConfigs", 1, validate_only=False, resources=[
+            {"type": 2, "name": topic, "configs": [{"name": "max.message.bytes", "op": 0, "value": str(n)}]}])
+        self.assertEqual([(r.error, r.message) for r in answer.responses], [(0, None)])
+
+    def test_a_completion_that_cannot_be_logged(self):
+        t, a = self.topic(self.c), self.txn()
+        queue = MARKERS + "logappendretryqueuesize"
+        a.send(t, [b"x"])
+        self.assertEqual(self.marker(a, t, epoch=a.epoch + 5, commit=ABORT, protocol=2), 0)
+        a.end(COMMIT)
+        self.takes("__transaction_state", 1)
+        # After the restart there is nothing left to mark, and what says so is too large.
+        self.c.call("DeleteTopics", 5, names=[t], timeout_ms=10000)
+        self.crash()
+        self.c = self.conn()
+        try:
+            self.eventually(lambda: self.assertEqual(self.value(queue), 1))
+            self.assertEqual(self.value("moldau_transaction_completions_waiting", "native"), 1)
+            self.assertEqual(self.value(MARKERS + "unknowndestinationqueuesize"), 0)
+        finally:
+            self.takes("__transaction_state", 1 << 20)
+        self.eventually(lambda: self.assertEqual(self.value(queue), 0))
+        self.assertEqual(self.c.call("DescribeTransactions", 0, transactional_ids=[a.id]).states[0].state,
+                         "CompleteCommit")
+
 
 if __name__ == "__main__":
     unittest.main()
