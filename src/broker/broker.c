@@ -301,19 +301,18 @@ void broker_stop(struct broker *broker)
 	lifecycle_stop(broker);
 }
 
-static void open_in_background_arrives(struct reactor *reactor, struct msg *msg)
+static void open_in_background_arrives(struct reactor *reactor, struct msg *msg UNUSED)
 {
-	mem_free(msg);
 	shard_open_in_background(reactor->shard);
 }
 
 void broker_open_logs_in_background(struct broker *broker)
 {
 	for (int i = 0; i < broker->shards_n; i++) {
-		struct msg *msg = MEM_NEW(struct msg);
+		struct shard *shard = &broker->shards[i];
 
-		msg->handle = open_in_background_arrives;
-		reactor_send(broker->shards[0].reactor, broker->shards[i].reactor, msg);
+		shard->open_msg.handle = open_in_background_arrives;
+		reactor_send(broker->shards[0].reactor, shard->reactor, &shard->open_msg);
 	}
 }
 

@@ -67,6 +67,7 @@ struct shard {
 	struct list opened;
 	struct list closing;  /* taken out of topics; they go when their log is closed */
 	int opening_n;
+	struct msg open_msg; /* to this shard, once after the start: open what lies in `unopened` */
 	int32_t unopened_n; /* in `unopened` */
 	int removing_n; /* partitions taken out whose files still bear their name */
 	void (*settled)(struct shard *shard); /* called when removing_n becomes 0; NULL: nobody waits */

@@ -446,6 +446,21 @@ static void test_late_transaction_is_aborted(void **state UNUSED)
 	assert_null(txn_find(&w.store, STR("t")));
 }
 
+/* An old client took the id over from a new one: what ended is told to nobody but itself. */
+static void test_a_fenced_one_is_not_told_the_end_of_its_successor(void **state UNUSED)
+{
+	struct txn_producer old = init_new(), p = init_new();
+
+	assert_int_equal(p.epoch, old.epoch + 1);
+	assert_int_equal(add(p, 0, TXN_VERSION_0), ERR_NONE);
+	assert_int_equal(end(p, true, TXN_VERSION_0, NULL), ERR_NONE);
+	assert_int_equal(end(old, true, TXN_VERSION_2, NULL), ERR_PRODUCER_FENCED);
+	markers();
+	assert_int_equal(end(old, true, TXN_VERSION_2, NULL), ERR_PRODUCER_FENCED);
+	assert_int_equal(end(old, false, TXN_VERSION_2, NULL), ERR_PRODUCER_FENCED);
+	expect_state("CompleteCommit", p.epoch);
+}
+
 /* Aborted by the coordinator where the epochs end; `level` is the version of transactions, `epoch` the one in use. */
 static struct txn_producer fenced_at(enum txn_version level, int16_t epoch, bool by_time)
 {
@@ -648,6 +663,7 @@ int main(void)
 		STORY(test_new_instance_fences_the_old),
 		STORY(test_repeated_init_gives_the_same),
 		STORY(test_epochs_at_their_end),
+		STORY(test_a_fenced_one_is_not_told_the_end_of_its_successor),
 		STORY(test_fenced_where_epochs_end),
 		STORY(test_the_last_epoch_of_all_is_not_committed_in_version_2),
 		STORY(test_version_0_has_no_room_for_version_2),

@@ -391,6 +391,97 @@ static void test_offset_map(void **state)
 	offset_map_deinit(&map);
 }
 
+/* Bytes of one batch, at the end of the log. */
+static int64_t put_bytes(struct model *m, uint8_t *p, size_t len)
+{
+	struct model_append a = {.append = {.batch = p, .len = len, .done = model_appended}};
+
+	assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &a.append.info), ERR_NONE);
+	assert_int_equal(part_log_append(m->log, &a.append, 3), ERR_NONE);
+	for (int i = 0; i < 10000 && !a.is_done; i++)
+		turn(&m->t);
+	assert_true(a.is_done);
+	assert_int_equal(a.append.err, ERR_NONE);
+	return a.append.info.base_offset;
+}
+
+static int64_t put_record(struct model *m, bool is_transactional, const char *key, const char *value)
+{
+	struct record_fields fields = {.key = {(const uint8_t *)key, strlen(key)},
+				       .value = {(const uint8_t *)value, strlen(value)}};
+	struct batch_spec spec = BATCH_SPEC_INIT;
+	struct scratch out = {0};
+	struct batch_builder b;
+	struct bytes built;
+	int64_t offset;
+
+	if (is_transactional) {
+		spec.attributes = BATCH_TRANSACTIONAL;
+		spec.producer_id = 7;
+		spec.producer_epoch = 0;
+		spec.base_sequence = 0;
+	}
+	assert_int_equal(batch_builder_init(&b, &spec, &out, NULL), ERR_NONE);
+	assert_int_equal(batch_builder_add(&b, 1000, &fields), ERR_NONE);
+	assert_int_equal(batch_builder_finish(&b, &built), ERR_NONE);
+	offset = put_bytes(m, out.p, built.len);
+	scratch_deinit(&out);
+	return offset;
+}
+
+/* The record at the offset, or the next one: is it at the offset, with this value? */
+static bool is_record_at(struct model *m, int64_t offset, const char *value)
+{
+	struct batch_info batch;
+	struct record_iter records;
+	struct record record;
+	struct batch_iter it;
+	bool is_there;
+	uint8_t *p;
+	size_t len;
+
+	assert_int_equal(log_get(&m->t, m->log, offset, 700, &p, &len), ERR_NONE);
+	it = batch_iter_of((struct bytes){p, len}, BATCH_CHECK_CRC);
+	assert_true(batch_iter_next(&it, &batch));
+	record_iter_init(&records, &batch, (struct bytes){batch.bytes.p + BATCH_HEADER_LEN,
+							  batch.size - BATCH_HEADER_LEN});
+	is_there = record_iter_next(&records, &record) && record.offset == offset &&
+		   bytes_eq(record.value, (struct bytes){(const uint8_t *)value, strlen(value)});
+	mem_free(p);
+	return is_there;
+}
+
+/* What an aborted transaction wrote takes nothing's place, though the marker that says so is in the active segment,
+ * whose index of aborted transactions is in no file yet. */
+static void test_aborted_in_the_active_segment(void **state)
+{
+	struct control_marker marker = {.timestamp = 1000, .producer_id = 7, .leader_epoch = 3};
+	uint8_t bytes[CONTROL_MARKER_LEN];
+	struct model *m = MEM_NEW(struct model);
+	int64_t old, aborted;
+
+	model_start(m, 5);
+	old = put_record(m, false, "k", "old");
+	aborted = put_record(m, true, "k", "aborted");
+	for (int i = 0; i < 100; i++)
+		(void)put_record(m, false, "other", "value");
+	assert_true(m->log->appended.segment_base > aborted);
+	marker.offset = m->log->end;
+	control_marker_build(bytes, &marker);
+	(void)put_bytes(m, bytes, sizeof(bytes));
+	producer_state_settle(&m->log->producers, m->log->end);
+	model_checkpoint(m);
+	model_compact(m, -1, 1 << 20);
+	model_wait(m);
+	assert_int_equal(m->job.err, ERR_NONE);
+	assert_true(m->job.compacted_to > aborted);
+	assert_true(is_record_at(m, old, "old"));
+	assert_false(is_record_at(m, aborted, "aborted"));
+	log_close(&m->t, m->log);
+	storage_test_deinit(&m->t);
+	mem_free(m);
+}
+
 static struct batch_info txn_batch(int64_t offset, int64_t producer, bool is_control)
 {
 	return (struct batch_info){.magic = 2, .base_offset = offset, .last_offset = offset, .producer_id = producer,
@@ -434,6 +525,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_offset_map), cmocka_unit_test(test_transactions), cmocka_unit_test(test_log),
+		cmocka_unit_test(test_aborted_in_the_active_segment),
 		cmocka_unit_test(test_tombstones), cmocka_unit_test(test_cancel), cmocka_unit_test(test_bad_batch),
 	};
 
