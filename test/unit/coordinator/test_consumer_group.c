@@ -89,6 +89,24 @@ static void test_silent_member_is_removed(void **state UNUSED)
 	assert_string_equal(consumer_world_state(&w, "g"), "Empty");
 }
 
+/* Each sign of life moves the end of the session, to the millisecond, however often it was moved. */
+static void test_session_begins_anew_with_each_heartbeat(void **state UNUSED)
+{
+	struct consumer_group_heartbeat_response *response;
+
+	BEAT(.member = "m1", .topics = "a");
+	for (int i = 0; i < 5; i++) {
+		consumer_world_pass(&w, 30000);
+		response = BEAT(.member = "m1", .epoch = 2);
+		assert_int_equal(response->error_code, 0);
+		assert_int_equal(response->member_epoch, 2);
+	}
+	consumer_world_pass(&w, 44999);
+	assert_string_equal(consumer_world_state(&w, "g"), "Stable");
+	consumer_world_pass(&w, 1);
+	assert_string_equal(consumer_world_state(&w, "g"), "Empty");
+}
+
 static void test_member_that_keeps_what_it_should_give_back_is_removed(void **state UNUSED)
 {
 	BEAT(.member = "m1", .topics = "a", .rebalance_timeout_ms = 20000);
@@ -415,6 +433,7 @@ int main(void)
 		STORY(test_first_member_gets_all),
 		STORY(test_second_waits_until_the_first_has_given_back),
 		STORY(test_silent_member_is_removed),
+		STORY(test_session_begins_anew_with_each_heartbeat),
 		STORY(test_member_that_keeps_what_it_should_give_back_is_removed),
 		STORY(test_static_member_comes_back),
 		STORY(test_fenced_epochs),
