@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Indexes of aborted transactions of any content. What is read has the length of the file and encodes to the same bytes;
- * what is refused adds nothing.
+ * Indexes of aborted transactions of any content. What is read has the length of the file and encodes to the same
+ * bytes; what is refused adds nothing.
  *
  * Input: the file. The first bit of its length decides whether every version is made right, so that entries are met.
  */
