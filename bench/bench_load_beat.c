@@ -223,16 +223,27 @@ static bool assign_beat(struct assign_run *run, struct beater *b)
 	return beater_answered(b, client_call(run->fd, &run->frame));
 }
 
+static bool assign_beat_all(struct assign_run *run, uint32_t members_n)
+{
+	bool calm = true;
+	for (uint32_t i = 0; i < members_n; i++)
+		calm &= assign_beat(run, &run->members[i]);
+	return calm;
+}
+
+/* Until nothing is new to anybody, and still is not when the pause between assignments is over. */
 static void assign_settle(struct assign_run *run, uint32_t members_n)
 {
-	for (int calm_n = 0, passes_n = 0; calm_n < 2; passes_n++) {
-		bool calm = true;
-		if (passes_n > 60)
+	for (int passes_n = 0;; passes_n++) {
+		if (passes_n > 100)
 			die("the group does not come to rest");
-		for (uint32_t i = 0; i < members_n; i++)
-			calm &= assign_beat(run, &run->members[i]);
-		calm_n = calm ? calm_n + 1 : 0;
-		usleep(1200000); /* more than the pause between assignments */
+		if (!assign_beat_all(run, members_n)) {
+			usleep(200000);
+			continue;
+		}
+		usleep(1200000);
+		if (assign_beat_all(run, members_n))
+			return;
 	}
 }
 
@@ -301,6 +312,17 @@ static void assign_prepare(struct assign_run *run, int32_t topics_n, int32_t par
 	}
 }
 
+/* What thousands of new partitions leave to do in the background must not count: up to half a minute for it. */
+static void server_rest_wait(pid_t pid)
+{
+	for (int i = 0; i < 60; i++) {
+		uint64_t cpu_ns = proc_read(pid).cpu_ns;
+		usleep(500000);
+		if (proc_read(pid).cpu_ns - cpu_ns < 10 * 1000000)
+			return;
+	}
+}
+
 void mode_assign(struct args *args)
 {
 	enum { ROUNDS_MAX = 50 };
@@ -320,6 +342,7 @@ void mode_assign(struct args *args)
 	struct beater *last = &run.members[run.members_n - 1];
 	double join_ms[ROUNDS_MAX], join_cpu[ROUNDS_MAX], leave_ms[ROUNDS_MAX], leave_cpu[ROUNDS_MAX];
 	assign_settle(&run, run.members_n - 1);
+	server_rest_wait(run.target.pid);
 	for (int i = -warm_n; i < rounds_n; i++) {
 		int at = i < 0 ? 0 : i;
 		if (i == 0)
