@@ -116,6 +116,36 @@ static bool epoch_current(struct group_store *store, struct coord_origin origin 
 
 const struct group_record_ops consumer_record_epoch = {epoch_replay, epoch_current};
 
+/* ---- 4: the partitions that 4.0 and before computed over ---- */
+
+/* Nothing is done by it, but as long as it lies in the log it makes the group in whoever reads that: it has to go with
+ * the group. */
+static enum err partitions_replay(struct group_store *store, struct coord_origin origin UNUSED, const void *key_ptr,
+				  const void *value_ptr, struct err_text *text)
+{
+	const struct consumer_group_partition_metadata_key *key = key_ptr;
+	struct group *group;
+	enum err err = record_group(store, key->group_id, value_ptr != NULL, &group, text);
+
+	if (err || !group)
+		return err;
+	group->consumer->has_partition_metadata = value_ptr != NULL;
+	group_consumer_tidy(group);
+	return ERR_NONE;
+}
+
+static bool partitions_current(struct group_store *store, struct coord_origin origin UNUSED, const void *key_ptr,
+			       struct arena *arena UNUSED, void *value_ptr UNUSED, int16_t *ret_version)
+{
+	const struct consumer_group_partition_metadata_key *key = key_ptr;
+	const struct group_consumer *consumer = group_consumer_find(store, key->group_id, NULL);
+
+	*ret_version = 0;
+	return consumer && consumer->has_partition_metadata;
+}
+
+const struct group_record_ops consumer_record_partitions = {partitions_replay, partitions_current};
+
 /* ---- 5: what a member asked for ---- */
 
 void consumer_write_member(struct coord_records *records, struct str group, struct str member,

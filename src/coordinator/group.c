@@ -20,6 +20,7 @@ static const struct group_record_ops *const group_records[] = {
 	[GROUP_OFFSET_COMMIT] = &offsets_record_ops,
 	[GROUP_GROUP_METADATA] = &classic_record_ops,
 	[GROUP_CONSUMER_GROUP_METADATA] = &consumer_record_epoch,
+	[GROUP_CONSUMER_GROUP_PARTITION_METADATA] = &consumer_record_partitions,
 	[GROUP_CONSUMER_GROUP_MEMBER_METADATA] = &consumer_record_member,
 	[GROUP_CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA] = &consumer_record_target_epoch,
 	[GROUP_CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER] = &consumer_record_target,

@@ -341,7 +341,8 @@ void group_consumer_tidy(struct group *group)
 {
 	struct group_consumer *consumer = group->consumer;
 
-	if (consumer->has_epoch || consumer->has_target || consumer->members.n || consumer->regexes.n)
+	if (consumer->has_epoch || consumer->has_target || consumer->has_partition_metadata || consumer->members.n ||
+	    consumer->regexes.n)
 		return;
 	if (group->offsets_n == 0) {
 		group_free(group);
@@ -480,6 +481,7 @@ static bool consumer_expiry_base(const struct group *group UNUSED, int64_t commi
 static void consumer_tombstones(const struct group *group, struct coord_records *records)
 {
 	struct consumer_group_target_assignment_metadata_key target = {group->id};
+	struct consumer_group_partition_metadata_key partitions = {group->id};
 	struct consumer_group_metadata_key epoch = {group->id};
 	struct consumer_member *member;
 	struct consumer_regex *regex;
@@ -490,6 +492,9 @@ static void consumer_tombstones(const struct group *group, struct coord_records 
 			     NULL);
 	for (uint32_t it = 0; (regex = map_next(&group->consumer->regexes, &it)) != NULL;)
 		consumer_write_regex(records, group->id, regex->source, NULL);
+	if (group->consumer->has_partition_metadata)
+		coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_CONSUMER_GROUP_PARTITION_METADATA, 0, &partitions,
+				     NULL);
 	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_CONSUMER_GROUP_METADATA, 0, &epoch, NULL);
 }
 

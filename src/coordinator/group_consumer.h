@@ -66,6 +66,7 @@ struct consumer_regex {
 struct group_consumer {
 	struct group *group;
 	bool has_epoch, has_target;
+	bool has_partition_metadata; /* a record of 4.0 or before, which says nothing here */
 	int32_t epoch;
 	int64_t metadata_hash;
 	int32_t target_epoch;
@@ -111,9 +112,9 @@ int32_t consumer_assignment_interval_ms(const struct group_store *store, struct 
 
 /* ---- consumer_records.c: what the log says ---- */
 
-/* Rows of group.c's table, for record types 3, 5, 6, 7, 8 and 16. */
-extern const struct group_record_ops consumer_record_epoch, consumer_record_member, consumer_record_target_epoch,
-	consumer_record_target, consumer_record_current, consumer_record_regex;
+/* Rows of group.c's table, for record types 3 to 8 and 16. */
+extern const struct group_record_ops consumer_record_epoch, consumer_record_partitions, consumer_record_member,
+	consumer_record_target_epoch, consumer_record_target, consumer_record_current, consumer_record_regex;
 
 void consumer_regex_free(struct consumer_regex *regex);
 /* About what it takes. */

@@ -236,6 +236,59 @@ static void test_failed_write_leaves_no_trace(void **state UNUSED)
 	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->error_code, 0);
 }
 
+/* ---- what 4.0 wrote ---- */
+
+static enum err decide_old_record(struct coord_op *op UNUSED, void *machine UNUSED, struct coord_records *records)
+{
+	struct consumer_group_partition_metadata_key key = {STR("g")};
+	struct consumer_group_partition_metadata_value value;
+
+	msg_init(&consumer_group_partition_metadata_value_type, &value);
+	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_CONSUMER_GROUP_PARTITION_METADATA, 0, &key, &value);
+	return ERR_NONE;
+}
+
+static enum err decide_delete(struct coord_op *op UNUSED, void *machine, struct coord_records *records)
+{
+	return group_delete(machine, STR("g"), records);
+}
+
+static void op_done(struct coord_op *op UNUSED)
+{
+}
+
+static void submit(enum err (*decide)(struct coord_op *, void *, struct coord_records *))
+{
+	struct coord_op op = {.decide = decide, .done = op_done, .origin = COORD_ORIGIN_NONE, .arena = &w.arena};
+
+	coord_shard_submit(&w.shard, &op);
+	consumer_world_commit(&w);
+	assert_int_equal(op.err, ERR_NONE);
+	consumer_world_check(&w);
+}
+
+static void test_old_records_go_with_their_group(void **state UNUSED)
+{
+	struct coord_key key;
+	int old_n = 0;
+	bool is_left = false;
+
+	BEAT(.member = "m1", .topics = "a");
+	submit(decide_old_record);
+	BEAT(.member = "m1", .epoch = -1);
+	submit(decide_delete);
+	assert_string_equal(consumer_world_state(&w, "g"), "absent");
+	for (size_t i = 0; i < w.log.n; i++) {
+		assert_int_equal(coord_key_parse(MSG_FAMILY_GROUP, w.log.v[i].key, &key), ERR_NONE);
+		if (key.row->number != GROUP_CONSUMER_GROUP_PARTITION_METADATA)
+			continue;
+		old_n++;
+		is_left = w.log.v[i].value.p != NULL;
+	}
+	assert_int_equal(old_n, 2);
+	assert_false(is_left);
+}
+
 /* ---- large groups ---- */
 
 static const struct consumer_member *the_member(const char *id)
@@ -442,6 +495,7 @@ int main(void)
 		STORY(test_targets_are_made_once_per_interval),
 		STORY(test_refused_requests),
 		STORY(test_failed_write_leaves_no_trace),
+		STORY(test_old_records_go_with_their_group),
 		STORY(test_a_large_group_gets_its_target_later),
 		STORY(test_expressions_of_large_groups_are_resolved_beside_them),
 		STORY(test_a_log_that_fails_ends_the_job),
