@@ -25,6 +25,7 @@
 #define COORDINATOR_COORD_SHARD_H
 
 #include "arena.h"
+#include "codec.h"
 #include "coord_stats.h"
 #include "err.h"
 #include "fmt.h"
@@ -51,6 +52,9 @@ struct coord_records {
 
 /* More than any batch holds: an operation that goes beyond fails with ERR_MESSAGE_TOO_LARGE. */
 #define COORD_RECORDS_MAX MIB(16)
+/* Limit of an arena in which a machine decodes what it replays: whatever an operation may write can be read back, as no
+ * value is more than eight times as large in C. */
+#define COORD_REPLAY_LIMIT ((size_t)COORD_RECORDS_MAX * 8 * CODEC_DECODE_PART)
 
 /* False: this is more than one operation may write, and it will be refused; nothing more is worth making. */
 bool coord_records_have_room(struct coord_records *records);

@@ -10,7 +10,6 @@
 #include "mem.h"
 #include "msg/describe_groups.h"
 
-#define SCRATCH_LIMIT ((size_t)128 << 20)
 /* With what is of its kind, and its place in maps. */
 #define GROUP_BYTES(group) ((int64_t)(sizeof(struct group) + sizeof(struct group_classic) + (group)->id.len + 64))
 
@@ -32,7 +31,7 @@ void group_store_init(struct group_store *store, struct coord_shard *shard, cons
 		      uint64_t seed)
 {
 	*store = (struct group_store){.shard = shard, .settings = *settings, .seed = seed};
-	store->scratch.limit = SCRATCH_LIMIT;
+	store->scratch.limit = COORD_REPLAY_LIMIT;
 	store->inline_max = CONSUMER_INLINE_MAX;
 	map_init(&store->groups, MAP_STR, seed);
 	pending_init(store);

@@ -8,7 +8,6 @@
 #include "log.h"
 #include "txn_internal.h"
 
-#define SCRATCH_LIMIT ((size_t)256 << 20)
 #define EXPIRED_PER_TURN 1000
 
 const char *txn_state_name(enum txn_state state)
@@ -41,7 +40,7 @@ void txn_store_init(struct txn_store *store, struct coord_shard *shard, const st
 	*store = (struct txn_store){.shard = shard, .settings = *settings, .seed = seed, .unsaid_last_epoch = -1,
 				    .unsaid_previous_id = -1};
 	arena_init(&store->scratch, store->scratch_block, sizeof(store->scratch_block));
-	store->scratch.limit = SCRATCH_LIMIT;
+	store->scratch.limit = COORD_REPLAY_LIMIT;
 	map_init(&store->txns, MAP_STR, seed);
 }
 

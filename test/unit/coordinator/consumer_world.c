@@ -80,10 +80,8 @@ static void image_add(struct image_edit *edit, enum metadata_record_id type, int
 	arena_reset(&arena);
 }
 
-void consumer_world_topic(struct consumer_world *w, const char *name, int32_t partitions_n)
+static void world_topic(struct consumer_world *w, struct image_edit *edit, const char *name, int32_t partitions_n)
 {
-	struct image_edit *edit = image_edit_begin(w->image);
-	struct image *next;
 	struct topic_record topic;
 	int32_t replica = 1;
 
@@ -103,10 +101,35 @@ void consumer_world_topic(struct consumer_world *w, const char *name, int32_t pa
 		partition.leader_epoch = partition.partition_epoch = 0;
 		image_add(edit, METADATA_PARTITION_RECORD, 0, &partition);
 	}
-	next = image_edit_finish(edit, w->image->offset + 1 + partitions_n, 1, 0);
+}
+
+static void world_publish(struct consumer_world *w, struct image_edit *edit)
+{
+	struct image *next = image_edit_finish(edit, w->image->offset + 1, 1, 0);
+
 	image_unref(w->image);
 	w->image = next;
 	w->store.image = next;
+}
+
+void consumer_world_topic(struct consumer_world *w, const char *name, int32_t partitions_n)
+{
+	struct image_edit *edit = image_edit_begin(w->image);
+
+	world_topic(w, edit, name, partitions_n);
+	world_publish(w, edit);
+}
+
+void consumer_world_topics(struct consumer_world *w, const char *prefix, int topics_n)
+{
+	struct image_edit *edit = image_edit_begin(w->image);
+	char name[64];
+
+	for (int i = 0; i < topics_n; i++) {
+		snprintf(name, sizeof(name), "%s%d", prefix, i);
+		world_topic(w, edit, name, 1);
+	}
+	world_publish(w, edit);
 }
 
 /* ---- heartbeats ---- */

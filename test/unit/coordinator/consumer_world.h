@@ -49,6 +49,8 @@ struct beat_spec {
 void consumer_world_init(struct consumer_world *w, uint64_t seed);
 void consumer_world_deinit(struct consumer_world *w);
 void consumer_world_topic(struct consumer_world *w, const char *name, int32_t partitions_n);
+/* Many at once, of one partition each: <prefix>0, <prefix>1, ... */
+void consumer_world_topics(struct consumer_world *w, const char *prefix, int topics_n);
 /* Decides and replays; commits when `commit`. The response is memory of the world's arena. */
 struct consumer_group_heartbeat_response *consumer_world_beat(struct consumer_world *w, struct beat_spec spec,
 							      bool commit);

@@ -331,6 +331,22 @@ static void test_expressions_of_large_groups_are_resolved_beside_them(void **sta
 	consumer_world_check(&w);
 }
 
+#define TOPICS_N 120000
+
+/* Its records are megabytes, and several times as much in memory. */
+static void test_a_member_of_very_many_topics(void **state UNUSED)
+{
+	consumer_world_topics(&w, "t", TOPICS_N);
+	BEAT(.member = "m1", .regex = "t.*");
+	for (int i = 0; i < 20 && the_member("m1")->current.assigned.n == 0; i++) {
+		consumer_world_pass(&w, 3000);
+		BEAT(.member = "m1", .epoch = the_member("m1")->current.epoch);
+	}
+	assert_int_equal(the_member("m1")->current.assigned.n, TOPICS_N);
+	assert_string_equal(consumer_world_state(&w, "g"), "Stable");
+	consumer_world_check(&w);
+}
+
 static void test_a_log_that_fails_ends_the_job(void **state UNUSED)
 {
 	w.store.inline_max = -1;
@@ -495,6 +511,7 @@ int main(void)
 		STORY(test_targets_are_made_once_per_interval),
 		STORY(test_refused_requests),
 		STORY(test_failed_write_leaves_no_trace),
+		STORY(test_a_member_of_very_many_topics),
 		STORY(test_old_records_go_with_their_group),
 		STORY(test_a_large_group_gets_its_target_later),
 		STORY(test_expressions_of_large_groups_are_resolved_beside_them),
