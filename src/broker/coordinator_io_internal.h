@@ -7,6 +7,7 @@
 #include "coordinator_io.h"
 #include "group_offsets.h"
 #include "partition.h"
+#include "progress.h"
 
 /* What differs by kind of coordinator. */
 struct coordinator_kind {
@@ -61,7 +62,8 @@ struct coord_load {
 	struct scratch plain; /* of a packed batch */
 	int64_t offset;       /* the next to read */
 	struct timer retry;   /* the directory was full when the log was to be opened */
-	int64_t told_ns;      /* when the log last heard of the progress */
+	struct progress progress; /* in offsets, from where it began */
+	int64_t begin_offset;
 };
 
 struct coord_partition {

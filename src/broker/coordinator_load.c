@@ -22,7 +22,6 @@
 #include "shard.h"
 
 #define LOAD_PIECE ((int64_t)512 * 1024)
-#define LOAD_TELL_NS (5 * NS_PER_S)
 #define LOAD_RETRY_NS NS_PER_S
 #define LOAD_WORTH_TELLING 1000 /* records */
 
@@ -215,13 +214,16 @@ static void coord_load_tell(struct coord_load *load, const struct partition *par
 	char text[128];
 	struct fmt f;
 
-	if (now_ns - load->told_ns < LOAD_TELL_NS)
+	load->progress.done = load->offset - load->begin_offset;
+	load->progress.total = partition->high_watermark.offset - load->begin_offset;
+	if (!progress_is_due(&load->progress, now_ns))
 		return;
-	load->told_ns = now_ns;
 	fmt_init(&f, text, sizeof(text));
 	part->kind->describe(part->machine, &f);
-	log_info("coordinator.loading", "topic=%s partition=%d offset=%" PRId64 " end=%" PRId64 " %s",
-		 part->kind->topic, part->index, load->offset, partition->high_watermark.offset, text);
+	log_info("coordinator.loading",
+		 "topic=%s partition=%d done_offsets=%" PRId64 " total_offsets=%" PRId64 " rate=%.0f eta_s=%.0f %s",
+		 part->kind->topic, part->index, load->progress.done, load->progress.total,
+		 progress_rate(&load->progress, now_ns), progress_eta_s(&load->progress, now_ns), text);
 }
 
 static void coord_load_read(struct coord_load *load, struct partition *partition)
@@ -230,6 +232,7 @@ static void coord_load_read(struct coord_load *load, struct partition *partition
 
 	coord_load_tell(load, partition);
 	load->offset = MAX(load->offset, partition->log->log_start);
+	load->begin_offset = MAX(load->begin_offset, partition->log->log_start);
 	if (load->offset >= partition->high_watermark.offset) {
 		coord_load_end(load);
 		return;
@@ -312,7 +315,7 @@ void coord_partition_load(struct coord_partition *part)
 	load->part = part;
 	part->load = load;
 	part->load_started_ns = reactor->now_ns;
-	load->told_ns = reactor->now_ns;
+	progress_begin(&load->progress, 0, reactor->now_ns);
 	coord_shard_load(&part->shard);
 	coord_load_begin(load);
 }

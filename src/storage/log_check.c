@@ -17,7 +17,7 @@
 #define LOG_CHECKED_MAX 256
 /* Damaged places of a log. */
 #define LOG_BAD_MAX 1024
-#define CHECK_BYTES_MIN KIB(256)
+#define CHECK_BYTES_MIN MIB(1)
 #define CHECK_BYTES_MAX MIB(4)
 
 void log_check_begin(struct log_impl *log)
