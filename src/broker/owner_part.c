@@ -32,9 +32,13 @@ static void owner_part_start(struct owner_part *part)
 
 void owner_parts_run(struct shard *shard, struct scatter_leg *leg)
 {
-	list_for_each(node, next, &leg->parts) {
+	const struct list *end = &leg->parts;
+
+	/* The last part may end all of it: nothing is looked at behind it. */
+	for (struct list *node = leg->parts.next, *next; node != end; node = next) {
 		struct owner_part *part = list_entry(node, struct owner_part, link);
 
+		next = node->next;
 		part->leg = leg;
 		owner_part_start(part);
 	}

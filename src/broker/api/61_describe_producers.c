@@ -65,8 +65,9 @@ static void describe_producers_ready(struct owner_part *owner, enum err err)
 				  producers->by_id.n);
 		for (uint32_t it = 0; (entry = producer_table_next(&producers->by_id, &it)) != NULL;)
 			describe_producer_fill(entry, &part->out->active_producers[part->out->active_producers_n++]);
-		qsort(part->out->active_producers, (size_t)part->out->active_producers_n,
-		      sizeof(*part->out->active_producers), describe_producers_cmp);
+		if (part->out->active_producers_n > 1)
+			qsort(part->out->active_producers, (size_t)part->out->active_producers_n,
+			      sizeof(*part->out->active_producers), describe_producers_cmp);
 	}
 	scatter_part_done(owner->leg);
 }
