@@ -333,6 +333,11 @@ void history_finish_part(struct history *h, struct hist_part *part, int64_t end_
 		part_fail(part, (int64_t)part->entries.n, "below the log's end, but nothing was read there");
 }
 
+void history_begins_late(struct history *h, uint32_t writer)
+{
+	h->writers.v[writer]->begins_late = true;
+}
+
 static void finish_writer(struct history *h, uint32_t writer)
 {
 	const struct hist_writer *wr = h->writers.v[writer];
@@ -353,7 +358,9 @@ static void finish_writer(struct history *h, uint32_t writer)
 			continue;
 		if (offset < 0) {
 			/* What was sent before a lossy cut may be missing for that reason. */
-			if (!gap && wr->eras.v[i] == wr->part->era)
+			bool is_allowed = wr->begins_late && last < 0;
+
+			if (!gap && !is_allowed && wr->eras.v[i] == wr->part->era)
 				gap = true, gap_at = i;
 			continue;
 		}

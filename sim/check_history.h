@@ -56,6 +56,7 @@ struct hist_part {
 struct hist_writer {
 	struct hist_part *part;
 	bool is_idempotent;
+	bool begins_late; /* the first ones were refused, and then others taken, which is allowed of them */
 	VEC(int64_t) offsets;  /* by counter; -1: not known */
 	VEC(uint32_t) eras;    /* of the partition when it was sent */
 	VEC(uint32_t) acked;   /* the era in which it was acknowledged, plus 1; 0: not */
@@ -73,6 +74,8 @@ void history_init(struct history *h, struct world *w);
 void history_deinit(struct history *h);
 struct hist_part *history_part(struct history *h, const char *topic, struct uuid topic_id, int32_t index);
 uint32_t history_writer(struct history *h, struct hist_part *part, bool is_idempotent);
+/* The broker did not know the producer when it took the first batch: what comes before it is missing and may. */
+void history_begins_late(struct history *h, uint32_t writer);
 
 #define HISTORY_VALUE_MAX 8192
 /* The value of a writer's record: at least 12 bytes, at most max_len + 12. Returns its length. */

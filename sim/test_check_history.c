@@ -187,6 +187,34 @@ static void test_gap_and_order_of_an_idempotent_session(void **state)
 	assert_false(bench_end(&b));
 }
 
+/* Only the gap at the very beginning, and only where it was said. */
+static void test_a_session_that_begins_late(void **state)
+{
+	struct bench b;
+
+	for (int is_late = 0; is_late < 2; is_late++) {
+		bench_init(&b, true);
+		if (is_late)
+			history_begins_late(&b.h, b.writer);
+		saw_last(&b, 2, 0);
+		saw_last(&b, 3, 1);
+		last_reading(&b, 2);
+		assert_int_equal(bench_end(&b), !is_late);
+	}
+	bench_init(&b, true);
+	history_begins_late(&b.h, b.writer);
+	saw_last(&b, 2, 0);
+	saw_last(&b, 4, 1);
+	last_reading(&b, 2);
+	assert_true(bench_end(&b));
+	bench_init(&b, true);
+	history_begins_late(&b.h, b.writer);
+	acked(&b, 0, 0);
+	saw_last(&b, 2, 1);
+	last_reading(&b, 2);
+	assert_true(bench_end(&b));
+}
+
 static void test_a_lost_suffix_is_allowed_after_a_cut(void **state)
 {
 	struct bench b;
@@ -291,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_above_the_high_watermark),
 		cmocka_unit_test(test_a_reader_that_jumps),
 		cmocka_unit_test(test_gap_and_order_of_an_idempotent_session),
+		cmocka_unit_test(test_a_session_that_begins_late),
 		cmocka_unit_test(test_a_lost_suffix_is_allowed_after_a_cut),
 		cmocka_unit_test(test_a_hole_is_not),
 		cmocka_unit_test(test_nothing_comes_back),

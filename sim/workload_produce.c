@@ -10,7 +10,8 @@
  * 3. A session (one producer id) ends when the broker says that a sequence cannot follow, which it must not say of
  *    the first open batch of a partition unless a lossy cut took records, or the batch and a later one were stored
  *    before a restart: snapshots of producers hold the newest batch only, as Kafka's do, so the older one, sent again,
- *    is not known to be a repetition.
+ *    is not known to be a repetition; or unless it is the first of all, the disk was full when it came, and a later
+ *    one was taken: a producer that is not known may begin anywhere.
  */
 #include <stdio.h>
 
@@ -36,6 +37,7 @@ struct wl_batch {
 	bool is_gap; /* leaves out sequences on purpose: has to be refused */
 	int followed_start; /* the node's start in which a later batch of the partition was sent first; 0: none */
 	uint32_t era; /* of the partition when it was made */
+	bool met_full_disk; /* it was answered with what a full disk is answered with */
 };
 
 struct wl_produce_call {
@@ -106,9 +108,7 @@ static void id_done(struct sim_call *call)
 	const struct init_producer_id_response *response = call->response;
 	struct workload *wl = p->wl;
 
-	if (call->err)
-		return;
-	if (workload_bad_error(wl, "InitProducerId", response->error_code))
+	if (call->err || workload_bad_error(wl, "InitProducerId", response->error_code))
 		return;
 	if (response->error_code) {
 		p->is_backing_off = true;
@@ -150,7 +150,8 @@ static enum codec draw_codec(const struct wl_producer *p)
 	return world_chance(w, 1, 8) ? (enum codec)rng_below(&w->rng, codecs_n) : CODEC_NONE;
 }
 
-static void batch_build(struct wl_producer *p, struct wl_batch *batch)
+/* The bytes; then it is in the queue. */
+static void batch_finish(struct wl_producer *p, struct wl_batch *batch)
 {
 	struct world *w = p->wl->w;
 	struct batch_spec spec = BATCH_SPEC_INIT;
@@ -184,6 +185,9 @@ static void batch_build(struct wl_producer *p, struct wl_batch *batch)
 	if (!err)
 		err = batch_builder_finish(&b, &done);
 	CHECK_OP(err, ==, ERR_NONE);
+	batch->era = p->wl->parts[batch->part]->era;
+	list_push_back(&p->queue, &batch->link);
+	p->queue_n++;
 }
 
 static void producer_make_batch(struct wl_producer *p)
@@ -199,10 +203,7 @@ static void producer_make_batch(struct wl_producer *p)
 	batch->writer = p->writers[batch->part] - 1;
 	batch->n = (uint32_t)rng_between(&wl->w->rng, 1, wl->w->opt.batch_n);
 	batch->first = history_sent(&wl->history, batch->writer, batch->n);
-	batch->era = wl->parts[batch->part]->era;
-	batch_build(p, batch);
-	list_push_back(&p->queue, &batch->link);
-	p->queue_n++;
+	batch_finish(p, batch);
 }
 
 /* A batch that leaves out sequences, of a writer that has no other: it has to be refused. Only where the broker knows
@@ -222,10 +223,7 @@ static void producer_make_gap(struct wl_producer *p)
 	batch->writer = history_writer(&wl->history, wl->parts[part], false);
 	batch->n = 1;
 	batch->first = history_sent(&wl->history, batch->writer, 1);
-	batch->era = wl->parts[part]->era;
-	batch_build(p, batch);
-	list_push_back(&p->queue, &batch->link);
-	p->queue_n++;
+	batch_finish(p, batch);
 }
 
 /* --- answers --- */
@@ -241,11 +239,25 @@ static bool is_first_of_part(struct wl_producer *p, const struct wl_batch *batch
 	return false;
 }
 
+/* It is stored, or may be. The broker did not know the producer while the disk was full, and took it for the first. */
+static void batch_passes(struct wl_producer *p, const struct wl_batch *batch)
+{
+	list_for_each(link, tmp, &p->queue) {
+		struct wl_batch *other = list_entry(link, struct wl_batch, link);
+
+		if (other == batch)
+			return;
+		if (other->part == batch->part && other->first == 0 && other->met_full_disk)
+			history_begins_late(&p->wl->history, other->writer);
+	}
+}
+
 static void batch_acked(struct wl_producer *p, struct wl_batch *batch, int64_t base_offset)
 {
 	history_acked(&p->wl->history, p->conn.era, batch->writer, batch->first, batch->n, base_offset);
 	p->acked_since_calm++;
 	p->acked_eras[batch->part] = p->conn.era + 1;
+	batch_passes(p, batch);
 	batch_drop(p, batch);
 }
 
@@ -253,6 +265,7 @@ static void batch_acked(struct wl_producer *p, struct wl_batch *batch, int64_t b
 static void batch_out_of_order(struct wl_producer *p, struct wl_batch *batch, int16_t code)
 {
 	struct hist_part *part = p->wl->parts[batch->part];
+	bool was_passed = batch->first == 0 && p->wl->history.writers.v[batch->writer]->begins_late;
 
 	if (!is_first_of_part(p, batch)) {
 		/* The one before failed; both go again. */
@@ -260,7 +273,7 @@ static void batch_out_of_order(struct wl_producer *p, struct wl_batch *batch, in
 		return;
 	}
 	/* The records that this one follows may have gone with a lossy cut at any time in the session. */
-	if (part->era == 0 &&
+	if (part->era == 0 && !was_passed &&
 	    (!batch->followed_start || batch->followed_start == world_node(p->wl->w, p->wl->node)->starts_n)) {
 		world_fail(p->wl->w, "%s-%d refuses (error %d) the next sequence %u of producer %lld", part->topic,
 			   part->index, code, batch->first, (long long)p->producer_id);
@@ -298,6 +311,9 @@ static void batch_answered(struct wl_producer *p, struct wl_batch *batch, int16_
 	} else if (code == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER || code == ERR_UNKNOWN_PRODUCER_ID) {
 		batch_out_of_order(p, batch, code);
 	} else {
+		batch->met_full_disk |= code == ERR_KAFKA_STORAGE_ERROR;
+		if (code == ERR_REQUEST_TIMED_OUT)
+			batch_passes(p, batch);
 		p->is_backing_off = true;
 	}
 }
@@ -360,6 +376,7 @@ static void produce_done(struct sim_call *call)
 		if (!is_queued(p, batch))
 			continue;
 		batch->is_out = false;
+		batch_passes(p, batch);
 		if (!p->is_idempotent || batch->is_gap)
 			batch_drop(p, batch);
 	}

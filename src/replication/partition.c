@@ -158,6 +158,7 @@ void partition_change_dir(struct partition *partition, struct storage_dir *dir)
 				      &partition->config.log);
 	partition->log->ctx = partition;
 	partition->log->advanced = partition_log_advanced;
+	part_log_inherit(partition->log, before);
 	part_log_free(before);
 }
 

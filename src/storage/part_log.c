@@ -109,6 +109,15 @@ static void log_drop_contents(struct log_impl *log)
 	storage_log_clean(log);
 }
 
+void part_log_inherit(struct part_log *log, struct part_log *before)
+{
+	struct producer_state none = log->producers;
+
+	CHECK(log->state == PART_LOG_CLOSED && before->state == PART_LOG_CLOSED);
+	log->producers = before->producers;
+	before->producers = none;
+}
+
 void part_log_free(struct part_log *pub)
 {
 	struct log_impl *log = impl_of(pub);
@@ -221,6 +230,7 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 	epoch_cache_deinit(&pub->epochs);
 	pub->epochs = load->epochs;
 	load->epochs = (struct epoch_cache){0};
+	producer_state_recall(&load->producers, &pub->producers);
 	producer_state_deinit(&pub->producers);
 	pub->producers = load->producers;
 	vec_deinit(&pub->aborted.list);

@@ -94,6 +94,8 @@ struct part_log {
 
 struct part_log *part_log_new(struct storage *storage, struct storage_dir *dir, struct str name, struct uuid topic_id,
 			      const struct log_config *config);
+/* `log`, never opened, is `before`, closed, in another place: what is known of producers and in no file comes too. */
+void part_log_inherit(struct part_log *log, struct part_log *before);
 /* CLOSED or FAILED only. Reads and queries still under way end with ERR_LOG_CLOSED. */
 void part_log_free(struct part_log *log);
 

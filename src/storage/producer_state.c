@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sequences of idempotent producers, see producer_state.h. The rules are Kafka's: a producer that is not
- * known may begin anywhere (its records may have been deleted), a new epoch of a known one begins at 0, and
- * what follows is the sequence after the last; a batch whose epoch, first and last sequence are those of one
- * of the newest five is a repetition. Only an epoch ends that window, not the end of a transaction, which raises the
- * epoch in version 2. The snapshot keeps the newest batch of each producer only, as Kafka's
- * does.
+ * Sequences of idempotent producers, see producer_state.h. The rules are Kafka's: a producer that is not known may
+ * begin anywhere (its records may have been deleted), a new epoch of a known one begins at 0, and what follows is the
+ * sequence after the last; a batch whose epoch, first and last sequence are those of one of the newest five is a
+ * repetition. Only an epoch ends that window, not the end of a transaction, which raises the epoch in version 2. The
+ * snapshot keeps the newest batch of each producer only, as Kafka's does.
  */
 #include "producer_state.h"
 
@@ -423,8 +422,7 @@ static void producer_undo_take(struct producer_undo *undo, int64_t producer_id, 
 		memcpy(undo->batches, entry->batches, sizeof(entry->batches[0]) * (size_t)entry->batches_n);
 }
 
-void producer_state_append(struct producer_state *state, const struct batch_info *batch,
-			   struct producer_undo *undo)
+void producer_state_append(struct producer_state *state, const struct batch_info *batch, struct producer_undo *undo)
 {
 	struct producer_entry *entry;
 
@@ -478,6 +476,25 @@ void producer_state_undo(struct producer_state *state, const struct producer_und
 	entry->batches_n = undo->batches_n;
 	if (undo->batches_n)
 		memcpy(entry->batches, undo->batches, sizeof(undo->batches[0]) * (size_t)undo->batches_n);
+}
+
+/* Where both know the same newest batch, what came before it is the same as well. */
+void producer_state_recall(struct producer_state *state, const struct producer_state *before)
+{
+	const struct producer_entry *old;
+
+	for (uint32_t it = 0; (old = producer_table_next(&before->by_id, &it)) != NULL;) {
+		struct producer_entry *entry = producer_entry_find(state, old->producer_id);
+		const struct producer_batch *newest = entry ? producer_entry_newest(entry) : NULL;
+		const struct producer_batch *known = producer_entry_newest(old);
+
+		if (!newest || old->batches_n <= entry->batches_n || entry->epoch != old->epoch ||
+		    newest->last_offset != known->last_offset || newest->last_seq != known->last_seq)
+			continue;
+		entry = producer_entry_reserve(state, entry, old->batches_n);
+		memcpy(entry->batches, old->batches, sizeof(old->batches[0]) * (size_t)old->batches_n);
+		entry->batches_n = old->batches_n;
+	}
 }
 
 void producer_state_expire(struct producer_state *state, int64_t expire_before_ms)
@@ -569,12 +586,10 @@ enum err producer_state_decode(struct producer_state *state, struct bytes file)
 	if ((file.len - SNAPSHOT_HEADER_LEN) / SNAPSHOT_ENTRY_LEN != n ||
 	    (file.len - SNAPSHOT_HEADER_LEN) % SNAPSHOT_ENTRY_LEN != 0)
 		return ERR_CORRUPT_FILE;
-	if (crc32c(0, file.p + SNAPSHOT_COUNT_AT,
-		   file.len - SNAPSHOT_COUNT_AT) != load_be32(file.p + SNAPSHOT_CRC_AT))
+	if (crc32c(0, file.p + SNAPSHOT_COUNT_AT, file.len - SNAPSHOT_COUNT_AT) != load_be32(file.p + SNAPSHOT_CRC_AT))
 		return ERR_CORRUPT_FILE;
 	for (uint32_t i = 0; i < n; i++) {
-		if (!producer_entry_decode(state,
-					   file.p + SNAPSHOT_HEADER_LEN + (size_t)i * SNAPSHOT_ENTRY_LEN)) {
+		if (!producer_entry_decode(state, file.p + SNAPSHOT_HEADER_LEN + (size_t)i * SNAPSHOT_ENTRY_LEN)) {
 			producer_state_truncate_all(state);
 			return ERR_CORRUPT_FILE;
 		}

@@ -99,6 +99,9 @@ bool producer_state_aborts(const struct producer_state *state, const struct batc
 /* Records an appended batch (also replay after a restart, which checks nothing). undo may be NULL. */
 void producer_state_append(struct producer_state *state, const struct batch_info *batch, struct producer_undo *undo);
 void producer_state_undo(struct producer_state *state, const struct producer_undo *undo);
+/* `state` was read from the files of a log that was closed, which hold the newest batch of each producer only: it takes
+ * over the older ones from what was known before, so that a retry is recognised still. */
+void producer_state_recall(struct producer_state *state, const struct producer_state *before);
 /* Forgets producers whose newest batch is older than expire_before_ms and that have no open transaction. */
 void producer_state_expire(struct producer_state *state, int64_t expire_before_ms);
 /* Where the first transaction began that is not over, or whose end does not count as stored yet; INT64_MAX: none. */

@@ -279,6 +279,47 @@ static void test_undo(void **state)
 	}
 }
 
+/* A log closed and opened again: older batches come back where the newest is the same, and only there. */
+static void test_recall(void **state)
+{
+	struct producer_state before, after;
+	enum producer_verdict v;
+	struct bytes file;
+
+	producer_state_init(&before, 1);
+	for (int i = 0; i < 7; i++)
+		append(&before, 7, 0, 5 * i, 5, 5 * i);
+	for (int64_t id = 8; id <= 10; id++) {
+		append(&before, id, 0, 0, 5, 40);
+		append(&before, id, 0, 5, 5, 45);
+	}
+	file = producer_state_encode(&before);
+	producer_state_init(&after, 2);
+	assert_int_equal(producer_state_decode(&after, file), ERR_NONE);
+	mem_free((void *)(uintptr_t)file.p);
+	assert_int_equal(check(&after, 7, 0, 25, 5, &v), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	append(&before, 8, 0, 10, 5, 50);
+	append(&after, 9, 1, 0, 5, 50);
+	append(&before, 11, 0, 0, 5, 55);
+	producer_state_recall(&after, &before);
+	for (int i = 2; i < 7; i++) {
+		assert_int_equal(check(&after, 7, 0, 5 * i, 5, &v), ERR_NONE);
+		assert_int_equal(v, PRODUCER_DUPLICATE);
+	}
+	assert_int_equal(check(&after, 7, 0, 5, 5, &v), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	assert_int_equal(check(&after, 7, 0, 35, 5, &v), ERR_NONE);
+	assert_int_equal(v, PRODUCER_APPEND);
+	assert_int_equal(check(&after, 8, 0, 0, 5, &v), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	assert_int_equal(check(&after, 9, 1, 5, 5, &v), ERR_NONE);
+	assert_int_equal(v, PRODUCER_APPEND);
+	assert_int_equal(check(&after, 9, 0, 0, 5, &v), ERR_INVALID_PRODUCER_EPOCH);
+	assert_int_equal(check(&after, 10, 0, 0, 5, &v), ERR_NONE);
+	assert_int_equal(v, PRODUCER_DUPLICATE);
+	assert_null(producer_table_get(&after.by_id, 11));
+	producer_state_deinit(&before);
+	producer_state_deinit(&after);
+}
+
 static void test_expire(void **state)
 {
 	struct producer_state s;
@@ -404,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_marker_checks),
 		cmocka_unit_test(test_many_open),
 		cmocka_unit_test(test_undo),
+		cmocka_unit_test(test_recall),
 		cmocka_unit_test(test_expire),
 	};
 
