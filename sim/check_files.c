@@ -160,9 +160,10 @@ static void look(void *ctx, const char *path, bool is_dir, struct bytes content)
 		return;
 	snprintf(stem, sizeof(stem), "%.*s", (int)(len - 4), path);
 	name = strrchr(stem, '/') + 1;
-	/* Nobody opened what was put aside: it lies as the last power cut left it. */
-	if (strlen(name) != 20 || strspn(name, "0123456789") != 20 || strstr(path, "-delete/") ||
-	    strstr(path, "-stray/"))
+	/* Bits of the first were flipped on purpose; nobody opened what was put aside: it lies as the last power cut
+	 * left it. */
+	if (strstr(path, "/flipped-") || strlen(name) != 20 || strspn(name, "0123456789") != 20 ||
+	    strstr(path, "-delete/") || strstr(path, "-stray/"))
 		return;
 	s.path = stem;
 	s.base = strtoll(name, NULL, 10);

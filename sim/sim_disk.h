@@ -80,6 +80,8 @@ bool disk_flip(struct sim_disk *d, const char *path, int64_t pos, int bit);
 
 /* Looking from outside, no faults, no trace. */
 struct bytes disk_peek(struct sim_disk *d, const char *path, bool *ret_exists);
+/* What a power cut would leave of it for certain; empty when nothing. */
+struct bytes disk_peek_durable(struct sim_disk *d, const char *path);
 /* Calls fn for every file and directory of the tree, parents first, names in order. */
 void disk_walk(struct sim_disk *d, void (*fn)(void *ctx, const char *path, bool is_dir, struct bytes content),
 	       void *ctx);

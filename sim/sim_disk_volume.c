@@ -91,3 +91,18 @@ void disk_dirs_empty(struct sim_disk *d)
 	for (int i = 0; i < d->volumes_n; i++)
 		d->volumes[i].used_by_others = 0;
 }
+
+struct bytes disk_peek_durable(struct sim_disk *d, const char *path)
+{
+	const struct disk_inode *inode = d->root;
+
+	while (inode && *path) {
+		size_t len;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		inode = inode->is_dir ? disk_names_get(&inode->names_kept, (struct str){path, len}) : NULL;
+		path += len;
+	}
+	return inode ? (struct bytes){inode->kept.p, inode->kept.len} : BYTES_NULL;
+}

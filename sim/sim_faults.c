@@ -23,6 +23,8 @@ static void faults_restart(struct sim_event *event)
 
 	if (world_node(f->w, f->node)->state != SIM_NODE_OFF)
 		return;
+	if (f->rot)
+		f->rot(f->rot_ctx);
 	if (world_node_start(f->w, f->node))
 		return;
 	if (f->is_over && ++f->starts_failed_n > 3) {
@@ -183,6 +185,17 @@ static void fault_dir(struct sim_faults *f)
 	repair_after(f, 4000);
 }
 
+/* Under the running node, or before its next start. */
+static void fault_flip(struct sim_faults *f)
+{
+	if (world_chance(f->w, 1, 3))
+		f->rot(f->rot_ctx);
+	else if (world_chance(f->w, 1, 2))
+		world_node_stop(f->w, f->node);
+	else
+		world_node_kill(f->w, f->node, SIM_DEATH_PROCESS);
+}
+
 struct fault_kind {
 	size_t option; /* in struct sim_options */
 	const char *name;
@@ -193,12 +206,14 @@ static const struct fault_kind fault_kinds[] = {
 #define KIND(x) {offsetof(struct sim_options, f_##x), #x, fault_##x}
 	KIND(kill),  KIND(power), KIND(crash_op), KIND(stop),	   KIND(pause),     KIND(clock), KIND(cut),
 	KIND(reset), KIND(slow_net), KIND(slow_disk), KIND(full), KIND(eio), KIND(sync),
-	KIND(dir),
+	KIND(dir), KIND(flip),
 #undef KIND
 };
 
 static bool kind_is_on(const struct sim_faults *f, const struct fault_kind *kind)
 {
+	if (kind->strike == fault_flip && !f->rot)
+		return false;
 	return *(const int64_t *)(const void *)((const char *)&f->w->opt + kind->option) != 0;
 }
 

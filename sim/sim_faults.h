@@ -18,6 +18,8 @@
 struct sim_faults {
 	struct world *w;
 	struct history *history; /* told of lossy cuts; may be NULL */
+	void (*rot)(void *ctx);  /* flips bits; set for f_flip */
+	void *rot_ctx;
 	int node;
 	bool is_over;
 	int faults_n;

@@ -169,6 +169,8 @@ static const struct fault_pins {
 	{FAULT_dir_acks_on, {"dirs=2", "f_dir=1"}},
 	{FAULT_move_early, {"dirs=2", "moves=1"}},
 	{FAULT_delete_forgotten, {"churn=1", "f_kill=1"}},
+	{FAULT_check_skipped, {"f_flip=1"}},
+	{FAULT_scrub_no_crc, {"f_flip=1", "scrub=1"}},
 };
 
 static void pin_swarm(struct main_options *o, enum fault fault)

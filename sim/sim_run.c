@@ -26,6 +26,7 @@ struct run {
 	struct workload *wl;
 	struct sim_faults faults;
 	char config[2048];
+	int starts_n; /* before the one that is waited for */
 };
 
 enum err sim_run_options(const struct sim_run_options *run, struct sim_options *ret)
@@ -82,6 +83,10 @@ static void run_configure(struct run *r)
 			SIM_DISK_FULL_PERCENT, (int)SIM_DISK_BALLAST);
 	for (int i = 0; opt->ballast && i < opt->dirs; i++)
 		disk_dir_set_capacity(disk_of_node(r->w, 1), sim_options_dir(i), SIM_DISK_CAPACITY);
+	if (opt->f_flip)
+		fmt_add(&f, "log.flush.offset.checkpoint.interval.ms=200\n");
+	if (opt->scrub)
+		fmt_add(&f, "log.scrub.interval.ms=1000\nlog.scrub.max.bytes.per.second=10485760\n");
 	CHECK(!f.cut);
 	world_node_configure(r->w, 1, r->config);
 }
@@ -216,6 +221,34 @@ static bool run_dirs(struct run *r)
 	       (!opt->ballast || run_dir_fills(r)) && (!opt->f_dir || opt->dirs < 2 || run_dir_fails(r));
 }
 
+static bool flip_has_grown(struct run *r)
+{
+	return wl_flip_has_grown(r->wl->flip);
+}
+
+static bool is_started_again(struct run *r)
+{
+	return world_node(r->w, 1)->starts_n > r->starts_n && world_node_is_ready(r->w, 1);
+}
+
+/* Old segments lie on the disk for sure, and rot while the node is down. */
+static bool run_flips(struct run *r)
+{
+	for (int i = 0; r->wl->flip && i < 2; i++) {
+		if (!run_until_cond(r, flip_has_grown, RUN_PROGRESS_MS, "records that can rot"))
+			return false;
+		world_run_ms(r->w, 1000);
+		r->starts_n = world_node(r->w, 1)->starts_n;
+		if (world_chance(r->w, 1, 2))
+			world_node_stop(r->w, 1);
+		else
+			world_node_kill(r->w, 1, SIM_DEATH_PROCESS);
+		if (!run_until_cond(r, is_started_again, RUN_START_MS, "ready after a rotten sleep"))
+			return false;
+	}
+	return true;
+}
+
 static void run_faults(struct run *r)
 {
 	int64_t end_ns = r->w->now_ns + r->w->opt.fault_ms * NS_PER_MS;
@@ -283,7 +316,7 @@ static void run_phases(struct run *r)
 		return;
 	world_log(w, "run.heal", "faults=%d acked=%lld", r->faults.faults_n, (long long)r->wl->history.acked_n);
 	faults_heal(&r->faults);
-	if (!run_until_cond(r, is_ready, RUN_START_MS, "ready") || !run_dirs(r))
+	if (!run_until_cond(r, is_ready, RUN_START_MS, "ready") || !run_flips(r) || !run_dirs(r))
 		return;
 	workload_calm(r->wl);
 	if (!run_until_cond(r, has_produced, RUN_PROGRESS_MS, "produced"))
@@ -305,6 +338,13 @@ static void run_phases(struct run *r)
 		run_once_more(r);
 }
 
+static void run_rot(void *ctx)
+{
+	struct workload *wl = ctx;
+
+	wl_flip_rot(wl->flip);
+}
+
 struct sim_run_result sim_run(const struct sim_run_options *options)
 {
 	struct run r = {.options = options};
@@ -322,6 +362,10 @@ struct sim_run_result sim_run(const struct sim_run_options *options)
 	run_configure(&r);
 	r.wl = workload_new(r.w, 1);
 	faults_init(&r.faults, r.w, 1, &r.wl->history);
+	if (r.wl->flip) {
+		r.faults.rot = run_rot;
+		r.faults.rot_ctx = r.wl;
+	}
 	log_sink_set(&r.w->sink);
 	run_phases(&r);
 	if (r.w->has_failed && options->export_dir)

@@ -64,7 +64,9 @@
 	X(dirs, 1, 3, 1, "log directories, each a disk of its own")                                         \
 	X(moves, 0, 1, 0, "partitions are moved between directories")                                       \
 	X(f_dir, 0, 1, 0, "one log directory fails, or fills up")                                           \
-	X(ballast, 0, 1, 0, "disks of some size: a share is kept free, and a ballast")
+	X(ballast, 0, 1, 0, "disks of some size: a share is kept free, and a ballast")                      \
+	X(f_flip, 0, 1, 0, "bits of old segments flip")                                                     \
+	X(scrub, 0, 1, 0, "old segments are read again every second")
 
 struct sim_options {
 #define X(name, lo, hi, plain, what) int64_t name;

@@ -39,6 +39,8 @@ static void node_sink_write(struct log_sink *sink, enum log_level level, const c
 	struct mem_scope *scope = mem_scope_enter(NULL);
 
 	trace_line(sn->w, sn->id, level, event, text);
+	if (sn->w->on_log && level >= LOG_INFO)
+		sn->w->on_log(sn->w, sn->w->log_ctx, event, text);
 	mem_scope_enter(scope);
 }
 

@@ -110,6 +110,9 @@ struct world {
 	/* A node ended: killed, crashed; SIM_DEATH_NONE: stopped, or by itself. Called right after. May be NULL. */
 	void (*on_end)(struct world *w, int id, enum sim_death death);
 	void *ctx;           /* of on_end */
+	/* A line of a node's log, at INFO or above. May be NULL. */
+	void (*on_log)(struct world *w, void *ctx, const char *event, const char *text);
+	void *log_ctx;
 };
 
 struct world *world_new(uint64_t seed, const struct sim_options *opt, const struct sim_body *body);

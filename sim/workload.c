@@ -74,6 +74,8 @@ static void workload_go(struct workload *wl)
 		wl_txns_start(wl->txns);
 	if (wl->dirs)
 		wl_dirs_start(wl->dirs);
+	if (wl->flip)
+		wl_flip_start(wl->flip);
 }
 
 static void metadata_done(struct sim_call *call)
@@ -257,12 +259,17 @@ struct workload *workload_new(struct world *w, int node)
 		wl->txns = wl_txns_new(wl);
 	if (w->opt.dirs > 1 || w->opt.ballast)
 		wl->dirs = wl_dirs_new(wl);
+	if (w->opt.f_flip)
+		wl->flip = wl_flip_new(wl);
+	w->on_log = wl_flip_heard;
+	w->log_ctx = wl;
 	wl->drained_ns = INT64_MAX;
 	return wl;
 }
 
 void workload_free(struct workload *wl)
 {
+	wl->w->on_log = NULL;
 	world_off(wl->w, &wl->admin_retry);
 	sim_conn_deinit(&wl->admin);
 	for (int i = 0; i < wl->producers_n; i++)
@@ -274,6 +281,7 @@ void workload_free(struct workload *wl)
 	wl_groups_free(wl->groups);
 	wl_txns_free(wl->txns);
 	wl_dirs_free(wl->dirs);
+	wl_flip_free(wl->flip);
 	wl_verify_free(wl->verify);
 	map_deinit(&wl->pids);
 	history_deinit(&wl->history);
@@ -330,6 +338,8 @@ void workload_stop_producers(struct workload *wl)
 		wl_txns_rest(wl->txns);
 	if (wl->dirs)
 		wl_dirs_rest(wl->dirs);
+	if (wl->flip)
+		wl_flip_rest(wl->flip);
 	/* What came meanwhile may be more than slow readers can catch up with. */
 	for (int i = 0; i < wl->readers_n; i++)
 		wl_reader_calm(wl->readers[i]);
@@ -344,7 +354,8 @@ bool workload_is_drained(struct workload *wl)
 	if (yes)
 		wl->drained_ns = MIN(wl->drained_ns, wl->w->now_ns);
 	return yes && (!wl->churn || wl_churn_is_resting(wl->churn)) && (!wl->keep || wl_keep_is_done(wl->keep)) &&
-	       (!wl->txns || wl_txns_is_done(wl->txns)) && (!wl->dirs || wl_dirs_is_done(wl->dirs));
+	       (!wl->txns || wl_txns_is_done(wl->txns)) && (!wl->dirs || wl_dirs_is_done(wl->dirs)) &&
+	       (!wl->flip || wl_flip_is_done(wl->flip));
 }
 
 void workload_verify(struct workload *wl)
@@ -384,6 +395,8 @@ void workload_stop(struct workload *wl)
 		wl_txns_end(wl->txns);
 	if (wl->dirs)
 		wl_dirs_end(wl->dirs);
+	if (wl->flip)
+		wl_flip_end(wl->flip);
 	if (wl->verify)
 		wl_verify_end(wl->verify);
 }

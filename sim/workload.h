@@ -33,6 +33,7 @@ struct wl_groups;
 struct wl_txns;
 struct fmt;
 struct wl_dirs;
+struct wl_flip;
 
 struct workload {
 	struct world *w;
@@ -60,6 +61,7 @@ struct workload {
 	struct wl_groups *groups; /* or NULL */
 	struct wl_txns *txns;     /* or NULL */
 	struct wl_dirs *dirs;     /* or NULL */
+	struct wl_flip *flip;     /* or NULL */
 	int64_t drained_ns; /* nothing is produced any more; INT64_MAX: not yet */
 	struct map pids; /* producer ids handed out; to a mark */
 };
@@ -183,5 +185,20 @@ struct wl_verify *wl_verify_new(struct workload *wl);
 void wl_verify_free(struct wl_verify *v);
 bool wl_verify_is_done(const struct wl_verify *v);
 void wl_verify_end(struct wl_verify *v);
+
+/* A topic whose disk rots. */
+struct wl_flip *wl_flip_new(struct workload *wl);
+void wl_flip_free(struct wl_flip *f);
+void wl_flip_start(struct wl_flip *f);
+/* Faults are over: everything is read once, a scrub finds one flip more, a write is taken. */
+void wl_flip_rest(struct wl_flip *f);
+/* There is enough that can rot. */
+bool wl_flip_has_grown(const struct wl_flip *f);
+bool wl_flip_is_done(const struct wl_flip *f);
+void wl_flip_end(struct wl_flip *f);
+/* Flips a few bits, if there is something old enough. */
+void wl_flip_rot(struct wl_flip *f);
+/* For world.on_log, ctx is the workload: damage must be told where it is, and nowhere else. */
+void wl_flip_heard(struct world *w, void *ctx, const char *event, const char *text);
 
 #endif

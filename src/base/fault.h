@@ -49,7 +49,9 @@
 	X(unstable_served, "offsets are served while a transaction is about to change them") \
 	X(dir_acks_on, "a directory whose writes fail goes on acknowledging")               \
 	X(move_early, "a move swaps in a copy that has not caught up")                      \
-	X(delete_forgotten, "what a deletion left behind is not removed after a restart")
+	X(delete_forgotten, "what a deletion left behind is not removed after a restart") \
+	X(check_skipped, "what comes off the disk is served without a look at its checksum") \
+	X(scrub_no_crc, "a scrub passes over batches that do not have their checksum")
 
 enum fault {
 	FAULT_NONE,

@@ -8,6 +8,7 @@
  * 1. `checked` are ranges of files whose batches were good or are in `bad`; their ends lie between batches.
  * 2. Places mean something within one generation: a truncation, a trim or a swap empties `checked`.
  */
+#include "fault.h"
 #include "log.h"
 #include "mem.h"
 #include "part_log_internal.h"
@@ -36,7 +37,7 @@ static bool log_is_own(const struct log_impl *log, int64_t base, int64_t pos)
 
 int64_t log_checked_to(const struct log_impl *log, int64_t base, int64_t pos)
 {
-	if (log_is_own(log, base, pos))
+	if (log_is_own(log, base, pos) || FAULT(check_skipped))
 		return INT64_MAX;
 	for (size_t i = 0; i < log->checked.n; i++) {
 		const struct log_checked *range = &log->checked.v[i];
@@ -90,8 +91,17 @@ bool log_is_cold(struct log_impl *log, const struct segment *segment, int64_t po
 bool log_bad_add(struct log_impl *log, const struct log_bad *bad)
 {
 	for (size_t i = 0; i < log->bad.n; i++) {
-		if (log->bad.v[i].segment_base == bad->segment_base && log->bad.v[i].pos == bad->pos)
-			return false;
+		struct log_bad *known = &log->bad.v[i];
+		bool has_grown = bad->end_pos > known->end_pos;
+
+		if (known->segment_base != bad->segment_base || known->pos != bad->pos)
+			continue;
+		/* A read knows of the first offset no more than what it asked for. */
+		known->offset = MIN(known->offset, bad->offset);
+		known->end_offset = MAX(known->end_offset, bad->end_offset);
+		known->end_pos = MAX(known->end_pos, bad->end_pos);
+		known->is_told = known->is_told && !has_grown;
+		return has_grown;
 	}
 	if (log->bad.n >= LOG_BAD_MAX)
 		return false;

@@ -2,6 +2,7 @@
 /* See log_scrub.h. */
 #include "log_scrub.h"
 
+#include "fault.h"
 #include "mem.h"
 #include "part_log_internal.h"
 
@@ -32,7 +33,7 @@ static void scrub_job_take(struct scrub_job *job)
 	struct log_impl *log = job->log;
 	char path[FS_PATH_MAX];
 
-	for (size_t i = 0; i < job->check.found_n; i++) {
+	for (size_t i = 0; i < job->check.found_n && !FAULT(scrub_no_crc); i++) {
 		const struct log_bad *bad = &job->check.found[i];
 
 		if (log_bad_add(log, bad) && segment_path(path, log->path, bad->segment_base, ".log"))

@@ -226,7 +226,7 @@ void log_check_submit(struct log_impl *log, struct log_read *read, struct read_p
 /* On the way to the offset there is damage at the place, of no batch that holds an offset below next_offset: finds how
  * far it reaches; then the offset is looked for again. */
 void log_check_search(struct log_impl *log, struct log_read *read, struct read_place place, int64_t next_offset);
-/* False: it is known, or there is no room. */
+/* False: it is known as far as it reaches, or there is no room. */
 bool log_bad_add(struct log_impl *log, const struct log_bad *bad);
 struct log_bad *log_bad_at_pos(struct log_impl *log, int64_t segment_base, int64_t pos);
 /* What lay at or above the offset is cut off. */

@@ -166,6 +166,17 @@ static void test_damage(void **state)
 	/* Told once. */
 	scrub_all(&t, log, &again);
 	assert_int_equal(again.found_n, 0);
+	/* What is next to known damage, too. */
+	flip(&t, "00000000000000000000.log", 21 * size + 70);
+	scrub_all(&t, log, &again);
+	assert_int_equal(again.found_n, 1);
+	assert_int_equal(again.bad[0].pos, 20 * size);
+	assert_int_equal(again.bad[0].end_pos, 22 * size);
+	s.bad[0] = again.bad[0];
+	count_refused(&t, log, &s, 1);
+	count_refused(&t, log, &s, 100000);
+	scrub_all(&t, log, &again);
+	assert_int_equal(again.found_n, 0);
 	log_close(&t, log);
 	storage_test_deinit(&t);
 }
