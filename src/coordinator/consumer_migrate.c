@@ -297,6 +297,12 @@ static struct str downgrade_protocol(const struct group_consumer *consumer)
 	return best;
 }
 
+/* Also what it was asked for and has not given back: who comes next must wait for it. */
+static struct part_set member_holds(const struct consumer_member *member, struct arena *arena)
+{
+	return part_set_joined(member->current.assigned, member->current.revoking, arena);
+}
+
 static void downgrade_records(const struct group *group, struct str protocol, struct coord_records *records)
 {
 	struct group_metadata_key key = {group->id};
@@ -324,8 +330,8 @@ static void downgrade_records(const struct group *group, struct str protocol, st
 		out->rebalance_timeout = member->meta->value.rebalance_timeout_ms;
 		out->session_timeout = guest_metadata(member)->session_timeout_ms;
 		out->subscription = guest_protocol(member, protocol)->metadata;
-		out->assignment = consumer_host_assignment(group, member, protocol, member->current.assigned,
-							   records->arena);
+		out->assignment = consumer_host_assignment(group, member, protocol,
+							   member_holds(member, records->arena), records->arena);
 	}
 	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_GROUP_METADATA, 3, &key, &value);
 }

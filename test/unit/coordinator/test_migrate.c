@@ -35,14 +35,23 @@ static struct bytes encode(struct consumer_world *w, const struct msg_type *type
 	return (struct bytes){out.head, out.len};
 }
 
-static struct bytes subscription(struct consumer_world *w)
+/* owned_n: it says that it has the first so many partitions. */
+static struct bytes subscription(struct consumer_world *w, int32_t owned_n)
 {
+	struct consumer_protocol_subscription_owned_partitions owned;
 	struct consumer_protocol_subscription ret;
 	struct str topic = STR("t");
+	int32_t parts[] = {0, 1};
 
 	msg_init(&consumer_protocol_subscription_type, &ret);
 	ret.topics = &topic;
 	ret.topics_n = 1;
+	msg_init(&consumer_protocol_subscription_owned_partitions_type, &owned);
+	owned.topic = topic;
+	owned.partitions = parts;
+	owned.partitions_n = owned_n;
+	ret.owned_partitions = &owned;
+	ret.owned_partitions_n = owned_n > 0;
 	return encode(w, &consumer_protocol_subscription_type, &ret);
 }
 
@@ -62,13 +71,14 @@ static struct bytes assignment(struct consumer_world *w)
 	return encode(w, &consumer_protocol_assignment_type, &ret);
 }
 
-/* Asks to join as the static member "i". */
-static void joiner_ask(struct joiner *j, struct consumer_world *w)
+/* Asks to join as the static member "i", under its id when it has one. */
+static void joiner_ask(struct joiner *j, struct consumer_world *w, struct str id, int32_t owned_n)
 {
 	*j = (struct joiner){0};
 	msg_init(&join_group_request_type, &j->in);
 	msg_init(&join_group_request_protocols_type, &j->protocol);
-	j->protocol = (struct join_group_request_protocols){.name = STR("range"), .metadata = subscription(w)};
+	j->protocol = (struct join_group_request_protocols){.name = STR("range"), .metadata = subscription(w, owned_n)};
+	j->in.member_id = id;
 	j->in.group_id = STR("g");
 	j->in.session_timeout_ms = 1000000;
 	j->in.rebalance_timeout_ms = 60000;
@@ -85,7 +95,7 @@ static void joiner_ask(struct joiner *j, struct consumer_world *w)
 /* It leads a generation of its own. */
 static void joiner_join(struct joiner *j, struct consumer_world *w)
 {
-	joiner_ask(j, w);
+	joiner_ask(j, w, STR(""), 0);
 	consumer_world_pass(w, 1);
 	consumer_world_commit(w);
 	assert_int_equal(j->done_n, 1);
@@ -161,6 +171,38 @@ static void test_a_consumer_joins_and_waits_for_what_classic_members_have(void *
 	consumer_world_deinit(&w);
 }
 
+/* What a classic member was asked to give back is its own through a downgrade and an upgrade, until it has done so. */
+static void test_what_is_not_given_back_yet_is_waited_for(void **state UNUSED)
+{
+	struct consumer_group_heartbeat_response *response;
+	const struct consumer_member *guest;
+	struct consumer_world w;
+	struct joiner j;
+	struct str id;
+
+	world_init(&w, &j);
+	id = arena_str(&w.arena, j.join.out.member_id);
+	consumer_world_beat(&w, (struct beat_spec){.member = "m", .topics = "t", .tells_owned = true}, true);
+	consumer_world_pass(&w, 1000);
+	joiner_ask(&j, &w, id, 2);
+	consumer_world_commit(&w);
+	assert_int_equal(j.join.out.error_code, 0);
+	guest = consumer_member_find(group_find(&w.store, STR("g"))->consumer, id);
+	assert_int_equal(guest->current.assigned.n, 1);
+	assert_int_equal(guest->current.revoking.n, 1);
+	consumer_world_beat(&w, (struct beat_spec){.member = "m", .epoch = -1}, true);
+	consumer_world_pass(&w, 1);
+	consumer_world_commit(&w);
+	assert_string_equal(group_find(&w.store, STR("g"))->kind->type, "classic");
+	response = consumer_world_beat(&w, (struct beat_spec){.member = "n", .topics = "t", .tells_owned = true}, true);
+	assert_int_equal(response->error_code, 0);
+	assert_int_equal(response_set(response, &w.arena).n, 0);
+	guest = consumer_member_find(group_find(&w.store, STR("g"))->consumer, id);
+	assert_int_equal(guest->current.assigned.n, 2);
+	consumer_world_check(&w);
+	consumer_world_deinit(&w);
+}
+
 /* An empty group of the consumer protocol ends when a classic member joins; then that end fails, as on a full disk. */
 static void test_an_end_that_fails_takes_the_new_members_with_it(void **state UNUSED)
 {
@@ -172,7 +214,7 @@ static void test_an_end_that_fails_takes_the_new_members_with_it(void **state UN
 	consumer_world_beat(&w, (struct beat_spec){.member = "m", .topics = "t", .tells_owned = true}, true);
 	consumer_world_beat(&w, (struct beat_spec){.member = "m", .epoch = -1}, true);
 	assert_string_equal(consumer_world_state(&w, "g"), "Empty");
-	joiner_ask(&j, &w);
+	joiner_ask(&j, &w, STR(""), 0);
 	assert_string_equal(group_find(&w.store, STR("g"))->kind->type, "classic");
 	assert_int_equal(j.done_n, 0);
 	consumer_world_fail(&w);
@@ -193,7 +235,7 @@ static void test_a_guest_that_does_not_sync_is_removed(void **state UNUSED)
 	w.store.settings.consumer_session_timeout_ms = 1000000;
 	consumer_world_topic(&w, "t", 2);
 	consumer_world_beat(&w, (struct beat_spec){.member = "m", .topics = "t", .tells_owned = true}, true);
-	joiner_ask(&j, &w);
+	joiner_ask(&j, &w, STR(""), 0);
 	consumer_world_commit(&w);
 	assert_int_equal(j.join.out.error_code, 0);
 	consumer_world_pass(&w, 59000);
@@ -208,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_refused_join_leaves_the_classic_group_alone),
+		cmocka_unit_test(test_what_is_not_given_back_yet_is_waited_for),
 		cmocka_unit_test(test_an_end_that_fails_takes_the_new_members_with_it),
 		cmocka_unit_test(test_a_guest_that_does_not_sync_is_removed),
 		cmocka_unit_test(test_a_consumer_joins_and_waits_for_what_classic_members_have),
