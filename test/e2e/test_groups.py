@@ -374,8 +374,9 @@ class Joining(GroupCase):
         first, second = Member(self, self.g).known(), Member(self, self.g, session_ms=2000).known()
         self.stable(first, second)
         second.conn.close()
-        self.eventually(lambda: first.heartbeat() == REBALANCE)
-        self.assertEqual(len(first.join().members), 1)
+        self.eventually(lambda: self.assertEqual(first.heartbeat(), REBALANCE))
+        answer = first.join()
+        self.assertEqual((answer.error, [m.member for m in answer.members]), (OK, [first.id]))
 
     def test_members_that_do_not_join_again_are_dropped(self):
         first, second = (Member(self, self.g, rebalance_ms=500).known() for _ in range(2))
