@@ -115,7 +115,8 @@ static void txns_begin_anew(struct wl_txns *t)
 	t->era = txns_world(t)->era;
 	t->is_created = t->are_topics_created = false;
 	t->coordinators_n = 0;
-	t->coordinator_epoch = 0;
+	for (int i = 0; i < TXN_CLIENTS_N; i++)
+		t->clients[i].coordinator_epoch = 0;
 	t->quiet_ns = -1;
 	check_txn_deinit(&t->check);
 	check_txn_init(&t->check, txns_world(t));

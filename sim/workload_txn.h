@@ -87,6 +87,7 @@ struct txn_client {
 	bool is_calm_epoch;  /* it has a producer of the calm, whose timeout is long */
 	bool is_deserter;    /* at rest: its last transaction is left to its timeout */
 	bool has_deserted;
+	int32_t coordinator_epoch; /* the highest seen in a marker of its producer */
 	struct txn_echo echo;
 	struct txn_ghost ghost;
 };
@@ -151,7 +152,6 @@ struct wl_txns {
 	struct txn_member members[TXN_MEMBERS_N];
 	struct txn_reader readers[TXN_READERS_N];
 	struct compress_ctx ctx;
-	int32_t coordinator_epoch; /* the highest seen in a marker */
 	int64_t txns_n;
 	int64_t quiet_ns; /* since when nobody does anything; -1 */
 	int coordinators_n; /* found: of transactions, of the group */

@@ -330,7 +330,7 @@ static void client_echo_marker(struct txn_client *c)
 	r.kind = TXN_MARKER;
 	r.epoch++;
 	r.parts = c->s.wrote;
-	r.coordinator_epoch = c->all->coordinator_epoch;
+	r.coordinator_epoch = c->coordinator_epoch;
 	txn_echo_maybe(c, &r);
 }
 

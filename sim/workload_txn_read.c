@@ -92,7 +92,13 @@ static void cursor_control(struct txn_cursor *cursor, const struct batch_info *b
 	}
 	if (control.type == CONTROL_ABORT)
 		aborted_end(aborted, batch->producer_id);
-	cursor->all->coordinator_epoch = MAX(cursor->all->coordinator_epoch, control.coordinator_epoch);
+	/* Where log directories fail, the epochs of coordinators part. */
+	for (int i = 0; i < TXN_CLIENTS_N; i++) {
+		struct txn_client *c = &cursor->all->clients[i];
+
+		if (c->s.producer_id == batch->producer_id)
+			c->coordinator_epoch = MAX(c->coordinator_epoch, control.coordinator_epoch);
+	}
 }
 
 static void cursor_batch(struct txn_cursor *cursor, const struct batch_info *batch,
