@@ -248,7 +248,7 @@ class Offsets(GroupCase):
         member = self.one(topics=(self.t,))
         second = Member(self, self.g).known()
         second.send_join()
-        self.eventually(lambda: member.heartbeat() == REBALANCE)
+        self.eventually(lambda: self.assertEqual(member.heartbeat(), REBALANCE))
         self.assertEqual(member.commit(self.t, 5), OK)
         member.send_join()
         member.recv_join()
@@ -280,7 +280,7 @@ class Offsets(GroupCase):
         other = self.topic(self.c)
         commit(self.c, other, {0: 4}, group=self.g)
         self.c.delete(self.t)
-        self.eventually(lambda: list(fetch(self.c, self.g, None)) == [other])
+        self.eventually(lambda: self.assertEqual(list(fetch(self.c, self.g, None)), [other]))
 
     def test_delete_groups(self):
         commit(self.c, self.t, {0: 1}, group=self.g)
@@ -351,7 +351,7 @@ class Joining(GroupCase):
         self.assertEqual(leader.heartbeat(), OK)
         follower.protocols = {"range": b"other"}
         follower.send_join()
-        self.eventually(lambda: leader.heartbeat() == REBALANCE)
+        self.eventually(lambda: self.assertEqual(leader.heartbeat(), REBALANCE))
         answer = leader.join()
         self.assertEqual(answer.generation, follower.generation + 1)
         self.assertEqual(follower.recv_join().generation, answer.generation)
@@ -402,7 +402,7 @@ class Joining(GroupCase):
         leader = first if first.joined.leader == first.id else second
         leader.send_sync([(leader.id, b"x")])
         self.assertEqual(leader.recv_sync().error, OK)
-        self.eventually(lambda: leader.heartbeat() == REBALANCE)
+        self.eventually(lambda: self.assertEqual(leader.heartbeat(), REBALANCE))
         self.assertEqual(len(leader.join().members), 1)
 
     def test_who_waits_to_sync_is_told_of_a_new_rebalance(self):
@@ -637,7 +637,9 @@ class Lasting(GroupCase):
 
     def test_offsets_survive_compaction(self):
         broker = self.moldau({**SETTINGS, "offsets.topic.num.partitions": 1, "offsets.topic.segment.bytes": 1048576,
-                              "log.cleaner.backoff.ms": 200, "log.cleaner.min.cleanable.ratio": 0.01}).start()
+                              "log.cleaner.backoff.ms": 200, "log.cleaner.min.cleanable.ratio": 0.01,
+                              "log.initial.task.delay.ms": 0, "log.flush.offset.checkpoint.interval.ms": 300,
+                              "log.segment.delete.delay.ms": 100}).start()
         conn = self.conn(broker)
         conn.create("t", 2)
         self.assertEqual(conn.call("FindCoordinator", 3, key="g").error, OK)
@@ -649,10 +651,11 @@ class Lasting(GroupCase):
             self.assertEqual(commit(conn, "t", {0: i, 1: i + 1}, group=f"g{i % 10}", metadata="m" * 1000), [OK, OK])
         self.assertEqual(conn.call("DeleteGroups", 2, groups=["g0"]).results[0].error, OK)
         # Ten groups are left of 4,000 records: all but the newest segment are nearly empty.
-        self.eventually(lambda: sum(segments()) < 1300000, 20)
+        self.eventually(lambda: self.assertLess(sum(segments()), 1300000), 20)
         broker.crash()
         conn = self.conn(broker)
-        self.eventually(lambda: conn.call("Heartbeat", 3, group="g", generation=1, member="x").error == UNKNOWN_MEMBER)
+        self.eventually(lambda: self.assertEqual(
+            conn.call("Heartbeat", 3, group="g", generation=1, member="x").error, UNKNOWN_MEMBER))
         self.assertEqual(fetch(conn, "g0", None), {})
         for i in range(1, 10):
             self.assertEqual({p: o[0] for p, o in fetch(conn, f"g{i}", {"t": [0, 1]})["t"].items()},

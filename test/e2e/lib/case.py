@@ -71,10 +71,14 @@ class Case(unittest.TestCase):
         return code, broker.log()
 
     def eventually(self, check, seconds=10):
+        """Until what `check` asserts is so; gives what it returned."""
         end = time.monotonic() + seconds
         while True:
             try:
-                return check()
+                answer = check()
+                if isinstance(answer, bool):
+                    raise TypeError("a check asserts; True or False would be looked at by nobody")
+                return answer
             except AssertionError:
                 if time.monotonic() > end:
                     raise

@@ -51,6 +51,10 @@ void part_log_free(struct part_log *log)
 	mem_free(log);
 }
 
+void part_log_inherit(struct part_log *log UNUSED, struct part_log *before UNUSED)
+{
+}
+
 void part_log_open(struct part_log *log, int64_t recovery_point, int64_t log_start)
 {
 	log->state = PART_LOG_OPENING;
