@@ -133,8 +133,8 @@ class GroupCase(Case):
 
     def find(self, group):
         def found():
-            return self.c.call("FindCoordinator", 3, key=group).error == 0 and \
-                self.c.call("Heartbeat", 3, group=group, generation=1, member="x").error == UNKNOWN_MEMBER
+            self.assertEqual(self.c.call("FindCoordinator", 3, key=group).error, OK)
+            self.assertEqual(self.c.call("Heartbeat", 3, group=group, generation=1, member="x").error, UNKNOWN_MEMBER)
         self.eventually(found)
 
     def stable(self, *members):
