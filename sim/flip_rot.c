@@ -3,7 +3,9 @@
  * Flips bits of the rotting topic's files, and hears what the node tells about damage.
  *
  * 1. Only batches that are durable in segments below the durable recovery point: what differs there was not torn.
- * 2. At most one bit of a batch, none of its base offset and leader epoch, which no checksum covers.
+ * 2. A base offset flips where nothing else of the segment does: its neighbours have to tell.
+ * 3. At most one bit of a batch, none of its leader epoch, which no checksum covers and nothing else tells, and
+ *    none of its last offset: a read that walks headers to its place passes over a batch that seems to end too early.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,8 @@
 #define ROT_LENGTH_AT 8
 #define ROT_EPOCH_AT 12
 #define ROT_EPOCH_END 16
+#define ROT_DELTA_AT 23
+#define ROT_DELTA_END 27
 
 struct rot_look {
 	char dir[64]; /* of the partition, with the last slash */
@@ -69,12 +73,15 @@ static bool rot_find_batch(const struct wl_flip *f, struct bytes log, struct fli
 		if (f->flips[i].segment_base == flip->segment_base)
 			copy[f->flips[i].pos] ^= (uint8_t)(1 << f->flips[i].bit);
 	}
+	flip->reach_from = flip->segment_base;
 	while (!is_found && batch_iter_next(&it, &info)) {
 		if (flip->pos < (int64_t)(pos + info.size)) {
 			*ret_in_batch = (size_t)flip->pos - pos;
 			flip->offset = info.base_offset;
 			flip->end_offset = info.last_offset + 1;
 			is_found = true;
+		} else {
+			flip->reach_from = info.base_offset;
 		}
 		pos += info.size;
 	}
@@ -107,14 +114,24 @@ static void rot_one(struct wl_flip *f, const struct rot_look *look, int at)
 		in_batch = (size_t)rng_below(&w->rng, BATCH_HEADER_LEN);
 		flip.pos += (int64_t)in_batch;
 	}
-	if (in_batch < ROT_LENGTH_AT || (in_batch >= ROT_EPOCH_AT && in_batch < ROT_EPOCH_END))
+	if ((in_batch >= ROT_EPOCH_AT && in_batch < ROT_EPOCH_END) ||
+	    (in_batch >= ROT_DELTA_AT && in_batch < ROT_DELTA_END))
 		return;
+	if (in_batch >= ROT_LENGTH_AT)
+		flip.reach_from = flip.offset;
 	flip.batch_pos = flip.pos - (int64_t)in_batch;
+	for (int i = 0; i < f->flips_n; i++) {
+		const struct flip *other = &f->flips[i];
+
+		if (other->segment_base == flip.segment_base &&
+		    (in_batch < ROT_LENGTH_AT || other->pos < other->batch_pos + ROT_LENGTH_AT))
+			return;
+	}
 	flip.reach_offset = in_batch < BATCH_HEADER_LEN ? look->bases[at + 1] : flip.end_offset;
 	flip.life = world_node(w, f->wl->node)->starts_n;
 	for (int i = 0; i < f->flips_n; i++) {
 		/* It may have been passed over already. */
-		if (flip.offset >= f->flips[i].offset && flip.offset < f->flips[i].reach_offset)
+		if (flip.offset >= f->flips[i].reach_from && flip.offset < f->flips[i].reach_offset)
 			flip.is_told = true;
 	}
 	world_log(w, "flip", "file=%s position=%lld bit=%d batch=%lld-%lld at=%zu", path, (long long)flip.pos, flip.bit,
@@ -162,7 +179,7 @@ static void rot_told(struct wl_flip *f, int64_t segment_base, int64_t pos, int64
 
 		if (flip->segment_base != segment_base)
 			continue;
-		is_explained |= offset >= flip->offset && offset < flip->reach_offset;
+		is_explained |= offset >= flip->reach_from && offset < flip->reach_offset;
 		if (flip->batch_pos == pos || (flip->offset >= offset && flip->offset < end_offset))
 			flip->is_told = true;
 	}

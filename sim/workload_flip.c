@@ -124,9 +124,10 @@ static bool flip_hits(const struct wl_flip *f, int64_t offset, enum flip_kind ki
 {
 	for (int i = 0; i < f->flips_n; i++) {
 		const struct flip *flip = &f->flips[i];
+		int64_t begin = kind == FLIP_OWN ? flip->offset : flip->reach_from;
 		int64_t end = kind == FLIP_OWN ? flip->end_offset : flip->reach_offset;
 
-		if (offset < flip->offset || offset >= end)
+		if (offset < begin || offset >= end)
 			continue;
 		if (kind == FLIP_REACH || (kind == FLIP_OWN) == (flip->life < f->asked_life))
 			return true;

@@ -17,7 +17,9 @@ struct flip {
 	int bit;
 	int64_t batch_pos;
 	int64_t offset, end_offset; /* of its batch; exclusive */
-	int64_t reach_offset;       /* what may be lost with it: of a header all to the segment's end */
+	/* What may be lost with it: of a header all to the segment's end; of a base offset, when a read begins there,
+	 * the batch before, as either may be the wrong one. */
+	int64_t reach_from, reach_offset;
 	int life;                   /* start of the node in which, or after which, it flipped */
 	bool is_told;               /* in the node's log */
 };

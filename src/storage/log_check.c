@@ -291,7 +291,8 @@ void log_check_submit(struct log_impl *log, struct log_read *read, struct read_p
 	struct check_job *job = MEM_NEW(struct check_job);
 
 	job->asked_helper = asked_helper;
-	job->check.next_offset = read->offset;
+	job->check.next_offset = MAX(read->offset, log->segments.list.v[place.at].base);
+	job->check.is_wanted = true;
 	check_submit(log, read, place, job);
 }
 

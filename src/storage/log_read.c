@@ -222,6 +222,7 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 {
 	struct segment *segment = &log->segments.list.v[place.at];
 	int64_t limit = segment->size, checked_to;
+	struct log_bad *bad;
 	size_t left, len;
 
 	if (!segment->file)
@@ -232,7 +233,12 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 		return READ_NEEDS_HELPER;
 	limit = log_bad_limit(log, segment->base, place.pos, limit);
 	if (place.pos >= limit) {
-		log_bad_tell(log, log_bad_at_pos(log, segment->base, place.pos));
+		bad = log_bad_at_pos(log, segment->base, place.pos);
+		/* A wrong base offset led there. */
+		if (bad && bad->end_offset <= read->offset && (!asked_helper || place.is_checked))
+			return READ_NEEDS_HELPER;
+		if (bad)
+			log_bad_tell(log, bad);
 		read->err = ERR_CORRUPT_MESSAGE;
 		return READ_DONE;
 	}
@@ -277,7 +283,7 @@ struct read_job {
 	int64_t limit;
 	int64_t bound_offset; /* -1: its place is known, or in another segment */
 	int64_t bound_pos;
-	int64_t behind_bad; /* a good place behind damage whose header leads nowhere; 0: none */
+	int64_t behind_bad; /* a good place behind damage whose header leads nowhere, or too far; 0: none */
 	struct segment_hit hit;
 	bool found;
 	fs_file file;
@@ -339,7 +345,7 @@ static void read_job_run(struct io_op *op, struct fs *fs)
 	if (!err)
 		err = segment_find(fs, job->log->path, &job->segment, job->file, job->offset, job->limit,
 				   &job->hit);
-	if (err == ERR_CORRUPT_FILE && job->behind_bad > 0)
+	if (job->behind_bad > 0 && (err == ERR_CORRUPT_FILE || (!err && job->hit.pos < job->behind_bad)))
 		err = read_job_find_behind(job, fs);
 	if (!err && job->bound_offset >= 0) {
 		struct segment_hit bound;

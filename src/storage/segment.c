@@ -107,7 +107,10 @@ static enum err segment_walk(struct fs *fs, fs_file log, struct index_entry star
 			err = ERR_CORRUPT_FILE;
 			break;
 		}
-		if (hit.info.last_offset >= end_offset) {
+		/* No checksum covers the base offset: one that went back is damage, of a segment whose end is known. */
+		if (hit.info.last_offset >= end_offset ||
+		    (end_offset != INT64_MAX && (start.pos == 0 || hit.pos != start.pos) &&
+		     hit.info.base_offset < next_offset)) {
 			scan.pos = hit.pos;
 			scan.is_bad = true;
 			break;

@@ -53,11 +53,13 @@ static int64_t check_behind(const struct segment_check *check, struct fs *fs, co
 	return MIN(behind, pos + (int64_t)info.size);
 }
 
-/* The checksum does not cover the base offset: whether the batch can be of this place. */
+/* The checksum does not cover the base offset: whether the batch can be of this place. is_first: of a check that begins
+ * with an offset that is wanted. */
 static bool check_is_misplaced(const struct segment_check *check, const struct batch_info *info, bool is_first)
 {
-	return info->last_offset >= check->segment.next_offset ||
-	       (!is_first && info->base_offset < check->next_offset);
+	if (info->base_offset < check->segment.base || info->last_offset >= check->segment.next_offset)
+		return true;
+	return (is_first ? info->last_offset : info->base_offset) < check->next_offset;
 }
 
 /* The scan stands at a damaged batch: takes it to behind the next good one. */
@@ -90,9 +92,44 @@ static void check_pass_over(struct segment_check *check, struct fs *fs, struct b
 	fs_close(fs, index.file);
 }
 
+/* The last good batch. */
+struct check_last {
+	int64_t pos;
+	int64_t expected;   /* next_offset before it */
+	bool may_be_behind; /* it left offsets out, or nobody knows: its own offset may be too high */
+};
+
+/* A batch that begins below next_offset is in its place when the one before was not. */
+static bool check_doubts_last(const struct segment_check *check, const struct check_last *last, int64_t base_offset)
+{
+	return last->may_be_behind && base_offset < check->next_offset && base_offset >= check->segment.base;
+}
+
+/* What follows the last batch is looked at by the next check, but tells about this one. */
+static bool check_next_doubts(const struct segment_check *check, struct fs *fs, const struct batch_scan *scan,
+			      const struct check_last *last)
+{
+	uint8_t head[BATCH_HEADER_LEN];
+	struct batch_info info;
+	size_t got;
+
+	return last->may_be_behind && scan->pos < check->segment.size &&
+	       !fs_pread(fs, scan->file, head, sizeof(head), scan->pos, FS_WAIT, &got) &&
+	       !batch_parse((struct bytes){head, got}, &info) && check_doubts_last(check, last, info.base_offset);
+}
+
+static void check_back_to(struct segment_check *check, struct batch_scan *scan, struct check_last *last)
+{
+	scan->pos = last->pos;
+	scan->is_bad = true;
+	check->next_offset = last->expected;
+	last->may_be_behind = false;
+}
+
 enum err segment_check_run(struct segment_check *check, struct fs *fs, fs_file log, int64_t bytes)
 {
 	int64_t begin = check->pos, pos;
+	struct check_last last = {.pos = begin};
 	struct batch_scan scan;
 	struct batch_info info;
 	enum err err;
@@ -101,16 +138,26 @@ enum err segment_check_run(struct segment_check *check, struct fs *fs, fs_file l
 	batch_scan_init(&scan, fs, log, begin, check->segment.size, true);
 	while (scan.pos - begin < bytes && !scan.err && check->found_n < SEGMENT_CHECK_FOUND_MAX) {
 		bool is_found = batch_scan_next(&scan, &info, &pos);
+		bool is_first = is_found && check->is_wanted && pos == begin;
 
-		if (is_found && check_is_misplaced(check, &info, pos == begin)) {
+		if (is_found && pos != begin && check_doubts_last(check, &last, info.base_offset)) {
+			check_back_to(check, &scan, &last);
+		} else if (is_found && check_is_misplaced(check, &info, is_first)) {
 			scan.pos = pos;
 			scan.is_bad = true;
 		} else if (is_found) {
+			last = (struct check_last){pos, check->next_offset,
+						   info.base_offset > check->next_offset ||
+							   (is_first && (pos > 0 ||
+									 info.base_offset > check->segment.base))};
 			check->next_offset = info.last_offset + 1;
-			continue;
+			if (scan.pos - begin < bytes || !check_next_doubts(check, fs, &scan, &last))
+				continue;
+			check_back_to(check, &scan, &last);
 		}
 		if (!scan.is_bad)
 			break;
+		last.may_be_behind = false;
 		check_pass_over(check, fs, &scan);
 	}
 	err = scan.err;

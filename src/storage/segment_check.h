@@ -27,6 +27,7 @@ struct segment_check {
 	/* in and out */
 	int64_t pos;         /* where a batch begins, or should; then: behind the last one looked at */
 	int64_t next_offset; /* no batch from pos on holds an offset below */
+	bool is_wanted;      /* in: next_offset is one that the first batch ends at or behind, but may begin before */
 	/* out */
 	struct log_bad found[SEGMENT_CHECK_FOUND_MAX];
 	size_t found_n;

@@ -221,6 +221,46 @@ static void test_old_data(void **state)
 	storage_test_deinit(&t);
 }
 
+/* No checksum covers the base offset: one that went up or down leads nobody to wrong offsets. */
+static void test_wrong_offsets(void **state)
+{
+	struct test_batch spec = PLAIN_BATCH(2, 1000);
+	const int64_t read_bytes[] = {1, 3000, 100000};
+	struct storage_test t;
+	struct scrub_test s;
+	struct part_log *log;
+	int64_t size, end;
+	size_t len;
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	t.config.segment_bytes = 50000;
+	t.config.index_interval_bytes = 2000;
+	log = log_open(&t, "s-0", -1);
+	mem_free(batch_make(&spec, &len));
+	size = (int64_t)len;
+	for (int i = 0; i < BATCHES_N; i++)
+		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
+	end = log->end;
+	log_close(&t, log);
+	/* 40 becomes 105, 120 becomes 57. */
+	flip(&t, "00000000000000000000.log", 20 * size + 7);
+	flip(&t, "00000000000000000000.log", 60 * size + 7);
+	log = log_open(&t, "s-0", end);
+	scrub_all(&t, log, &s);
+	assert_int_equal(s.found_n, 2);
+	assert_int_equal(s.bad[0].offset, 40);
+	assert_int_equal(s.bad[0].end_offset, 42);
+	assert_int_equal(s.bad[1].offset, 120);
+	assert_int_equal(s.bad[1].end_offset, 122);
+	log_close(&t, log);
+	for (size_t i = 0; i < sizeof(read_bytes) / sizeof(read_bytes[0]); i++) {
+		log = log_open(&t, "s-0", end);
+		assert_int_equal(count_refused(&t, log, &s, read_bytes[i]), 4);
+		log_close(&t, log);
+	}
+	storage_test_deinit(&t);
+}
+
 /* False: this file system keeps everything in memory. */
 static bool forget_pages(struct storage_test *t, const char *name)
 {
@@ -274,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_old_data),
+		cmocka_unit_test(test_wrong_offsets),
 		cmocka_unit_test(test_cold_data),
 	};
 
