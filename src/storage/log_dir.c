@@ -316,20 +316,23 @@ static enum err log_dir_remove_mark(struct log_dir *dir, struct fs *fs, const ch
 	return err ? err : fs->ops->sync_dir(fs, dir->path);
 }
 
+/* The running mark comes first: an end between the two would be of no known kind. */
 enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs)
 {
 	const char *unchecked = log_dir_unchecked_mark(dir->stop);
 	char path[FS_PATH_MAX];
-	enum err err = log_dir_remove_mark(dir, fs, CLEAN_FILE);
+	enum err err;
 
+	CHECK(log_dir_path(path, dir->path, RUNNING_FILE));
+	if (unchecked)
+		err = fs_write_atomic(fs, path, (struct bytes){(const uint8_t *)unchecked, strlen(unchecked)});
+	else
+		err = log_dir_mark_checked(dir->path, fs);
+	if (!err)
+		err = log_dir_remove_mark(dir, fs, CLEAN_FILE);
 	if (!err && !dir->has_lost_syncs)
 		err = log_dir_remove_mark(dir, fs, LOST_FILE);
-	if (err)
-		return err;
-	if (!unchecked)
-		return log_dir_mark_checked(dir->path, fs);
-	CHECK(log_dir_path(path, dir->path, RUNNING_FILE));
-	return fs_write_atomic(fs, path, (struct bytes){(const uint8_t *)unchecked, strlen(unchecked)});
+	return err;
 }
 
 enum err log_dir_mark_checked(const char *dir, struct fs *fs)
@@ -348,12 +351,11 @@ enum err log_dir_mark_clean(struct log_dir *dir, struct fs *fs, int64_t broker_e
 {
 	char path[FS_PATH_MAX];
 	struct bytes content = clean_shutdown_encode(broker_epoch, &dir->arena);
-	enum err err = log_dir_remove_mark(dir, fs, RUNNING_FILE);
+	enum err err;
 
-	if (err)
-		return err;
 	CHECK(log_dir_path(path, dir->path, CLEAN_FILE));
-	return fs_write_atomic(fs, path, content);
+	err = fs_write_atomic(fs, path, content);
+	return err ? err : log_dir_remove_mark(dir, fs, RUNNING_FILE);
 }
 
 void log_dir_close(struct log_dir *dir, struct fs *fs)

@@ -7,7 +7,8 @@
  *         .kafka_cleanshutdown, write .moldau_running (boot id), sync  -> list partitions
  * Stop:   (all logs closed and synced) checkpoints -> remove .moldau_running, write .kafka_cleanshutdown -> unlock
  *
- * 1. The clean mark is removed, durably, before anything else changes, and written only after every sync succeeded.
+ * 1. The clean mark is removed, durably, before anything but the running mark changes, and written only after every
+ *    sync succeeded. While both marks are there the stop was clean.
  * 2. A directory that does not fit (in use, foreign files, other cluster or node, unreadable) is left untouched.
  * 3. A sync that failed is noted with the boot: until a clean stop or another boot, what was not synced before is
  *    written again when its log opens.
@@ -53,7 +54,7 @@ enum err log_dir_open(struct log_dir *dir, struct fs *fs, const char *path, stru
 /* Writes meta.properties into a directory that has none. */
 enum err log_dir_format(struct log_dir *dir, struct fs *fs, struct str cluster_id, int32_t node_id,
 			struct uuid directory_id, int64_t wall_ms) MUST_USE;
-/* Takes the clean mark away and leaves the running mark (invariants 1 and 4). */
+/* Leaves the running mark and takes the clean mark away (invariants 1 and 4). */
 enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs) MUST_USE;
 /* Every log of the directory `path` has been opened since the start: the running mark names this boot. */
 enum err log_dir_mark_checked(const char *path, struct fs *fs) MUST_USE;
