@@ -407,12 +407,12 @@ static void checkpoint_collect(struct checkpoint_leg *leg, struct partition *par
 static void checkpoint_collect_metadata(struct checkpoint_leg *leg)
 {
 	const struct broker *broker = leg->shard->broker;
-	struct offset_entry entry = {
-		.topic = STR(METADATA_TOPIC_NAME),
-		.offset = controller_io_recovery_point(broker),
-	};
+	struct offset_entry entry = {.topic = STR(METADATA_TOPIC_NAME)};
 
-	if (leg->shard->index == 0 && entry.offset >= 0)
+	if (leg->shard->index > 0)
+		return; /* it is reactor 0's */
+	entry.offset = controller_io_recovery_point(broker);
+	if (entry.offset >= 0)
 		vec_push(&leg->files[broker->metadata_dir][FILE_RECOVERY].entries, entry);
 }
 

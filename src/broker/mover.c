@@ -36,6 +36,7 @@ struct move {
 	struct checkpoint_wait wait;
 	int64_t bytes;      /* copied in all */
 	int64_t bytes_left; /* when the last piece ended, about */
+	int64_t copied_offset; /* then; `copy` is a helper's while a piece is under way */
 	int64_t log_start, end; /* of the closed log */
 	int64_t closed_ns;
 	struct progress progress;
@@ -267,6 +268,7 @@ static void move_copied(struct io_op *op)
 	int64_t rate = move_rate(move), delay_ns = 0;
 
 	move->bytes += move->copy.bytes;
+	move->copied_offset = move->copy.offset;
 	if (!move->partition || move->is_cancelled || shard->is_stopping) {
 		move_clear(move);
 		return;
@@ -421,7 +423,7 @@ bool mover_status(const struct partition *partition, struct move_status *ret)
 
 	if (!move)
 		return false;
-	copied = MAX(move->copy.offset, partition->log->log_start);
+	copied = MAX(move->copied_offset, partition->log->log_start);
 	ret->dir = move->dir;
 	ret->bytes = move->bytes;
 	ret->offset_lag = MAX(partition->log->end - copied, INT64_C(0));

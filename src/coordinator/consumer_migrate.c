@@ -8,13 +8,13 @@
 #include "log.h"
 #include "mem.h"
 
-
 /* ---- classic to consumer ---- */
 
 /* One member on its way. */
 struct moving_member {
 	struct str id;
 	struct consumer_group_member_metadata_value meta;
+	struct consumer_protocol_subscription subscription;
 	struct part_set assigned;
 };
 
@@ -38,12 +38,33 @@ static void moving_topics(struct moving_member *moving, const struct consumer_pr
 	}
 }
 
-/* The leader's assignment; ERR_NOT_SUPPORTED when it carries what only the leader's assignor understands. */
+static void moving_add(struct part_set *set, const struct topic_image *topic, const int32_t *partitions, int32_t n,
+		       int32_t epoch)
+{
+	for (int32_t i = 0; topic && i < n; i++) {
+		if (partitions[i] >= 0 && partitions[i] < topic->partitions_n)
+			set->v[set->n++] = (struct part_id){topic->id, partitions[i], epoch};
+	}
+}
+
+/* What nobody else has. */
+static void moving_take(struct moving_member *moving, struct part_set set, struct part_set *taken,
+			struct arena *arena)
+{
+	part_set_normalize(&set);
+	set = part_set_without(set, *taken, arena);
+	moving->assigned = part_set_joined(moving->assigned, set, arena);
+	*taken = part_set_joined(*taken, set, arena);
+}
+
+/* The leader's assignment, which may give one partition to two; ERR_NOT_SUPPORTED when it carries what only the
+ * leader's assignor understands. */
 static enum err moving_assigned(struct moving_member *moving, const struct image *image, struct bytes in,
 				int32_t epoch, struct part_set *taken, struct arena *arena)
 {
 	const struct msg_type *type = &consumer_protocol_assignment_type;
 	struct consumer_protocol_assignment assignment;
+	struct part_set set = {0};
 	int16_t version;
 	int64_t n = 0;
 
@@ -59,23 +80,38 @@ static enum err moving_assigned(struct moving_member *moving, const struct image
 		return ERR_NOT_SUPPORTED;
 	for (int32_t i = 0; i < assignment.assigned_partitions_n; i++)
 		n += assignment.assigned_partitions[i].partitions_n;
-	moving->assigned.v = arena_try_alloc_n(arena, (size_t)n + 1, sizeof(*moving->assigned.v));
-	if (!moving->assigned.v)
+	set.v = arena_try_alloc_n(arena, (size_t)n + 1, sizeof(*set.v));
+	if (!set.v)
 		return ERR_NO_MEMORY;
-	for (int32_t i = 0; i < assignment.assigned_partitions_n; i++) {
-		const struct topic_image *topic = image_topic(image, assignment.assigned_partitions[i].topic);
+	for (int32_t i = 0; i < assignment.assigned_partitions_n; i++)
+		moving_add(&set, image_topic(image, assignment.assigned_partitions[i].topic),
+			   assignment.assigned_partitions[i].partitions,
+			   assignment.assigned_partitions[i].partitions_n, epoch);
+	moving_take(moving, set, taken, arena);
+	return ERR_NONE;
+}
 
-		for (int32_t p = 0; topic && p < assignment.assigned_partitions[i].partitions_n; p++) {
-			int32_t index = assignment.assigned_partitions[i].partitions[p];
+/* In the middle of a rebalance a member still has what it said to own when it joined, whatever the leader's assignment
+ * is or was that it has not been told: nobody gets that before it is given back. */
+static enum err moving_owned(struct moving_member *moving, const struct image *image, int32_t epoch,
+			     struct part_set *taken, struct arena *arena)
+{
+	const struct consumer_protocol_subscription *subscription = &moving->subscription;
+	struct part_set set = {0};
+	int64_t n = 0;
 
-			if (index >= 0 && index < topic->partitions_n)
-				moving->assigned.v[moving->assigned.n++] = (struct part_id){topic->id, index, epoch};
-		}
-	}
-	part_set_normalize(&moving->assigned);
-	/* A leader may have given one partition to two. */
-	moving->assigned = part_set_without(moving->assigned, *taken, arena);
-	*taken = part_set_joined(*taken, moving->assigned, arena);
+	if (FAULT(upgrade_forgets))
+		return ERR_NONE;
+	for (int32_t i = 0; i < subscription->owned_partitions_n; i++)
+		n += subscription->owned_partitions[i].partitions_n;
+	set.v = arena_try_alloc_n(arena, (size_t)n + 1, sizeof(*set.v));
+	if (!set.v)
+		return ERR_NO_MEMORY;
+	for (int32_t i = 0; i < subscription->owned_partitions_n; i++)
+		moving_add(&set, image_topic(image, subscription->owned_partitions[i].topic),
+			   subscription->owned_partitions[i].partitions,
+			   subscription->owned_partitions[i].partitions_n, epoch);
+	moving_take(moving, set, taken, arena);
 	return ERR_NONE;
 }
 
@@ -102,24 +138,24 @@ static enum err moving_read(struct moving_member *moving, const struct group_cla
 {
 	const struct classic_protocol *protocol =
 		classic->protocol.p ? classic_member_protocol(member, classic->protocol) : NULL;
-	struct consumer_protocol_subscription subscription;
+	struct consumer_protocol_subscription *subscription = &moving->subscription;
 	int16_t version;
 
 	if (!protocol && member->protocols_n > 0)
 		protocol = &member->protocols[0];
-	if (!protocol || classic_subscription_read(protocol->metadata, arena, &subscription, &version))
+	if (!protocol || classic_subscription_read(protocol->metadata, arena, subscription, &version))
 		return ERR_DECODE;
 	msg_init(&consumer_group_member_metadata_value_type, &moving->meta);
 	moving->id = member->id;
 	moving->meta.instance_id = member->instance_id;
-	moving->meta.rack_id = subscription.rack_id.len ? subscription.rack_id : STR_NULL;
+	moving->meta.rack_id = subscription->rack_id.len ? subscription->rack_id : STR_NULL;
 	moving->meta.client_id = member->client_id;
 	moving->meta.client_host = member->client_host;
 	moving->meta.subscribed_topic_regex = STR("");
 	moving->meta.server_assignor = STR_NULL;
 	moving->meta.rebalance_timeout_ms = member->rebalance_timeout_ms;
 	moving->meta.classic_member_metadata = moving_protocols(member, arena);
-	moving_topics(moving, &subscription, arena);
+	moving_topics(moving, subscription, arena);
 	return moving_assigned(moving, classic->group->store->image, member->assignment, classic->generation, taken,
 			       arena);
 }
@@ -158,6 +194,13 @@ static enum err upgrade_prepare(const struct group *group, struct coord_records 
 		if (err)
 			return err;
 		n++;
+	}
+	for (int32_t i = 0; i < n && !classic_is(group->classic, CLASSIC_STABLE); i++) {
+		enum err err = moving_owned(&members[i], group->store->image, group->classic->generation, &taken,
+					    records->arena);
+
+		if (err)
+			return err;
 	}
 	upgrade_records(group, members, n, records);
 	return ERR_NONE;
