@@ -424,6 +424,7 @@ static bool beat_is_calm(const struct beat *beat, const struct consumer_heartbea
 	    member->meta->value.classic_member_metadata || member->current.state != MEMBER_STABLE ||
 	    member->current.epoch != request->member_epoch || member->current.epoch != consumer->target_epoch ||
 	    consumer->epoch != consumer->target_epoch || consumer->image_offset != image_offset ||
+	    consumer->failures_n != beat->store->shard->failures_n ||
 	    (consumer->regexes.n > 0 && consumer->regex_image_offset != image_offset) ||
 	    !str_eq(heartbeat->client_id, member->meta->value.client_id) ||
 	    !str_eq(heartbeat->client_host, member->meta->value.client_host))
@@ -444,6 +445,8 @@ static enum err beat_stay(struct beat *beat, const struct consumer_heartbeat *he
 	if (beat_is_calm(beat, heartbeat))
 		return ERR_NONE;
 	err = beat_find_group(beat, make);
+	if (!err && beat->consumer)
+		group_consumer_notice_failures(beat->consumer);
 	if (!err)
 		err = beat_read_owned(beat);
 	if (!err)

@@ -63,6 +63,7 @@ struct group_consumer *group_consumer_make(struct group_store *store, struct str
 	map_init(&group->consumer->regexes, MAP_STR, store->seed);
 	map_init(&group->consumer->owners, MAP_UUID, store->seed);
 	group->consumer->image_offset = group->consumer->regex_image_offset = -1;
+	group->consumer->failures_n = store->shard->failures_n;
 	*ret_group = group;
 	return group->consumer;
 }
@@ -498,6 +499,27 @@ static void consumer_tombstones(const struct group *group, struct coord_records 
 	coord_records_encode(records, MSG_FAMILY_GROUP, GROUP_CONSUMER_GROUP_METADATA, 0, &epoch, NULL);
 }
 
+static void consumer_find_owed(struct group_consumer *consumer)
+{
+	const struct consumer_member *member;
+
+	consumer->owes_regexes = false;
+	for (uint32_t it = 0; (member = map_next(&consumer->members, &it)) != NULL;)
+		consumer->owes_regexes |= meta_has_regex(member->meta) &&
+					  !map_get_str(&consumer->regexes, member->meta->value.subscribed_topic_regex);
+}
+
+void group_consumer_notice_failures(struct group_consumer *consumer)
+{
+	uint64_t failures_n = consumer->group->store->shard->failures_n;
+
+	if (consumer->failures_n == failures_n)
+		return;
+	consumer->failures_n = failures_n;
+	consumer->image_offset = consumer->regex_image_offset = -1;
+	consumer_find_owed(consumer);
+}
+
 static void consumer_loaded(struct group *group)
 {
 	struct consumer_member *member;
@@ -508,11 +530,7 @@ static void consumer_loaded(struct group *group)
 		consumer_member_heard(member);
 		member_follow_current(member, false);
 	}
-	group->consumer->owes_regexes = false;
-	for (uint32_t it = 0; (member = map_next(&group->consumer->members, &it)) != NULL;)
-		group->consumer->owes_regexes |= meta_has_regex(member->meta) &&
-						 !map_get_str(&group->consumer->regexes,
-							      member->meta->value.subscribed_topic_regex);
+	consumer_find_owed(group->consumer);
 	consumer_downgrade_soon(group);
 }
 

@@ -86,6 +86,7 @@ struct group_consumer {
 	int64_t image_offset; /* of the image the metadata hash was last compared with; -1: none */
 	int64_t regex_image_offset;
 	int64_t regexes_resolved_ms; /* when all of them were resolved anew; 0: never */
+	uint64_t failures_n; /* of the shard, when what was seen last was known to be, or to come, in the log */
 	const char *told_state; /* as the log was told; NULL: nothing yet */
 	struct coord_timer assign; /* the next target may be made then */
 	struct coord_timer downgrade; /* nobody of the consumer protocol may be left */
@@ -101,6 +102,9 @@ struct consumer_member *consumer_owner_of(const struct group_consumer *consumer,
 void consumer_own(struct consumer_member *member, struct part_set set);
 void consumer_disown(struct consumer_member *member, struct part_set set);
 void consumer_owners_deinit(struct group_consumer *consumer);
+/* What was seen of the image counts only with the records that came of it: after a failure of the log all is looked at
+ * again, expressions after their pause. */
+void group_consumer_notice_failures(struct group_consumer *consumer);
 const char *group_consumer_state(const struct group *group);
 /* Tells the log which state a consumer group has come to, if it has: one line. Any other group is left alone. */
 void group_consumer_tell_state(struct group_store *store, struct str id);

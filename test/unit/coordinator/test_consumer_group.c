@@ -236,6 +236,39 @@ static void test_failed_write_leaves_no_trace(void **state UNUSED)
 	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->error_code, 0);
 }
 
+/* A log that failed, say on a full disk, must not make the group forget that the topics have changed. */
+static void test_topics_are_looked_at_again_after_a_failed_write(void **state UNUSED)
+{
+	struct consumer_group_heartbeat_response *response;
+
+	BEAT(.member = "m1", .topics = "a,later");
+	consumer_world_topic(&w, "later", 2);
+	consumer_world_pass(&w, 1000);
+	consumer_world_beat(&w, (struct beat_spec){.member = "m1", .epoch = 2}, false);
+	consumer_world_fail(&w);
+	response = BEAT(.member = "m1", .epoch = 2);
+	assert_int_equal(response->member_epoch, 3);
+	assert_int_equal(response_set(response, &w.arena).n, 8);
+	consumer_world_check(&w);
+}
+
+static void test_expressions_are_resolved_again_after_a_failed_write(void **state UNUSED)
+{
+	struct consumer_group_heartbeat_response *response;
+
+	BEAT(.member = "m1", .regex = "a|logs-.*");
+	consumer_world_topic(&w, "logs-1", 2);
+	consumer_world_pass(&w, CONSUMER_REGEX_PAUSE_MS);
+	consumer_world_beat(&w, (struct beat_spec){.member = "m1", .epoch = 2}, false);
+	consumer_world_fail(&w);
+	assert_int_equal(BEAT(.member = "m1", .epoch = 2)->member_epoch, 2);
+	consumer_world_pass(&w, CONSUMER_REGEX_PAUSE_MS);
+	response = BEAT(.member = "m1", .epoch = 2);
+	assert_int_equal(response->member_epoch, 3);
+	assert_int_equal(response_set(response, &w.arena).n, 8);
+	consumer_world_check(&w);
+}
+
 /* ---- what 4.0 wrote ---- */
 
 static enum err decide_old_record(struct coord_op *op UNUSED, void *machine UNUSED, struct coord_records *records)
@@ -363,6 +396,27 @@ static void test_a_log_that_fails_ends_the_job(void **state UNUSED)
 	consumer_world_pass(&w, 5000);
 	BEAT(.member = "m1", .epoch = the_member("m1")->current.epoch);
 	consumer_world_pass(&w, 5000);
+	assert_int_equal(the_member("m1")->target.n, 6);
+	consumer_world_check(&w);
+}
+
+/* What a new expression stands for is written by a job, and all of that fails. */
+static void test_expressions_of_large_groups_are_resolved_after_a_failed_write(void **state UNUSED)
+{
+	w.store.inline_max = -1;
+	BEAT(.member = "m1", .regex = "a");
+	BEAT(.member = "m1", .epoch = the_member("m1")->current.epoch);
+	for (int i = 0; i < 2000 && group_find(&w.store, STR("g"))->consumer->regexes.n == 0; i++) {
+		coord_shard_time(&w.shard, w.shard.now_ms + 1, w.shard.wall_ms + 1);
+		coord_shard_tick(&w.shard, 1);
+	}
+	assert_int_equal(group_find(&w.store, STR("g"))->consumer->regexes.n, 1);
+	consumer_world_fail(&w);
+	assert_int_equal(group_find(&w.store, STR("g"))->consumer->regexes.n, 0);
+	for (int i = 0; i < 4; i++) {
+		consumer_world_pass(&w, 5000);
+		BEAT(.member = "m1", .epoch = the_member("m1")->current.epoch);
+	}
 	assert_int_equal(the_member("m1")->target.n, 6);
 	consumer_world_check(&w);
 }
@@ -511,11 +565,14 @@ int main(void)
 		STORY(test_targets_are_made_once_per_interval),
 		STORY(test_refused_requests),
 		STORY(test_failed_write_leaves_no_trace),
+		STORY(test_topics_are_looked_at_again_after_a_failed_write),
+		STORY(test_expressions_are_resolved_again_after_a_failed_write),
 		STORY(test_a_member_of_very_many_topics),
 		STORY(test_old_records_go_with_their_group),
 		STORY(test_a_large_group_gets_its_target_later),
 		STORY(test_expressions_of_large_groups_are_resolved_beside_them),
 		STORY(test_a_log_that_fails_ends_the_job),
+		STORY(test_expressions_of_large_groups_are_resolved_after_a_failed_write),
 		cmocka_unit_test(test_drawn_groups),
 	};
 
