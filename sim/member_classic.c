@@ -178,8 +178,10 @@ static void sync_own(struct group_member *m, uint32_t set)
 	m->owned_epoch = m->epoch;
 	member_check_owners(m);
 	/* What it gave up can be given to others in the next generation. */
-	if (m->kind == MEMBER_COOPERATIVE && has_lost && m->is_in)
+	if (m->kind == MEMBER_COOPERATIVE && has_lost && m->is_in) {
+		m->owes_join = true;
 		classic_lost(m);
+	}
 }
 
 static void sync_done(struct sim_call *call)
@@ -240,6 +242,7 @@ static void join_succeeded(struct group_member *m, const struct join_group_respo
 	id_copy(m->leader, response->leader);
 	m->epoch = response->generation_id;
 	m->has_joined = true;
+	m->owes_join = false;
 	m->others_n = MIN(response->members_n, MEMBERS_N * 4);
 	for (int i = 0; i < m->others_n; i++) {
 		m->others[i] = (struct member_other){.generation = -1};

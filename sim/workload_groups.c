@@ -18,6 +18,7 @@
 
 #include "fmt.h"
 #include "msg/find_coordinator.h"
+#include "msg/leave_group.h"
 #include "workload_groups.h"
 
 /* Their order is that of wl_groups.groups. */
@@ -78,6 +79,8 @@ void member_reborn(struct group_member *m)
 	struct world *w = member_world(m);
 
 	m->lives++;
+	m->owes_leave |= m->owes_join && m->instance[0];
+	m->owes_join = false;
 	m->is_in = m->has_joined = m->has_lost_answer = false;
 	m->owns = m->told = 0;
 	m->epoch = m->owned_epoch = 0;
@@ -219,6 +222,28 @@ static void member_leave(struct group_member *m)
 		member_later(m, 1000);
 }
 
+static void make_way_done(struct sim_call *call)
+{
+	struct group_member *m = container_of(call, struct group_member, call);
+	const struct leave_group_response *response = call->response;
+
+	if (call->err)
+		return;
+	m->owes_leave = response->error_code != ERR_NONE;
+	member_later(m, 1000);
+}
+
+/* Who comes back under a static name does not make the group rebalance, and does not know what the one before it gave
+ * up: it leaves once, so that the others are given that. */
+static void member_make_way(struct group_member *m)
+{
+	char id[ID_MAX];
+
+	memcpy(id, m->id, sizeof(id));
+	member_reborn(m);
+	member_leave_classic(m, id, m->instance, make_way_done);
+}
+
 /* A static one may come again at once under its name, or never: then an administrator removes it. */
 static void member_die(struct group_member *m)
 {
@@ -229,6 +254,7 @@ static void member_die(struct group_member *m)
 	if (m->instance[0] && world_chance(w, 1, 3)) {
 		groups_admin_retire(&m->all->admin, member_group(m), m->instance);
 		m->instances++;
+		m->owes_join = m->owes_leave = false;
 		member_name_instance(m);
 	}
 	member_reborn(m);
@@ -308,6 +334,8 @@ static void member_step(struct group_member *m)
 		member_sleepwalk(m);
 	else if (member_misbehaves(m))
 		return;
+	else if (m->owes_leave && m->is_in && m->kind != MEMBER_CONSUMER)
+		member_make_way(m);
 	else if ((m->is_in || m->kind == MEMBER_ALONE) && (m->owns & MAIN_BITS) && !beats)
 		member_commit(m);
 	else if (m->kind == MEMBER_ALONE || world_chance(w, 1, 6))

@@ -54,6 +54,8 @@ struct group_member {
 	char id[ID_MAX], leader[ID_MAX], instance[ID_MAX]; /* instance "": dynamic */
 	bool is_in, knows_coordinator, has_joined; /* joined, not synced */
 	bool has_lost_answer;
+	bool owes_join;	 /* cooperative: it gave something up, which nobody else is given before it joins again */
+	bool owes_leave; /* static: it took the place of one that owed that */
 	int lives_out; /* who sent what is out */
 	int32_t epoch; /* or generation */
 	int32_t owned_epoch; /* cooperative: of what it owns */
