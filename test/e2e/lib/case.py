@@ -71,7 +71,7 @@ class Case(unittest.TestCase):
         return code, broker.log()
 
     def eventually(self, check, seconds=10):
-        """Until what `check` asserts is so; gives what it returned."""
+        """Until what `check` asserts is so; gives what it returned. Files may go while it looks at them."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -79,7 +79,7 @@ class Case(unittest.TestCase):
                 if isinstance(answer, bool):
                     raise TypeError("a check asserts; True or False would be looked at by nobody")
                 return answer
-            except AssertionError:
+            except (AssertionError, FileNotFoundError):
                 if time.monotonic() > end:
                     raise
             time.sleep(0.02)
