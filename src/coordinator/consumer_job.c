@@ -55,8 +55,7 @@ bool consumer_is_stale(const struct group_consumer *consumer)
 static void job_free(struct consumer_job *job)
 {
 	for (size_t i = 0; i < job->regexes.n; i++) {
-		if (job->regexes.v[i].pattern)
-			pattern_free(job->regexes.v[i].pattern);
+		pattern_free(job->regexes.v[i].pattern);
 		vec_deinit(&job->regexes.v[i].names);
 	}
 	vec_deinit(&job->regexes);
@@ -308,12 +307,18 @@ static void job_snapshot(struct consumer_job *job)
 		return;
 	}
 	for (uint32_t it = 0; (member = map_next(&consumer->members, &it)) != NULL;) {
-		if (member->meta && arena_has_room(&job->arena, member->id.len, 2))
-			job->members[job->members_n++] = (struct job_member){
-				.id = arena_str(&job->arena, member->id), .meta_seq = member->meta_seq};
+		if (!member->meta)
+			continue;
+		if (!arena_has_room(&job->arena, member->id.len, 2)) {
+			job_fail(job, "too much memory");
+			return;
+		}
+		job->members[job->members_n++] = (struct job_member){.id = arena_str(&job->arena, member->id),
+								     .meta_seq = member->meta_seq};
 	}
 }
 
+/* -1: there is none, or no room for it. */
 static int32_t job_topic(struct consumer_job *job, struct str name)
 {
 	const struct topic_image *topic = image_topic(job->consumer->group->store->image, name);
@@ -324,8 +329,10 @@ static int32_t job_topic(struct consumer_job *job, struct str name)
 		return -1;
 	if (known)
 		return (int32_t)known - 1;
-	if (!arena_has_room(&job->arena, name.len, 2))
+	if (!arena_has_room(&job->arena, name.len, 2)) {
+		job->is_full = true;
 		return -1;
+	}
 	added = (struct job_topic){arena_str(&job->arena, name), topic->id, topic->partitions_n, 0};
 	vec_push(&job->topics, added);
 	map_put_uuid(&job->places, topic->id, (void *)(uintptr_t)job->topics.n);
@@ -377,7 +384,7 @@ static bool job_gather_member(struct consumer_job *job, int32_t at)
 	if (regex)
 		job_gather_names(job, topics, &spec->topics_n, regex->value.topics, regex->value.topics_n);
 	spec->topics = topics;
-	return true;
+	return !job->is_full;
 }
 
 static void job_done(struct group_work *work)

@@ -49,6 +49,7 @@ struct consumer_job {
 	struct assign_member *specs;
 	int32_t members_n, at;
 	VEC(struct job_topic) topics;
+	bool is_full; /* something found no room: nothing is made of half a copy */
 	struct map places; /* topic id -> index in `topics`, plus 1 */
 	assign_fn *assign;
 	/* what the work finds */
