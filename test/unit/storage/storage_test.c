@@ -137,6 +137,20 @@ void log_close(struct storage_test *t, struct part_log *log)
 	part_log_free(log);
 }
 
+static void checkpoint_is_done(struct storage *storage)
+{
+	((struct storage_test *)storage->ctx)->told = -1;
+}
+
+void checkpoint(struct storage_test *t)
+{
+	t->told = 0;
+	assert_true(storage_checkpoint(&t->storage, checkpoint_is_done));
+	for (int i = 0; i < 10000 && t->told >= 0; i++)
+		turn(t);
+	assert_int_equal(t->told, -1);
+}
+
 void log_kill(struct storage_test *t, struct part_log *log)
 {
 	/* Jobs under way end first, then nothing is begun any more. */

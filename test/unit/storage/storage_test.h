@@ -53,6 +53,8 @@ struct part_log *log_open(struct storage_test *t, const char *name, int64_t reco
 /* The same, whatever comes of it. */
 struct part_log *log_try_open(struct storage_test *t, const char *name, int64_t recovery_point);
 void log_close(struct storage_test *t, struct part_log *log);
+/* One checkpoint of all logs, to its end. */
+void checkpoint(struct storage_test *t);
 /* Frees a log as a killed process would leave it: nothing written, nothing synced. */
 void log_kill(struct storage_test *t, struct part_log *log);
 

@@ -53,20 +53,6 @@ static void scrub_all(struct storage_test *t, struct part_log *log, struct scrub
 	assert_int_equal(step, LOG_SCRUB_OVER);
 }
 
-static void checkpoint_is_done(struct storage *storage)
-{
-	((struct storage_test *)storage->ctx)->told = -1;
-}
-
-static void checkpoint(struct storage_test *t)
-{
-	t->told = 0;
-	assert_true(storage_checkpoint(&t->storage, checkpoint_is_done));
-	for (int i = 0; i < 10000 && t->told >= 0; i++)
-		turn(t);
-	assert_int_equal(t->told, -1);
-}
-
 static void flip(struct storage_test *t, const char *name, int64_t pos)
 {
 	char path[256];
@@ -117,25 +103,32 @@ static int count_refused(struct storage_test *t, struct part_log *log, const str
 	return refused_n;
 }
 
-static void test_damage(void **state)
+/* Of BATCHES_N batches of two records in segments of 50,000 bytes. */
+static struct part_log *full_log(struct storage_test *t, int64_t *ret_batch_size)
 {
 	struct test_batch spec = PLAIN_BATCH(2, 1000);
+	struct part_log *log;
+	size_t len;
+
+	storage_test_init(t, STORAGE_PAGE_CACHE);
+	t->config.segment_bytes = 50000;
+	t->config.index_interval_bytes = 2000;
+	log = log_open(t, "s-0", -1);
+	mem_free(batch_make(&spec, &len));
+	*ret_batch_size = (int64_t)len;
+	for (int i = 0; i < BATCHES_N; i++)
+		assert_int_equal(log_put(t, log, &spec, 0), ERR_NONE);
+	return log;
+}
+
+static void test_damage(void **state)
+{
 	struct storage_test t;
 	struct scrub_test s, again;
 	struct part_log *log;
 	int64_t size;
-	size_t len;
-	uint8_t *p;
 
-	storage_test_init(&t, STORAGE_PAGE_CACHE);
-	t.config.segment_bytes = 50000;
-	t.config.index_interval_bytes = 2000;
-	log = log_open(&t, "s-0", -1);
-	p = batch_make(&spec, &len);
-	mem_free(p);
-	size = (int64_t)len;
-	for (int i = 0; i < BATCHES_N; i++)
-		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
+	log = full_log(&t, &size);
 	/* Nothing is below the recovery point yet. */
 	scrub_all(&t, log, &s);
 	assert_int_equal(s.bytes, 0);
@@ -190,16 +183,8 @@ static void test_old_data(void **state)
 	struct scrub_test s;
 	struct part_log *log;
 	int64_t size, end;
-	size_t len;
 
-	storage_test_init(&t, STORAGE_PAGE_CACHE);
-	t.config.segment_bytes = 50000;
-	t.config.index_interval_bytes = 2000;
-	log = log_open(&t, "s-0", -1);
-	mem_free(batch_make(&spec, &len));
-	size = (int64_t)len;
-	for (int i = 0; i < BATCHES_N; i++)
-		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
+	log = full_log(&t, &size);
 	end = log->end;
 	log_close(&t, log);
 	flip(&t, "00000000000000000000.log", 0);
@@ -224,22 +209,13 @@ static void test_old_data(void **state)
 /* No checksum covers the base offset: one that went up or down leads nobody to wrong offsets. */
 static void test_wrong_offsets(void **state)
 {
-	struct test_batch spec = PLAIN_BATCH(2, 1000);
 	const int64_t read_bytes[] = {1, 3000, 100000};
 	struct storage_test t;
 	struct scrub_test s;
 	struct part_log *log;
 	int64_t size, end;
-	size_t len;
 
-	storage_test_init(&t, STORAGE_PAGE_CACHE);
-	t.config.segment_bytes = 50000;
-	t.config.index_interval_bytes = 2000;
-	log = log_open(&t, "s-0", -1);
-	mem_free(batch_make(&spec, &len));
-	size = (int64_t)len;
-	for (int i = 0; i < BATCHES_N; i++)
-		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
+	log = full_log(&t, &size);
 	end = log->end;
 	log_close(&t, log);
 	/* 40 becomes 105, 120 becomes 57. */
@@ -281,19 +257,14 @@ static bool forget_pages(struct storage_test *t, const char *name)
 
 static void test_cold_data(void **state)
 {
-	struct test_batch spec = PLAIN_BATCH(2, 1000);
 	struct storage_test t;
 	struct part_log *log;
-	size_t size, len;
+	int64_t size;
+	size_t len;
 	uint8_t *p;
 
-	storage_test_init(&t, STORAGE_PAGE_CACHE);
-	t.config.segment_bytes = 50000;
-	log = log_open(&t, "s-0", -1);
-	mem_free(batch_make(&spec, &size));
-	for (int i = 0; i < BATCHES_N; i++)
-		assert_int_equal(log_put(&t, log, &spec, 0), ERR_NONE);
-	flip(&t, "00000000000000000000.log", (int64_t)(3 * size + 70));
+	log = full_log(&t, &size);
+	flip(&t, "00000000000000000000.log", 3 * size + 70);
 	if (!forget_pages(&t, "00000000000000000000.log")) {
 		log_close(&t, log);
 		storage_test_deinit(&t);

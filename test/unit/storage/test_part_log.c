@@ -100,20 +100,6 @@ static void test_killed(void **state)
 	storage_test_deinit(&t);
 }
 
-static void checkpoint_is_done(struct storage *storage)
-{
-	((struct storage_test *)storage->ctx)->told = -1;
-}
-
-static void checkpoint(struct storage_test *t)
-{
-	t->told = 0;
-	assert_true(storage_checkpoint(&t->storage, checkpoint_is_done));
-	for (int i = 0; i < 10000 && t->told >= 0; i++)
-		turn(t);
-	assert_int_equal(t->told, -1);
-}
-
 /* A power cut: what lies beyond the recovery point is read and checked, and ends at the first damage. */
 static void test_power_cut(void **state)
 {
