@@ -10,8 +10,8 @@
 #include "log.h"
 #include "log_compact.h"
 #include "mem.h"
+#include "progress.h"
 
-#define SAY_PROGRESS_NS (10 * NS_PER_S)
 /* Compactions told one by one in a minute; the rest is counted. */
 #define SAY_LINES_MAX 20
 #define SAY_WINDOW_NS (60 * NS_PER_S)
@@ -42,7 +42,7 @@ struct cleaner_run {
 	struct list link; /* the cleaner's */
 	struct cleaner *cleaner;
 	struct timer timer; /* tells how far it is */
-	int64_t say_ns;
+	struct progress progress; /* as it was told last */
 	struct log_compact job;
 	struct uuid topic_id;
 	char *topic;
@@ -229,14 +229,14 @@ static double cleaner_rate(const struct cleaner *cleaner)
 
 static void cleaner_say_progress(const struct cleaner_run *run)
 {
-	const struct log_compact *job = &run->job;
-	double rate = (double)job->bytes_done / cleaner_took_s(run);
-	int64_t eta_s = rate > 0 ? (int64_t)((double)(job->bytes_total - job->bytes_done) / rate) : -1;
+	const struct progress *progress = &run->progress;
+	int64_t now_ns = run->cleaner->shard->reactor->now_ns;
 
 	log_info("compaction.progress",
-		 "log=%s-%d done=%" PRId64 " total=%" PRId64 " percent=%d bytes_per_s=%.0f eta_s=%" PRId64, run->topic,
-		 run->index, job->bytes_done, job->bytes_total,
-		 (int)(job->bytes_total ? job->bytes_done * 100 / job->bytes_total : 100), rate, eta_s);
+		 "log=%s-%d done=%" PRId64 " total=%" PRId64 " percent=%d bytes_per_s=%.0f eta_s=%.0f", run->topic,
+		 run->index, progress->done, progress->total,
+		 (int)(progress->total ? progress->done * 100 / progress->total : 100), progress_rate(progress, now_ns),
+		 progress_eta_s(progress, now_ns));
 }
 
 static void cleaner_tick(struct timer *timer)
@@ -245,10 +245,10 @@ static void cleaner_tick(struct timer *timer)
 	struct reactor *reactor = run->cleaner->shard->reactor;
 
 	run->job.bytes_per_s = cleaner_rate(run->cleaner);
-	if (reactor->now_ns >= run->say_ns) {
+	run->progress.done = run->job.bytes_done;
+	run->progress.total = run->job.bytes_total;
+	if (progress_is_due(&run->progress, reactor->now_ns))
 		cleaner_say_progress(run);
-		run->say_ns = reactor->now_ns + SAY_PROGRESS_NS;
-	}
 	reactor_timer(reactor, &run->timer, TICK_NS, cleaner_tick);
 }
 
@@ -365,7 +365,7 @@ static void cleaner_begin(struct cleaner *cleaner, struct partition *partition, 
 	log_debug("compaction.begin", "log=%s-%d dirty=%" PRId64 " clean=%" PRId64 " from=%" PRId64 " to=%" PRId64,
 		  run->topic, run->index, range->dirty_bytes, range->clean_bytes, range->first_dirty,
 		  range->round_end);
-	run->say_ns = reactor->now_ns + SAY_PROGRESS_NS;
+	progress_begin(&run->progress, 0, reactor->now_ns);
 	reactor_timer(reactor, &run->timer, TICK_NS, cleaner_tick);
 	part_log_compact(partition->log, &run->job);
 }
