@@ -3,7 +3,6 @@
 #include "group_classic.h"
 #include "log.h"
 #include "mem.h"
-#include "msg/consumer_protocol.h"
 
 struct classic_member *classic_member_find(const struct group_classic *classic, struct str id)
 {
@@ -284,21 +283,30 @@ void classic_topics_clear(struct group_classic *classic)
 	map_init(&classic->topics, MAP_STR, classic->group->store->seed);
 }
 
+enum err classic_subscription_read(struct bytes in, struct arena *arena, struct consumer_protocol_subscription *ret,
+				   int16_t *ret_version)
+{
+	const struct msg_type *type = &consumer_protocol_subscription_type;
+	int16_t version;
+
+	if (in.len < 2)
+		return ERR_DECODE;
+	/* A newer version begins like the newest we know. */
+	version = (int16_t)load_be16(in.p);
+	if (version > type->version_max)
+		version = type->version_max;
+	*ret_version = version;
+	return version < 0 ? ERR_DECODE :
+			     codec_decode(type, version, (struct bytes){in.p + 2, in.len - 2}, arena, ret, NULL, NULL);
+}
+
 /* False: the metadata is not what consumers write. */
 static bool classic_topics_add(struct group_classic *classic, struct bytes metadata, struct arena *arena)
 {
 	struct consumer_protocol_subscription subscription;
-	const struct msg_type *type = &consumer_protocol_subscription_type;
 	int16_t version;
 
-	if (metadata.len < 2)
-		return false;
-	/* A newer version begins like the newest we know. */
-	version = (int16_t)load_be16(metadata.p);
-	if (version > type->version_max)
-		version = type->version_max;
-	metadata = (struct bytes){metadata.p + 2, metadata.len - 2};
-	if (version < 0 || codec_decode(type, version, metadata, arena, &subscription, NULL, NULL))
+	if (classic_subscription_read(metadata, arena, &subscription, &version))
 		return false;
 	for (int32_t i = 0; i < subscription.topics_n; i++) {
 		struct str topic = subscription.topics[i];

@@ -3,26 +3,7 @@
 #include "consumer_host.h"
 
 #include "fault.h"
-
 #include "log.h"
-
-
-enum err classic_subscription_read(struct bytes in, struct arena *arena, struct consumer_protocol_subscription *ret,
-				   int16_t *ret_version)
-{
-	const struct msg_type *type = &consumer_protocol_subscription_type;
-	int16_t version;
-
-	if (in.len < 2)
-		return ERR_DECODE;
-	/* A newer version begins like the newest we know. */
-	version = (int16_t)load_be16(in.p);
-	if (version > type->version_max)
-		version = type->version_max;
-	*ret_version = version;
-	return version < 0 ? ERR_DECODE :
-			     codec_decode(type, version, (struct bytes){in.p + 2, in.len - 2}, arena, ret, NULL, NULL);
-}
 
 /* ---- join ---- */
 

@@ -18,10 +18,6 @@
 #include "group_classic.h"
 #include "msg/consumer_protocol.h"
 
-/* What a member handed in, and what it is given: with the version in front. ERR_DECODE: not what consumers write. */
-enum err classic_subscription_read(struct bytes in, struct arena *arena, struct consumer_protocol_subscription *ret,
-				   int16_t *ret_version) MUST_USE;
-
 /* ---- consumer_host.c: requests of hosted members; the answers are filled in, an error is in them ---- */
 
 enum err consumer_host_join(struct group *group, struct classic_join *join, struct coord_records *records) MUST_USE;

@@ -21,6 +21,7 @@
 #define COORDINATOR_GROUP_CLASSIC_H
 
 #include "group.h"
+#include "msg/consumer_protocol.h"
 #include "msg/heartbeat.h"
 #include "msg/join_group.h"
 #include "msg/leave_group.h"
@@ -158,6 +159,9 @@ int32_t classic_rebalance_timeout(const struct group_classic *classic);
 void classic_str_set(struct str *owned, struct str value);
 /* What members subscribe to, from their metadata in the chosen protocol. */
 void classic_topics_update(struct group_classic *classic);
+/* What a member handed in, with the version in front. ERR_DECODE: not what consumers write. */
+enum err classic_subscription_read(struct bytes in, struct arena *arena, struct consumer_protocol_subscription *ret,
+				   int16_t *ret_version) MUST_USE;
 /* They are not known; the map stays usable. */
 void classic_topics_clear(struct group_classic *classic);
 void classic_pending_remove(struct group_classic *classic, struct str id);
