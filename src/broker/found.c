@@ -56,6 +56,8 @@ static void found_read_offsets(struct found *found, struct fs *fs, const char *p
 		/* The start of a log never goes back: a copy may know a later one than the file. */
 		if (value)
 			*value = MAX(*value, checkpoint.entries.v[i].offset);
+		else
+			found->has_stale = true;
 	}
 	vec_deinit(&checkpoint.entries);
 	arena_reset(&arena);

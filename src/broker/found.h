@@ -24,6 +24,7 @@ struct found_partition {
 struct found {
 	struct map by_name; /* the first of each name */
 	struct map futures; /* names of partitions that were on their way -> the directory they were going to, plus 1 */
+	bool has_stale; /* a checkpoint file names a partition that does not lie there */
 	bool has_several; /* directories: a partition may have been moved between them */
 	struct arena arena;
 	VEC(struct str) deletable[64]; /* per directory: names left by interrupted deletions */

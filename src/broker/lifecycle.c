@@ -78,6 +78,7 @@ struct lifecycle {
 	int stops_out;
 	bool stop_asked;
 	struct mark_job mark;
+	struct checkpoint_wait forget;
 };
 
 static bool life_is(const struct lifecycle *life, enum life state)
@@ -396,9 +397,9 @@ void lifecycle_controller_leads(struct broker *broker)
 		life_register(broker->lifecycle);
 }
 
-static void life_strays_gone(void *ctx)
+static void life_forgotten(struct checkpoint_wait *wait, enum err err UNUSED)
 {
-	struct lifecycle *life = ctx;
+	struct lifecycle *life = container_of(wait, struct lifecycle, forget);
 
 	if (!life_is(life, LIFE_SERVING))
 		return;
@@ -407,6 +408,19 @@ static void life_strays_gone(void *ctx)
 	checkpointer_start(life->broker->checkpointer);
 	disk_watch_start(life->broker->disks);
 	broker_open_logs_in_background(life->broker);
+}
+
+/* What the checkpoint files say of partitions that are gone must not be taken for that of new ones of their names. */
+static void life_strays_gone(void *ctx, bool has_renamed)
+{
+	struct lifecycle *life = ctx;
+
+	life->forget.dir = life->broker->metadata_dir;
+	life->forget.done = life_forgotten;
+	if (life_is(life, LIFE_SERVING) && (has_renamed || life->broker->found.has_stale))
+		checkpointer_save(&life->broker->shards[0], &life->forget);
+	else
+		life_forgotten(&life->forget, ERR_NONE);
 }
 
 static void life_serve(struct lifecycle *life)

@@ -49,14 +49,46 @@ struct partition *shard_partition(struct shard *shard, struct uuid topic_id, int
 /* ---- partitions ---- */
 
 
-/* The files of a removed partition are out of the way. */
-static void shard_one_removed(void *ctx)
+static void shard_removed(struct shard *shard, int n)
+{
+	CHECK_OP(shard->removing_n, >=, n);
+	shard->removing_n -= n;
+	if (shard->removing_n == 0 && shard->settled)
+		shard->settled(shard);
+}
+
+static void shard_forget(struct shard *shard);
+
+/* Where the files could not be written the directory is out of order, and begins nothing of any name. */
+static void shard_forgotten(struct checkpoint_wait *wait, enum err err UNUSED)
+{
+	struct shard *shard = container_of(wait, struct shard, forget);
+	int n = shard->forgotten_n;
+
+	shard->forgotten_n = 0;
+	shard_removed(shard, n);
+	if (shard->renamed_n > 0)
+		shard_forget(shard);
+}
+
+static void shard_forget(struct shard *shard)
+{
+	shard->forgotten_n = shard->renamed_n;
+	shard->renamed_n = 0;
+	shard->forget.dir = 0;
+	shard->forget.done = shard_forgotten;
+	checkpointer_save(shard, &shard->forget);
+}
+
+/* The files of a removed partition are out of the way. Its marks follow, which a partition of the same name would be
+ * taken to have after a crash: one that begins at a start of the old log has none of the records below. */
+static void shard_one_renamed(void *ctx)
 {
 	struct shard *shard = ctx;
 
-	CHECK_OP(shard->removing_n, >, 0);
-	if (--shard->removing_n == 0 && shard->settled)
-		shard->settled(shard);
+	shard->renamed_n++;
+	if (shard->forgotten_n == 0)
+		shard_forget(shard);
 }
 
 /* A closing partition's log is closed: its files go, and so does it. */
@@ -66,10 +98,10 @@ static void shard_partition_closed(struct shard *shard, struct partition *partit
 
 	list_remove(&partition->link);
 	if (partition->log->state == PART_LOG_CLOSED) {
-		part_log_delete(partition->log, shard_one_removed, shard);
+		part_log_delete(partition->log, shard_one_renamed, shard);
 		partition->log = NULL;
 	} else {
-		shard_one_removed(shard); /* its directory failed: the files stay where they are */
+		shard_removed(shard, 1); /* its directory failed: the files stay where they are */
 	}
 	placement_dir_forget(shard, dir);
 	partition_free(partition);

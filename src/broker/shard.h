@@ -6,7 +6,8 @@
  * 1. partitions holds exactly the partitions that the shard's image assigns to this broker and this reactor, plus
  *    those that are still closing.
  * 2. A partition's directory has been renamed away before the image that removed it counts as applied here: a topic
- *    of the same name, which a later image brings, finds the name free on whichever reactor.
+ *    of the same name, which a later image brings, finds the name free on whichever reactor, and no checkpoint file
+ *    that still says of it what was true of the one before.
  * 3. `image` is the newest one published to this shard; the one before is handed back once nothing of this turn
  *    uses it.
  */
@@ -14,6 +15,7 @@
 #define BROKER_SHARD_H
 
 #include "budget.h"
+#include "checkpointer.h"
 #include "compress.h"
 #include "conn.h"
 #include "image.h"
@@ -69,7 +71,10 @@ struct shard {
 	int opening_n;
 	struct msg open_msg; /* to this shard, once after the start: open what lies in `unopened` */
 	int32_t unopened_n; /* in `unopened` */
-	int removing_n; /* partitions taken out whose files still bear their name */
+	int removing_n; /* partitions taken out whose files, or marks in checkpoint files, still bear their name */
+	int renamed_n;  /* of them: only marks are left */
+	int forgotten_n; /* of them: the round of checkpoints that is under way is without them */
+	struct checkpoint_wait forget;
 	void (*settled)(struct shard *shard); /* called when removing_n becomes 0; NULL: nobody waits */
 	void *settled_ctx;
 	int32_t dir_partitions_n[64]; /* partitions of this shard per directory */

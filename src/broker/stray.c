@@ -21,7 +21,7 @@ struct stray_job {
 	struct broker *broker;
 	VEC(struct stray_dir) strays;
 	int renamed_n, failed_n;
-	void (*done)(void *ctx);
+	void (*done)(void *ctx, bool has_renamed);
 	void *ctx;
 };
 
@@ -109,7 +109,7 @@ static void stray_done(struct io_op *op)
 			 "metadata does not know were renamed -stray and kept; remove them when you are sure\"",
 			 job->renamed_n, job->failed_n);
 	vec_deinit(&job->strays);
-	job->done(job->ctx);
+	job->done(job->ctx, job->renamed_n > 0);
 	mem_free(job);
 	broker->removal->is_renaming = false;
 	stray_removal_next(broker->removal);
@@ -137,7 +137,7 @@ static bool stray_is_known(const struct broker *broker, const struct found_parti
 	return uuid_eq(topic->id, found->topic_id);
 }
 
-void stray_rename_all(struct broker *broker, void (*done)(void *ctx), void *ctx)
+void stray_rename_all(struct broker *broker, void (*done)(void *ctx, bool has_renamed), void *ctx)
 {
 	struct stray_job *job = MEM_NEW(struct stray_job);
 	struct reactor *reactor = broker->shards[0].reactor;

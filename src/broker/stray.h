@@ -12,7 +12,7 @@
 struct broker;
 
 /* On reactor 0, when every shard has the first whole image. */
-void stray_rename_all(struct broker *broker, void (*done)(void *ctx), void *ctx);
+void stray_rename_all(struct broker *broker, void (*done)(void *ctx, bool has_renamed), void *ctx);
 /* No removal is under way; when the broker stops no new one begins. */
 bool stray_is_idle(const struct broker *broker);
 void stray_free(struct broker *broker);

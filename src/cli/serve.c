@@ -455,16 +455,21 @@ static void serve_log_settings(const struct serve *serve)
 	}
 }
 
-static enum cli_exit serve_logged(struct serve *serve)
+static enum cli_exit serve_open_log(struct serve *serve)
 {
-	enum cli_exit code;
-
 	serve_log_levels(serve);
 	if (log_writer_open(STDERR_FILENO, &serve->log_levels, log_format_choose(serve->config.log_format,
 			STDERR_FILENO),
 			    &serve->log))
 		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
 	log_sink_set(log_writer_sink(serve->log));
+	return CLI_OK;
+}
+
+static enum cli_exit serve_logged(struct serve *serve)
+{
+	enum cli_exit code;
+
 	process_raise_file_limit();
 	code = serve_node(serve);
 	if (code == CLI_OK)
@@ -477,6 +482,7 @@ static enum cli_exit serve_logged(struct serve *serve)
 enum cli_exit serve(const struct serve_options *options)
 {
 	struct serve *serve = MEM_NEW(struct serve);
+	struct io_posix_options io_options = {0};
 	enum cli_exit code;
 
 	serve->options = options;
@@ -486,7 +492,11 @@ enum cli_exit serve(const struct serve_options *options)
 	if (signal_start(serve_signal, serve))
 		return serve_refuse(serve, "The system gives this process no threads (ulimit -u).");
 	code = serve_configure(serve);
-	serve->shared = io_posix_shared_new(&(struct io_posix_options){.helpers_n = serve_helpers_n(&serve->config)});
+	if (code == CLI_OK)
+		code = serve_open_log(serve);
+	io_options.helpers_n = serve_helpers_n(&serve->config);
+	io_options.log_sink = serve->log ? log_writer_sink(serve->log) : NULL;
+	serve->shared = io_posix_shared_new(&io_options);
 	if (code == CLI_OK)
 		code = serve_logged(serve);
 	serve_free(serve);

@@ -134,6 +134,7 @@ static inline void io_cancel(struct io *io, struct io_op *op)
 struct io_posix_options {
 	int helpers_n;          /* threads for IO_WORK, shared by the reactors of the process */
 	size_t recv_block_len;  /* bytes of a receive block; 0: 512 KiB */
+	struct log_sink *log_sink; /* of the helpers' events, outlives them; NULL: stderr */
 };
 
 struct io_posix_shared; /* helper threads and the posix fs: one per process; making it ignores SIGPIPE */

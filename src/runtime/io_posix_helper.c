@@ -11,6 +11,7 @@
 
 #include "fs_posix.h"
 #include "io_posix.h"
+#include "log.h"
 #include "mem.h"
 
 #define POSIX_HELPERS_MAX 64
@@ -19,6 +20,7 @@
 struct io_posix_shared {
 	struct fs fs;
 	size_t recv_block_len;
+	struct log_sink *log_sink;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct list queue; /* under lock */
@@ -42,6 +44,7 @@ static void *posix_helper_loop(void *arg)
 {
 	struct io_posix_shared *shared = arg;
 
+	log_sink_set(shared->log_sink);
 	for (;;) {
 		struct posix_job *job = NULL;
 		struct list *node;
@@ -69,6 +72,7 @@ struct io_posix_shared *io_posix_shared_new(const struct io_posix_options *optio
 	signal(SIGPIPE, SIG_IGN);
 	fs_posix_init(&shared->fs);
 	shared->recv_block_len = options->recv_block_len ? options->recv_block_len : POSIX_RECV_BLOCK_LEN_DEFAULT;
+	shared->log_sink = options->log_sink;
 	shared->helpers_n = MIN(options->helpers_n, POSIX_HELPERS_MAX);
 	CHECK_OP(pthread_mutex_init(&shared->lock, NULL), ==, 0);
 	CHECK_OP(pthread_cond_init(&shared->cond, NULL), ==, 0);

@@ -151,6 +151,7 @@ class Damage(Case):
             self.assertTrue(0 < len(got) < N)
             self.assertEqual(conn.produce(topic, [b"new"], index).base_offset, len(got))
         node.stop()
+        self.assertNotRegex(node.log(), r"(?m)^(info|warn|error) ")  # helpers write lines like everybody else
         node.close()
 
     @moldau_only

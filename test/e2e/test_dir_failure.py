@@ -155,3 +155,47 @@ class DirFailure(Case):
         node.overrides["log.dirs"] = ",".join(self.dirs)
         node.start()
         self.check_left(self.conn(node), topic, [], 3)
+
+
+class Checkpoints(Case):
+    """What the checkpoint files say of a partition is of the topic that had its name then, and of no later one."""
+
+    def new(self, conn, topic):
+        """One more topic of that name; its values."""
+        conn.create(topic)
+        values = [b"new%d" % i for i in range(5)]
+        for value in values:
+            self.assertEqual(conn.produce(topic, [value]).error, 0)
+        return values
+
+    def check(self, node, topic, values):
+        node.crash()
+        conn = self.conn(node)
+        self.assertEqual(conn.list_offset(topic, -2).offset, 0)
+        self.assertEqual([r.value for r in conn.read_all(topic)], values)
+
+    @moldau_only
+    def test_topic_made_again(self):
+        node = self.moldau().start()
+        conn = self.conn(node)
+        topic = self.topic(conn)
+        for _ in range(20):
+            self.assertEqual(conn.produce(topic, [b"old"]).error, 0)
+        answer = conn.call("DeleteRecords", 2, timeout_ms=5000, topics=[
+            {"name": topic, "partitions": [{"index": 0, "offset": 15}]}])
+        self.assertEqual(answer.topics[0].partitions[0].error, 0)
+        with open(os.path.join(node.data, "log-start-offset-checkpoint"), encoding="ascii") as f:
+            self.assertIn(f"{topic} 0 15", f.read())
+        conn.delete(topic)
+        self.check(node, topic, self.new(conn, topic))
+
+    @moldau_only
+    def test_left_by_the_last_life(self):
+        node = self.moldau().start()
+        node.kill()
+        topic = self.name()
+        for name in ("log-start", "recovery-point"):
+            with open(os.path.join(node.data, f"{name}-offset-checkpoint"), "w", encoding="ascii") as f:
+                f.write(f"0\n1\n{topic} 0 15\n")
+        node.start()
+        self.check(node, topic, self.new(self.conn(node), topic))
