@@ -20,6 +20,10 @@
 #include "partition.h"
 
 #define ERRORS_ARENA_MAX ((size_t)32 << 20)
+/* A name of a partition has up to 260 bytes. */
+#define ERROR_TEXT_MAX 400
+/* Records named in the sentence about all of them. */
+#define ERRORS_SUMMED_N 3
 
 static void leader_append_end(struct leader_append *la, enum err err)
 {
@@ -30,8 +34,8 @@ static void leader_append_end(struct leader_append *la, enum err err)
 	la->err = err;
 	if (err)
 		la->base_offset = -1;
-	/* After an error the partition may be gone. */
-	la->log_start_offset = err ? -1 : la->partition->log->log_start;
+	/* After other errors the partition may be gone. */
+	la->log_start_offset = err && !la->record_errors_n ? -1 : la->partition->log->log_start;
 	la->done(la);
 }
 
@@ -73,7 +77,24 @@ static void leader_append_stored(struct log_append *append)
 	leader_append_wait(la, append->info.last_offset + 1);
 }
 
-static void leader_append_refused_records(struct leader_append *la, const struct batch_verdict *verdict,
+/* Kafka's sentence about records that are refused for something else than their times: the first ones are in it. */
+static void leader_append_sum_up(struct leader_append *la, int32_t errors_n)
+{
+	char text[ERRORS_SUMMED_N * ERROR_TEXT_MAX + 256];
+	struct fmt f;
+
+	fmt_init(&f, text, sizeof(text));
+	fmt_add_str(&f, la->error_text);
+	fmt_add(&f, " due to %" PRId32 " record errors in total, and only showing the first three errors at most: [",
+		errors_n);
+	for (int32_t i = 0; i < MIN(la->record_errors_n, ERRORS_SUMMED_N); i++)
+		fmt_add(&f, "%sRecordError(batchIndex=%" PRId32 ", message='%.*s')", i ? ", " : "",
+			la->record_errors[i].index, (int)la->record_errors[i].text.len, la->record_errors[i].text.p);
+	fmt_add(&f, "]");
+	la->error_text = arena_str(la->arena, (struct str){text, f.len});
+}
+
+static void leader_append_refused_records(struct leader_append *la, enum err err, const struct batch_verdict *verdict,
 					  const struct batch_rules *rules)
 {
 	/* Many batches of nothing but mistakes are not all explained: the answer would dwarf the request. */
@@ -85,14 +106,16 @@ static void leader_append_refused_records(struct leader_append *la, const struct
 	la->record_errors = ARENA_NEW_N(la->arena, struct leader_record_error, n);
 	la->record_errors_n = n;
 	for (int32_t i = 0; i < n; i++) {
-		char text[256];
+		char text[ERROR_TEXT_MAX];
 		struct fmt f;
 
 		fmt_init(&f, text, sizeof(text));
-		record_error_format(&f, &verdict->errors[i], rules);
+		record_error_format(&f, &verdict->errors[i], rules, str_of(la->partition->log->name));
 		la->record_errors[i].index = verdict->errors[i].index;
 		la->record_errors[i].text = arena_str(la->arena, (struct str){text, f.len});
 	}
+	if (err != ERR_INVALID_TIMESTAMP)
+		leader_append_sum_up(la, verdict->errors_n);
 }
 
 static struct batch_rules leader_append_rules(const struct leader_append *la)
@@ -122,7 +145,7 @@ static enum err leader_append_validate(struct leader_append *la)
 	enum err err = batch_validate(la->records, la->records_len, &rules, la->compress, &verdict);
 
 	if (err) {
-		leader_append_refused_records(la, &verdict, &rules);
+		leader_append_refused_records(la, err, &verdict, &rules);
 		return err;
 	}
 	la->append.info = verdict.batch;

@@ -138,7 +138,8 @@ bool log_needs_roll(struct log_impl *log, const struct log_append *append, int64
 	if (active->index_n >= config->index_bytes / INDEX_ENTRY_LEN ||
 	    active->time_index_n + 1 >= config->index_bytes / TIME_ENTRY_LEN)
 		return true;
-	if (active->first_timestamp_ms >= 0 && append->info.max_timestamp >= 0)
+	/* A batch without times ages no segment that begins with one. */
+	if (active->first_timestamp_ms >= 0)
 		age_ms = append->info.max_timestamp - active->first_timestamp_ms;
 	else
 		age_ms = log_reactor(log)->wall_ms - log->active_created_ms;

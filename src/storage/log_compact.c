@@ -64,7 +64,7 @@ void part_log_cleanable(struct part_log *pub, int64_t cleaner_offset, const stru
 			continue;
 		}
 		if (config->min_compaction_lag_ms > 0 &&
-		    segment->max_timestamp_ms > now_ms - config->min_compaction_lag_ms)
+		    segment_newest_ms(segment) > now_ms - config->min_compaction_lag_ms)
 			break;
 		/* Kafka counts the segment that holds the first dirty offset as dirty. */
 		ret->dirty_bytes += segment->size;

@@ -167,6 +167,7 @@ static enum err time_search(struct time_job *job, struct fs *fs, int64_t target)
 	return err;
 }
 
+/* Of records that all have no time, -1, the first one, as Kafka. */
 static enum err time_search_greatest(struct time_job *job, struct fs *fs)
 {
 	int64_t greatest = -1;
@@ -174,8 +175,6 @@ static enum err time_search_greatest(struct time_job *job, struct fs *fs)
 
 	for (size_t i = 0; i < job->segments.list.n; i++)
 		greatest = MAX(greatest, job->segments.list.v[i].max_timestamp_ms);
-	if (greatest < 0)
-		return ERR_NONE;
 	err = time_search(job, fs, greatest);
 	if (err || job->offset >= 0)
 		return err;
@@ -184,9 +183,7 @@ static enum err time_search_greatest(struct time_job *job, struct fs *fs)
 	for (size_t i = 0; !err && i < job->segments.list.n; i++)
 		err = time_search_segment(job, fs, &job->segments.list.v[i], 0, true);
 	greatest = job->found_ms;
-	if (err || greatest < 0)
-		return err;
-	return time_search(job, fs, greatest);
+	return err ? err : time_search(job, fs, greatest);
 }
 
 static void time_job_run(struct io_op *op, struct fs *fs)

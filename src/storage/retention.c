@@ -52,12 +52,6 @@ static void retention_by_size(struct retention *r)
 	}
 }
 
-/* The newest record's time; of records without times the file's. */
-static int64_t retention_time_of(const struct segment *segment)
-{
-	return segment->max_timestamp_ms >= 0 ? segment->max_timestamp_ms : segment->mtime_ms;
-}
-
 static void retention_by_time(struct retention *r)
 {
 	const struct retention_input *in = r->in;
@@ -66,9 +60,9 @@ static void retention_by_time(struct retention *r)
 	if (in->retention_ms < 0)
 		return;
 	while (retention_may_go(in, *at) &&
-	       in->now_ms - retention_time_of(&in->segments[*at]) > in->retention_ms)
+	       in->now_ms - segment_newest_ms(&in->segments[*at]) > in->retention_ms)
 		retention_take(r, RETENTION_TIME);
-	if (retention_may_go(in, *at) && retention_time_of(&in->segments[*at]) > in->now_ms)
+	if (retention_may_go(in, *at) && segment_newest_ms(&in->segments[*at]) > in->now_ms)
 		r->verdict->is_in_future = true;
 }
 

@@ -38,6 +38,12 @@ struct segment_list {
 	((struct segment){.base = (base_), .next_offset = (base_), .max_timestamp_ms = -1,          \
 			  .max_timestamp_offset = -1, .first_timestamp_ms = -1})
 
+/* How old the newest of its records is for retention and compaction: their time, the file's where none has one. */
+static inline int64_t segment_newest_ms(const struct segment *segment)
+{
+	return segment->max_timestamp_ms >= 0 ? segment->max_timestamp_ms : segment->mtime_ms;
+}
+
 /* "<dir>/<20 digits><suffix>"; false when it does not fit. */
 bool segment_path(char ret[FS_PATH_MAX], const char *dir, int64_t base, const char *suffix);
 /* "00000000000000000042.index": the number, and the suffix with its dot; false when it is no such name. */

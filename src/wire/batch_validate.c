@@ -374,8 +374,8 @@ enum err batch_validate(uint8_t *records, size_t len, const struct batch_rules *
 		return err;
 	if (verdict->errors_n)
 		return refuse(verdict, w.bad_timestamp ? ERR_INVALID_TIMESTAMP : ERR_INVALID_RECORD,
-			      w.bad_timestamp ? "Records were refused because of their timestamps."
-					      : "Records were refused because they have no key.");
+			      w.bad_timestamp ? "One or more records have been rejected due to invalid timestamp"
+					      : "One or more records have been rejected");
 	finish(verdict, rules, &w);
 	if (!in_place)
 		return rebuild(payload, rules, ctx, verdict);
@@ -383,19 +383,23 @@ enum err batch_validate(uint8_t *records, size_t len, const struct batch_rules *
 	return ERR_NONE;
 }
 
-void record_error_format(struct fmt *f, const struct record_error *error, const struct batch_rules *rules)
+void record_error_format(struct fmt *f, const struct record_error *error, const struct batch_rules *rules,
+			 struct str partition)
 {
 	int64_t min;
 	int64_t max;
 
 	switch (error->fault) {
 	case RECORD_NO_KEY:
-		fmt_add(f, "A record of a compacted topic needs a key.");
+		fmt_add(f, "Compacted topic cannot accept message without key in topic partition %.*s",
+			(int)partition.len, partition.p);
 		return;
 	case RECORD_TIMESTAMP:
 		rules_window(rules, &min, &max);
-		fmt_add(f, "Timestamp %" PRId64 " is not within %" PRId64 " to %" PRId64 ".",
-			error->timestamp, min, max);
+		fmt_add(f,
+			"Timestamp %" PRId64 " of message with offset %" PRId32
+			" is out of range. The timestamp should be within [%" PRId64 ", %" PRId64 "]",
+			error->timestamp, error->index, min, max);
 		return;
 	case RECORD_TIMESTAMP_TYPE:
 		fmt_add(f, "A producer cannot set the timestamp type LogAppendTime.");

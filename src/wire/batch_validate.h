@@ -83,7 +83,9 @@ static inline void batch_stamp(uint8_t *batch, int64_t offset, int32_t leader_ep
 }
 
 struct fmt;
-/* The message of RecordErrors for one bad record. `rules` are those of the validation. */
-void record_error_format(struct fmt *f, const struct record_error *error, const struct batch_rules *rules);
+/* The message of RecordErrors for one bad record, in Kafka's words, which people look for. `rules` are those of the
+ * validation; `partition` is "topic-0". */
+void record_error_format(struct fmt *f, const struct record_error *error, const struct batch_rules *rules,
+			 struct str partition);
 
 #endif

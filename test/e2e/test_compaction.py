@@ -86,6 +86,17 @@ class Compaction(Case):
         t = self.topic(self.c, cleanup_policy="compact")
         self.assertEqual(self.c.produce(t, [Record(b"v")]).error, 87)
 
+    def test_records_without_times_are_as_old_as_their_file(self):
+        t = self.topic(self.c, cleanup_policy="compact", internal_segment_bytes=1000, min_cleanable_dirty_ratio=0.01,
+                       min_compaction_lag_ms=60000)
+        for _ in range(40):
+            self.c.produce(t, [Record(bytes(50), b"k", timestamp=-1)])
+        time.sleep(1)  # a checkpoint and some looks
+        self.assertEqual(len(self.c.read_all(t)), 40)
+        self.c.call("IncrementalAlterConfigs", 1, resources=[{"type": 2, "name": t, "configs": [
+            {"name": "min.compaction.lag.ms", "op": 0, "value": "500"}]}])
+        self.eventually(lambda: self.assertLess(len(self.c.read_all(t)), 20))
+
     def test_both_policies(self):
         t = self.topic(self.c, cleanup_policy="compact,delete", internal_segment_bytes=3000, retention_bytes=1,
                        retention_ms=-1)

@@ -56,6 +56,17 @@ class Times(Case):
             answer = self.c.list_offset(self.t, timestamp, 1, version=11)
             self.assertEqual((answer.error, answer.timestamp, answer.offset), found)
 
+    def test_the_greatest_time_of_records_without_times(self):
+        topic = self.topic(self.c)
+        for _ in range(2):
+            self.c.produce(topic, [Record(b"v", timestamp=-1)])
+        for time, found in ((-3, (0, -1, 0)), (0, NONE)):
+            answer = self.c.list_offset(topic, time)
+            self.assertEqual((answer.error, answer.timestamp, answer.offset), found)
+        self.c.produce(topic, [Record(b"v", timestamp=0)])
+        answer = self.c.list_offset(topic, -3)
+        self.assertEqual((answer.error, answer.timestamp, answer.offset), (0, 0, 2))
+
     def test_read_committed(self):
         answer = self.c.call("ListOffsets", 7, isolation=1, topics=[{"name": self.t, "partitions": [
             {"index": 0, "timestamp": -1}]}])

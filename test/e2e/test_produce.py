@@ -291,8 +291,12 @@ class Refused(Case):
             old, new = (conn.produce(topic, data, version=v) for v in (7, 8))
             self.assertEqual((old.error, old.base_offset), (87, -1))
             self.assertEqual((new.error, [e.index for e in new.record_errors]), (87, [1, 2]))
-            self.assertTrue(new.message)
-            self.assertTrue(all(e.message for e in new.record_errors))
+            said = f"Compacted topic cannot accept message without key in topic partition {topic}-0"
+            self.assertEqual([e.message for e in new.record_errors], [said, said])
+            self.assertEqual(new.message, "One or more records have been rejected due to 2 record errors in total, and "
+                             "only showing the first three errors at most: " + str(
+                                 [f"RecordError(batchIndex={i}, message='{said}')" for i in (1, 2)]).replace('"', ""))
+            self.assertEqual((old.log_start, new.log_start), (0, 0))
         self.assertEqual(conn.produce(topic, [Record(None, b"k")]).base_offset, 0)
 
     def test_timestamps_too_far_in_the_future(self):
@@ -303,7 +307,9 @@ class Refused(Case):
             answer = conn.produce(topic, late, version=8)
             self.assertEqual((answer.error, answer.base_offset), (32, -1))
             self.assertEqual([e.index for e in answer.record_errors], [1])
-            self.assertTrue(answer.message)
+            self.assertEqual(answer.message, "One or more records have been rejected due to invalid timestamp")
+            self.assertRegex(answer.record_errors[0].message, r"^Timestamp \d{13} of message with offset 1 is out of "
+                             r"range\. The timestamp should be within \[-?\d+, \d{13}\]$")
         self.assertEqual(conn.produce(topic, [Record(b"a", timestamp=now_ms() + HOUR_MS // 2)]).error, 0)
         self.assertEqual(conn.produce(topic, [Record(b"a", timestamp=0)]).error, 0)
         self.assertEqual(conn.produce(topic, [Record(b"a", timestamp=-1)]).error, 0)

@@ -60,6 +60,17 @@ class DeleteRecords(Case):
         self.assertEqual(delete(self.c, both, -1), (0, 1))
         self.assertEqual(self.earliest(), 0)
 
+    def test_what_keeps_everything_may_be_deleted_from(self):
+        kept = self.topic(self.c, cleanup_policy="")
+        for _ in range(3):
+            self.c.produce(kept, [b"v"])
+        self.assertEqual(delete(self.c, kept, 2), (0, 2))
+        self.assertEqual(self.c.list_offset(kept, -2).offset, 2)
+
+    def test_no_time_is_enough_where_nobody_is_waited_for(self):
+        for timeout_ms, offset in ((0, 3), (-1, 4), (-(1 << 31), 5)):
+            self.assertEqual(delete(self.c, self.t, offset, timeout_ms=timeout_ms), (0, offset))
+
     def test_survives_a_kill(self):
         self.assertEqual(delete(self.c, self.t, 7), (0, 7))
         self.crash()
@@ -67,6 +78,79 @@ class DeleteRecords(Case):
         conn.wait_leader(self.t, 2)
         self.assertEqual(conn.list_offset(self.t, -2).offset, 7)
         self.assertEqual([r.value for r in conn.read_all(self.t, 7)], [b"v7", b"v8", b"v9"])
+
+
+class Rolls(Case):
+    """Where segments begin; the numbers are the original's."""
+
+    own = True
+    overrides = {"log.retention.check.interval.ms": 50, "log.initial.task.delay.ms": 0}
+
+    def setUp(self):
+        self.c = self.conn()
+
+    def put(self, topic, *times, size=10):
+        for time_ms in times:
+            self.assertEqual(self.c.produce(topic, [Record(bytes(size), b"k", timestamp=time_ms)]).error, 0)
+
+    def bases(self, topic):
+        return sorted(int(n[:20]) for n in os.listdir(os.path.join(self.broker.data, topic + "-0"))
+                      if n.endswith(".log"))
+
+    def alter(self, topic, **configs):
+        answer = self.c.call("IncrementalAlterConfigs", 1, resources=[{"type": 2, "name": topic, "configs": [
+            {"name": k.replace("_", "."), "op": 0, "value": str(v)} for k, v in configs.items()]}])
+        self.assertEqual(answer.responses[0].error, 0)
+
+    def test_by_time(self):
+        t = self.topic(self.c, segment_ms=1000, retention_ms=-1)
+        self.put(t, 5000, 5500, 6000, 6001, 7001, 7002, 3000, 9000, 10001, -1, -1, 10002, 20000, -1, -1)
+        self.assertEqual(self.bases(t), [0, 3, 5, 7, 8, 12])
+        time.sleep(1.2)
+        self.put(t, -1, -1)
+        self.assertEqual(self.bases(t), [0, 3, 5, 7, 8, 12])
+        self.alter(t, segment_ms=100000)
+        self.put(t, 100000, 200000)
+        self.assertEqual(self.bases(t), [0, 3, 5, 7, 8, 12, 18])
+
+    def test_by_the_clock_where_the_first_record_has_no_time(self):
+        t = self.topic(self.c, segment_ms=1000, retention_ms=-1)
+        self.put(t, -1)
+        time.sleep(1.2)
+        self.put(t, 5000, 5)
+        self.assertEqual(self.bases(t), [0, 1])
+
+    def test_by_the_lag_of_compaction(self):
+        t = self.topic(self.c, cleanup_policy="compact", max_compaction_lag_ms=1000, min_cleanable_dirty_ratio=1)
+        self.put(t, 5000, 5500, 6000)
+        self.assertEqual(self.bases(t), [0])
+        self.put(t, 6001)
+        self.assertEqual(self.bases(t), [0, 3])
+        self.alter(t, cleanup_policy="delete", retention_ms=-1)
+        self.put(t, 9000, 12000)
+        self.assertEqual(self.bases(t), [0, 3])
+        self.alter(t, cleanup_policy="compact,delete")
+        self.put(t, 15000)
+        self.assertEqual(self.bases(t), [0, 3, 6])
+
+    def test_by_full_indexes(self):
+        for index_bytes, step, every in ((80, 1, 6), (80, 0, 11), (24, 1, 2), (31, 1, 2), (100, 1, 8)):
+            t = self.topic(self.c, index_interval_bytes=0, segment_index_bytes=index_bytes, retention_ms=-1)
+            self.put(t, *(1000 + i * step for i in range(24)))
+            self.assertEqual(self.bases(t), list(range(0, 24, every)))
+            self.assertEqual([r.offset for r in self.c.read_all(t)], list(range(24)))
+            self.assertEqual(self.c.list_offset(t, 1000 + 23 * step).offset, 23 if step else 0)
+
+    def test_by_size_while_the_size_changes(self):
+        t = self.topic(self.c, internal_segment_bytes=10000, retention_ms=-1)
+        self.put(t, *range(1000, 1030), size=1000)
+        self.assertEqual(self.bases(t), [0, 9, 18, 27])
+        self.alter(t, internal_segment_bytes=3000)
+        self.put(t, *range(2000, 2010), size=1000)
+        self.assertEqual(self.bases(t), [0, 9, 18, 27, 30, 32, 34, 36, 38])
+        self.alter(t, internal_segment_bytes=20000)
+        self.put(t, *range(3000, 3030), size=1000)
+        self.assertEqual(self.bases(t), [0, 9, 18, 27, 30, 32, 34, 36, 38, 56])
 
 
 class Trim(Case):

@@ -95,7 +95,7 @@ static void produce_part_appended(struct leader_append *append)
 
 	part->out->base_offset = append->base_offset;
 	part->out->log_append_time_ms = append->append_time_ms;
-	part->out->log_start_offset = append->err ? -1 : append->log_start_offset;
+	part->out->log_start_offset = append->log_start_offset;
 	part->out->error_message = append->error_text;
 	produce_part_count(part, append);
 	if (append->record_errors_n)

@@ -7,9 +7,10 @@
  *    ready --> start moved --> waits for the file --written--> answered
  *       \--refused--> answered          \--timeout--> REQUEST_TIMED_OUT (the start stays where it is)
  *
- * Same as Kafka: topics that are only compacted, or keep everything, refuse (POLICY_VIOLATION), internal ones too
- * (INVALID_TOPIC_EXCEPTION); an offset below the start is no error and moves nothing.
- * Different: Kafka answers from memory and may have the old start again after a crash.
+ * Same as Kafka: topics that are only compacted refuse (POLICY_VIOLATION), internal ones too
+ * (INVALID_TOPIC_EXCEPTION), those that keep everything do not; an offset below the start is no error and moves nothing.
+ * Different: Kafka answers from memory and may have the old start again after a crash. So a timeout, which is for
+ * replicas, is not cut shorter than the file may take.
  */
 #include "api.h"
 #include "broker.h"
@@ -20,6 +21,7 @@
 #include "shard.h"
 
 #define TO_HIGH_WATERMARK (-1)
+#define TIMEOUT_MS_MIN 5000
 
 struct delete_records {
 	struct request *request;
@@ -65,7 +67,7 @@ static enum err delete_records_move(struct delete_records_part *part)
 	int64_t high_watermark = partition->high_watermark.offset;
 	int64_t offset = part->offset == TO_HIGH_WATERMARK ? high_watermark : part->offset;
 
-	if (!partition->config.log.is_deleted)
+	if (partition->config.log.is_compacted && !partition->config.log.is_deleted)
 		return ERR_POLICY_VIOLATION;
 	if (offset < 0 || offset > high_watermark)
 		return ERR_OFFSET_OUT_OF_RANGE;
@@ -88,7 +90,7 @@ static void delete_records_ready(struct owner_part *owner, enum err err)
 	}
 	part->wait.dir = owner->partition->log->dir->index;
 	part->wait.done = delete_records_saved;
-	reactor_timer(shard->reactor, &part->timer, MAX(part->timeout_ms, 0) * NS_PER_MS, delete_records_timed_out);
+	reactor_timer(shard->reactor, &part->timer, MAX(part->timeout_ms, TIMEOUT_MS_MIN) * NS_PER_MS, delete_records_timed_out);
 	checkpointer_save(shard, &part->wait);
 }
 

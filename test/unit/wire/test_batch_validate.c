@@ -406,8 +406,9 @@ static void timestamp_window(void **state)
 	assert_int_equal(verdict.errors[0].index, 0);
 	assert_int_equal(verdict.errors[0].timestamp, NOW - 1001);
 	fmt_init(&f, text, sizeof(text));
-	record_error_format(&f, &verdict.errors[0], &rules);
-	assert_string_equal(text, "Timestamp 1699999998999 is not within 1699999999000 to 1700000000050.");
+	record_error_format(&f, &verdict.errors[0], &rules, STR("t-0"));
+	assert_string_equal(text, "Timestamp 1699999998999 of message with offset 0 is out of range. "
+				  "The timestamp should be within [1699999999000, 1700000000050]");
 	assert_int_equal(at_times(NOW, NOW + 51, &rules), ERR_INVALID_TIMESTAMP);
 	assert_int_equal(verdict.errors[0].index, 1);
 	assert_int_equal(at_times(NO_TIMESTAMP, NO_TIMESTAMP, &rules), 0);
