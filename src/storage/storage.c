@@ -39,7 +39,7 @@ void storage_init(struct storage *storage, struct reactor *reactor, const struct
 	core->storage = storage;
 	core->checkpoint_ns = reactor->now_ns;
 	list_init(&core->driven);
-	list_init(&core->trash);
+	storage_trash_init(storage);
 	core->hook.flush = storage_drive;
 	file_cache_init(&core->files, reactor->io->fs, options->open_files_max, storage_forget_file);
 }
@@ -222,7 +222,7 @@ static void storage_tick(struct timer *timer)
 {
 	struct storage_core *core = container_of(timer, struct storage_core, tick);
 	struct storage *storage = core->storage;
-	bool again = !list_is_empty(&core->trash);
+	bool again = storage_trash_waits(storage);
 
 	for (int i = 0; i < storage->dirs_n; i++) {
 		struct storage_dir *dir = &storage->dirs[i];
@@ -247,77 +247,4 @@ void storage_tick_start(struct storage *storage)
 
 	if (!core->is_stopped && !timer_is_on(&core->tick))
 		reactor_timer(storage->reactor, &core->tick, TICK_NS, storage_tick);
-}
-
-/* --- removal after a delay --- */
-
-struct trash {
-	struct list node;
-	struct io_op op;
-	struct storage *storage;
-	char *path;
-	int64_t due_ns;
-	bool is_dir;
-};
-
-static void trash_free(struct trash *trash)
-{
-	mem_free(trash->path);
-	mem_free(trash);
-}
-
-void storage_trash(struct storage *storage, const char *path, bool is_dir, int64_t delay_ms)
-{
-	struct trash *trash = MEM_NEW(struct trash);
-
-	trash->storage = storage;
-	trash->path = mem_strdup_n(path, strlen(path));
-	trash->is_dir = is_dir;
-	trash->due_ns = storage->reactor->now_ns + MAX(delay_ms, INT64_C(0)) * NS_PER_MS;
-	list_push_back(&core_of(storage)->trash, &trash->node);
-	storage_tick_start(storage);
-}
-
-static void trash_run(struct io_op *op, struct fs *fs)
-{
-	struct trash *trash = container_of(op, struct trash, op);
-
-	op->err = trash->is_dir ? fs_remove_tree(fs, trash->path) : fs->ops->unlink(fs, trash->path);
-}
-
-static void trash_done(struct io_op *op)
-{
-	struct trash *trash = container_of(op, struct trash, op);
-
-	core_of(trash->storage)->works--;
-	if (op->err && op->err != ERR_NOT_FOUND)
-		log_warn("storage.remove_failed", "path=%s error=%s", trash->path, err_name(op->err));
-	trash_free(trash);
-}
-
-void storage_trash_tick(struct storage *storage)
-{
-	struct storage_core *core = core_of(storage);
-
-	list_for_each(node, tmp, &core->trash) {
-		struct trash *trash = list_entry(node, struct trash, node);
-
-		if (trash->due_ns > storage->reactor->now_ns)
-			continue;
-		list_remove(node);
-		core->works++;
-		trash->op.kind = IO_WORK;
-		trash->op.work.run = trash_run;
-		trash->op.done = trash_done;
-		io_submit(storage->reactor->io, &trash->op);
-	}
-}
-
-/* What is still waiting is found and removed at the next start. */
-void storage_trash_deinit(struct storage *storage)
-{
-	struct list *node;
-
-	while ((node = list_pop_front(&core_of(storage)->trash)) != NULL)
-		trash_free(list_entry(node, struct trash, node));
 }

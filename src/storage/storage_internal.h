@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What storage.c and storage_sync.c share beyond storage.h. */
+/* What the files of storage share beyond storage.h. */
 #ifndef STORAGE_STORAGE_INTERNAL_H
 #define STORAGE_STORAGE_INTERNAL_H
 
 #include "part_log_internal.h"
+#include "progress.h"
 #include "storage.h"
 
 #define STORAGE_DIRS_MAX 64
@@ -14,7 +15,10 @@ struct storage_core {
 	struct list driven; /* logs to drive at the end of this turn */
 	struct flush_hook hook;
 	struct timer tick; /* once a second while something is unsynced or a directory is full */
-	struct list trash; /* files and directories to remove, by time */
+	struct list trash;     /* files and directories to remove at their time */
+	struct list trash_due; /* those whose time has come */
+	int32_t removals_n;    /* at helpers */
+	struct progress removal; /* of what is due; total 0: nothing is */
 	uint32_t frees;    /* logs freed: an iteration over storage->logs starts anew when it changed */
 	int64_t checkpoint_ns; /* end of the last one */
 	int32_t checkpoints_running;
@@ -58,9 +62,12 @@ void storage_commit_gather(struct storage_dir *dir);
 /* flush.ms, and whether a checkpoint is due. */
 void storage_sync_tick(struct storage *storage);
 
-/* Removes a file or a whole directory after delay_ms, in the background. */
+/* storage_trash.c. Removes a file or a whole directory after delay_ms, in the background, a few at a time. */
 void storage_trash(struct storage *storage, const char *path, bool is_dir, int64_t delay_ms);
 void storage_trash_tick(struct storage *storage);
+/* Something has a time that has not come yet. */
+bool storage_trash_waits(const struct storage *storage);
+void storage_trash_init(struct storage *storage);
 void storage_trash_deinit(struct storage *storage);
 
 #endif

@@ -8,7 +8,8 @@
  *       \--refused--> answered          \--timeout--> REQUEST_TIMED_OUT (the start stays where it is)
  *
  * Same as Kafka: topics that are only compacted refuse (POLICY_VIOLATION), internal ones too
- * (INVALID_TOPIC_EXCEPTION), those that keep everything do not; an offset below the start is no error and moves nothing.
+ * (INVALID_TOPIC_EXCEPTION), those that keep everything do not; an offset below the start is no error and moves
+ * nothing.
  * Different: Kafka answers from memory and may have the old start again after a crash. So a timeout, which is for
  * replicas, is not cut shorter than the file may take.
  */
@@ -90,7 +91,8 @@ static void delete_records_ready(struct owner_part *owner, enum err err)
 	}
 	part->wait.dir = owner->partition->log->dir->index;
 	part->wait.done = delete_records_saved;
-	reactor_timer(shard->reactor, &part->timer, MAX(part->timeout_ms, TIMEOUT_MS_MIN) * NS_PER_MS, delete_records_timed_out);
+	reactor_timer(shard->reactor, &part->timer, MAX(part->timeout_ms, TIMEOUT_MS_MIN) * NS_PER_MS,
+		      delete_records_timed_out);
 	checkpointer_save(shard, &part->wait);
 }
 

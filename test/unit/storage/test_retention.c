@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Retention: the decision against tables of cases, and a log over the posix backend that loses its segments. */
+#include <unistd.h>
+
 #include "mem.h"
 #include "retention.h"
+#include "storage_internal.h"
 #include "storage_test.h"
 
 #define NOW INT64_C(1700000000000)
@@ -196,11 +199,46 @@ static void test_log(void **state)
 	storage_test_deinit(&t);
 }
 
+/* Much that goes at once leaves the helpers to others. */
+static void test_removal_of_much(void **state)
+{
+	struct storage_test t;
+	struct storage_core *core;
+	bool began = false;
+	char path[128];
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	core = core_of(&t.storage);
+	for (int i = 0; i < 60; i++) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "%s/%d.deleted", t.path, i);
+		file = fopen(path, "w");
+		assert_non_null(file);
+		fclose(file);
+		storage_trash(&t.storage, path, false, i < 50 ? 0 : 1000000);
+	}
+	for (int i = 0; i < 20000 && !(began && core->removal.total == 0); i++) {
+		turn(&t);
+		began = began || core->removal.total > 0;
+		assert_in_range(core->removals_n, 0, 2);
+		assert_int_equal(core->works, core->removals_n);
+	}
+	for (int i = 0; i < 60; i++) {
+		snprintf(path, sizeof(path), "%s/%d.deleted", t.path, i);
+		assert_int_equal(access(path, F_OK) == 0, i >= 50);
+	}
+	assert_int_equal(core->removal.total, 0);
+	assert_true(storage_trash_waits(&t.storage));
+	storage_test_deinit(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_time), cmocka_unit_test(test_watermark), cmocka_unit_test(test_by_size),
 		cmocka_unit_test(test_empty_active), cmocka_unit_test(test_order), cmocka_unit_test(test_log),
+		cmocka_unit_test(test_removal_of_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
