@@ -227,6 +227,7 @@ static void broker_init_storage(struct broker *broker, struct shard *shard)
 		.durability = config->eff.durability == DURABILITY_SYNCED ? STORAGE_SYNCED : STORAGE_PAGE_CACHE,
 		.open_files_max = MAX(config->open_files_max / broker->shards_n, 64),
 		.checkpoint_bytes = MIB(256),
+		.checkpoint_log_bytes = KIB(512),
 		.checkpoint_ms = config->log_flush_offset_checkpoint_interval_ms,
 		.full_reserve_bytes = 0,
 		.file_delete_delay_ms = config->log_segment_delete_delay_ms,

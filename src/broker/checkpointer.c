@@ -455,7 +455,7 @@ static void checkpoint_leg_run(struct reactor *reactor, struct msg *msg)
 	struct checkpoint_leg *leg = container_of(msg, struct checkpoint_leg, msg);
 
 	/* One that runs already was begun by a closing log: what it reaches is reported the next time. */
-	if (!leg->syncs || !storage_checkpoint(&leg->shard->storage, checkpoint_leg_synced))
+	if (!leg->syncs || !storage_checkpoint_due(&leg->shard->storage, checkpoint_leg_synced))
 		checkpoint_leg_collect(leg);
 }
 

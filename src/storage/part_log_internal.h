@@ -106,6 +106,7 @@ struct log_impl {
 	int64_t sync_to;           /* somebody asked for durability up to here; -1 */
 	int64_t dirty_base;        /* base of the first segment with unsynced bytes */
 	int64_t dirty_since_ns;
+	int64_t unsynced_bytes;    /* appended since the last commit or checkpoint of this log began */
 	int64_t snapshot_offset;   /* of the newest snapshot file, -1 */
 	bool epochs_changed;       /* since the file was written */
 	bool epoch_is_new;         /* the last epoch was begun since, and had no records then */

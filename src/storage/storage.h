@@ -57,6 +57,7 @@ struct storage_options {
 	enum storage_durability durability;
 	int64_t open_files_max;       /* descriptors this reactor's storage may hold */
 	int64_t checkpoint_bytes;     /* unsynced bytes of a directory that start a checkpoint (default 256 MiB) */
+	int64_t checkpoint_log_bytes; /* counted and taken are only the logs that have at least so many */
 	int64_t checkpoint_ms;        /* and the longest time (Kafka: 60 s) */
 	int64_t full_reserve_bytes;   /* usable space below which a directory is FULL (0: only on ENOSPC) */
 	int64_t file_delete_delay_ms; /* file.delete.delay.ms */
@@ -73,8 +74,8 @@ struct storage {
 	/* A directory of this view changed its state (I/O error, full, space again). */
 	void (*dir_changed)(struct storage *storage, struct storage_dir *dir, enum err err);
 	/* More than checkpoint_bytes are unsynced in a directory, or checkpoint_ms have passed with something
-	 * unsynced: the broker runs storage_checkpoint on every reactor, then writes the checkpoint files. NULL:
-	 * storage_checkpoint starts by itself, and nobody writes the files. */
+	 * unsynced: the broker runs storage_checkpoint_due on every reactor, then writes the checkpoint files. NULL:
+	 * it starts by itself, and nobody writes the files. */
 	void (*checkpoint_due)(struct storage *storage);
 	void *ctx;  /* the broker's */
 	void *priv; /* file cache, timers, commit */
@@ -100,5 +101,7 @@ void storage_dir_set_state(struct storage_dir *dir, enum log_dir_state state);
  * moves each log's recovery_point up to what was appended at the start of the call. done (not inside this call) also
  * when a directory failed or was full: its recovery points then stay. One at a time: false when one is under way. */
 bool storage_checkpoint(struct storage *storage, void (*done)(struct storage *storage));
+/* The same after checkpoint_due: of all logs when it is time, else of those that have much to sync. */
+bool storage_checkpoint_due(struct storage *storage, void (*done)(struct storage *storage));
 
 #endif

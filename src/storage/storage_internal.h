@@ -20,8 +20,9 @@ struct storage_core {
 	int32_t removals_n;    /* at helpers */
 	struct progress removal; /* of what is due; total 0: nothing is */
 	uint32_t frees;    /* logs freed: an iteration over storage->logs starts anew when it changed */
-	int64_t checkpoint_ns; /* end of the last one */
+	int64_t checkpoint_ns; /* end of the last one of all logs */
 	int32_t checkpoints_running;
+	bool checkpoint_is_whole; /* of all logs */
 	int32_t closing_n; /* logs on their way to CLOSED */
 	int32_t works; /* jobs and writes under way, also of logs that were freed */
 	bool is_stopped; /* storage_stop: the clock begins nothing any more */
@@ -40,7 +41,7 @@ struct dir_core {
 	int64_t gather_bytes;   /* waiting_bytes when `gather` was set */
 	int gather_looks_n;     /* turns in which nothing was new after that */
 	int64_t gather_end_ns;  /* it is not set anew to after that; 0: it was set once */
-	int64_t unsynced_bytes;
+	int64_t unsynced_bytes; /* see storage_sync.c */
 	bool probe_is_running;
 	bool was_written; /* since the last tick */
 };
@@ -57,9 +58,11 @@ static inline struct dir_core *dir_core_of(const struct storage_dir *dir)
 
 void storage_tick_start(struct storage *storage);
 void storage_commit_start(struct storage_dir *dir);
+/* See storage_checkpoint; whole: of all logs, else of those that have much to sync. */
+bool storage_checkpoint_run(struct storage *storage, bool is_whole, void (*done)(struct storage *storage));
 /* storage_gather.c: begins a group commit soon, or at the end of the turn when nobody else is expected. */
 void storage_commit_gather(struct storage_dir *dir);
-/* flush.ms, and whether a checkpoint is due. */
+/* storage_clock.c: flush.ms, and whether a checkpoint is due. */
 void storage_sync_tick(struct storage *storage);
 
 /* storage_trash.c. Removes a file or a whole directory after delay_ms, in the background, a few at a time. */

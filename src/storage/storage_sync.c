@@ -10,10 +10,12 @@
  *
  * Checkpoint: index entries, producer snapshots, epoch files are written, everything is synced, then recovery
  * points move up. Order within the job: files of epochs, synced -> other small files -> sync of all -> directories
- * -> old snapshots removed.
+ * -> old snapshots removed. It costs some file operations for each log, whatever was appended to it; so one that is due
+ * because much is unsynced is of the logs that have much of it, and the clock's is of all.
  *
  * 1. `durable` moves only to the place that was `appended` before the sync began.
  * 2. A recovery point moves only when log, indexes, snapshot and epochs below it are durable.
+ * 3. The unsynced bytes of a directory are the sum over the logs that have at least checkpoint_log_bytes of them.
  */
 #include "fault.h"
 #include "log.h"
@@ -24,13 +26,34 @@
 /* Up to this many files are synced one by one; beyond it one sync of the file system costs less. */
 #define COMMIT_FILES_MAX 4
 
+static bool log_has_much_unsynced(const struct log_impl *log)
+{
+	return log->unsynced_bytes >= log->pub.storage->options.checkpoint_log_bytes;
+}
+
+static void log_unsynced_add(struct log_impl *log, int64_t bytes)
+{
+	bool had_much = log_has_much_unsynced(log);
+
+	log->unsynced_bytes += bytes;
+	if (log_has_much_unsynced(log))
+		dir_core_of(log->pub.dir)->unsynced_bytes += had_much ? bytes : log->unsynced_bytes;
+}
+
+static void log_unsynced_clear(struct log_impl *log)
+{
+	if (log_has_much_unsynced(log))
+		dir_core_of(log->pub.dir)->unsynced_bytes -= log->unsynced_bytes;
+	log->unsynced_bytes = 0;
+}
+
 void storage_log_dirty(struct log_impl *log, int64_t bytes)
 {
 	struct part_log *pub = &log->pub;
 	struct storage_dir *dir = pub->dir;
 	struct storage *storage = pub->storage;
 
-	dir_core_of(dir)->unsynced_bytes += bytes;
+	log_unsynced_add(log, bytes);
 	dir_core_of(dir)->waiting_bytes += bytes;
 	dir_core_of(dir)->was_written = true;
 	if (!list_is_linked(&log->dirty_link)) {
@@ -49,6 +72,7 @@ void storage_log_dirty(struct log_impl *log, int64_t bytes)
 
 void storage_log_clean(struct log_impl *log)
 {
+	log_unsynced_clear(log);
 	list_remove(&log->dirty_link);
 }
 
@@ -273,6 +297,7 @@ void storage_commit_start(struct storage_dir *dir)
 		if (!log_wants_commit(log))
 			continue;
 		log->commit_goal = log->pub.appended;
+		log_unsynced_clear(log);
 		sync_files_add(&job->files, log);
 		list_remove(node);
 		list_push_back(&dir->commit_running, node);
@@ -281,8 +306,6 @@ void storage_commit_start(struct storage_dir *dir)
 		mem_free(job);
 		return;
 	}
-	if (list_is_empty(&dir->commit_dirty))
-		dir_core_of(dir)->unsynced_bytes = 0;
 	timer_stop(&dir->storage->reactor->timers, &dir_core_of(dir)->gather);
 	dir_core_of(dir)->commit_bytes = dir_core_of(dir)->waiting_bytes;
 	dir_core_of(dir)->waiting_bytes = 0;
@@ -431,6 +454,7 @@ static void checkpoint_add(struct checkpoint_job *job, struct log_impl *log)
 	if (log->dirty_base > log->segments.list.v[log_segment_at(log, pub->recovery_point)].base)
 		log->dirty_base = log->segments.list.v[log_segment_at(log, pub->recovery_point)].base;
 	sync_files_add(&job->files, log);
+	log_unsynced_clear(log);
 	log->shared_n++;
 	log->in_checkpoint = true;
 	log_ref(log);
@@ -473,7 +497,8 @@ static void checkpoint_end(struct storage *storage)
 
 	if (--core->checkpoints_running > 0)
 		return;
-	core->checkpoint_ns = storage->reactor->now_ns;
+	if (core->checkpoint_is_whole)
+		core->checkpoint_ns = storage->reactor->now_ns;
 	list_for_each(node, tmp, &storage->logs) {
 		if (list_entry(node, struct part_log, link)->state == PART_LOG_CLOSING)
 			log_drive_later(impl_of(list_entry(node, struct part_log, link)));
@@ -510,23 +535,23 @@ static bool log_wants_checkpoint(const struct log_impl *log, const struct storag
 	       log->pub.durable.offset < log->pub.appended.offset;
 }
 
-bool storage_checkpoint(struct storage *storage, void (*done)(struct storage *storage))
+bool storage_checkpoint_run(struct storage *storage, bool is_whole, void (*done)(struct storage *storage))
 {
 	struct storage_core *core = core_of(storage);
 
 	if (core->checkpoints_running)
 		return false;
 	core->checkpoint_done = done;
+	core->checkpoint_is_whole = is_whole;
 	core->checkpoints_running = storage->dirs_n;
 	for (int i = 0; i < storage->dirs_n; i++) {
 		struct checkpoint_job *job = MEM_NEW(struct checkpoint_job);
 
 		job->dir = &storage->dirs[i];
-		dir_core_of(job->dir)->unsynced_bytes = 0;
 		list_for_each(node, tmp, &storage->logs) {
 			struct log_impl *log = impl_of(list_entry(node, struct part_log, link));
 
-			if (log_wants_checkpoint(log, job->dir))
+			if (log_wants_checkpoint(log, job->dir) && (is_whole || log_has_much_unsynced(log)))
 				checkpoint_add(job, log);
 		}
 		core->works++;
@@ -536,46 +561,4 @@ bool storage_checkpoint(struct storage *storage, void (*done)(struct storage *st
 		io_submit(storage->reactor->io, &job->op);
 	}
 	return true;
-}
-
-/* --- by the clock --- */
-
-static void storage_flush_ms(struct storage_dir *dir)
-{
-	int64_t now_ns = dir->storage->reactor->now_ns;
-
-	list_for_each(node, tmp, &dir->commit_dirty) {
-		struct log_impl *log = list_entry(node, struct log_impl, dirty_link);
-		int64_t flush_ms = log->pub.config.flush_ms;
-
-		if (flush_ms <= 0 || flush_ms > INT64_MAX / NS_PER_MS)
-			continue;
-		if (now_ns - log->dirty_since_ns >= flush_ms * NS_PER_MS)
-			part_log_sync(&log->pub);
-	}
-}
-
-void storage_sync_tick(struct storage *storage)
-{
-	struct storage_core *core = core_of(storage);
-	const struct storage_options *options = &storage->options;
-	bool is_due = storage->reactor->now_ns - core->checkpoint_ns >= options->checkpoint_ms * NS_PER_MS;
-	bool is_dirty = false;
-
-	for (int i = 0; i < storage->dirs_n; i++) {
-		struct storage_dir *dir = &storage->dirs[i];
-
-		if (dir->state == LOG_DIR_OFFLINE)
-			continue;
-		storage_flush_ms(dir);
-		is_dirty = is_dirty || !list_is_empty(&dir->commit_dirty);
-		if (dir_core_of(dir)->unsynced_bytes > options->checkpoint_bytes)
-			is_due = true;
-	}
-	if (!is_due || !is_dirty || core->checkpoints_running)
-		return;
-	if (storage->checkpoint_due)
-		storage->checkpoint_due(storage);
-	else
-		storage_checkpoint(storage, NULL);
 }
