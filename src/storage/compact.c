@@ -94,7 +94,7 @@ static enum err compact_bad_batch(struct compact *c, enum err err, const struct 
 static enum err compact_open_segment(struct compact *c, struct fs *fs)
 {
 	const struct segment *segment = &c->segments.list.v[c->at];
-	enum err err = compact_reader_open(&c->reader, fs, c->path, segment->base, segment->size);
+	enum err err = compact_reader_open(&c->reader, fs, c->path, segment);
 
 	c->is_reading = !err;
 	return err ? err_text_set(&c->text, err, "%s/%020" PRId64 ".log cannot be opened", c->path,
@@ -234,6 +234,7 @@ static enum err compact_begin_filter(struct compact *c, struct fs *fs)
 	c->phase = COMPACT_FILTER;
 	c->filter.map_end = c->compacted_to;
 	c->at = c->group = 0;
+	c->reader.leader_epoch = NO_LEADER_EPOCH;
 	compact_txns_deinit(&c->txns);
 	compact_txns_init(&c->txns, &c->aborted, c->options.seed);
 	if (c->segments.list.n)

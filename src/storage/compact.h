@@ -44,6 +44,8 @@ struct compact_reader {
 	fs_file file;
 	int64_t pos;   /* in the file, of the next batch */
 	int64_t limit;
+	int64_t next_offset, end_offset; /* what a batch holds lies between */
+	int32_t leader_epoch;            /* of the batch before, in this file or those read before; -1: none */
 	uint8_t *buf;
 	size_t cap, start, len; /* unread bytes lie at buf + start */
 };

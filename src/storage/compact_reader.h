@@ -7,11 +7,11 @@
 
 void compact_reader_init(struct compact_reader *reader);
 void compact_reader_deinit(struct compact_reader *reader);
-enum err compact_reader_open(struct compact_reader *reader, struct fs *fs, const char *dir, int64_t base,
-			     int64_t limit) MUST_USE;
+enum err compact_reader_open(struct compact_reader *reader, struct fs *fs, const char *dir,
+			     const struct segment *segment) MUST_USE;
 void compact_reader_close(struct compact_reader *reader);
 /* The next batch, checksum included; ret->bytes stays until the next call. ERR_NOT_FOUND: the end. ERR_CORRUPT_FILE:
- * the batch at reader->pos is damaged or cut. */
+ * the batch at reader->pos is damaged, cut, or not of this place. */
 enum err compact_reader_next(struct compact_reader *reader, struct batch_info *ret) MUST_USE;
 
 #endif

@@ -4,14 +4,13 @@
 
 #include <stdio.h>
 
-#include "batch_scan.h"
 #include "checkpoint.h"
 #include "epoch_cache.h"
 #include "index_file.h"
 #include "log_dir.h"
 #include "mem.h"
 #include "producer_state.h"
-#include "segment.h"
+#include "segment_check.h"
 #include "txn_index.h"
 
 #define SMALL_FILE_MAX MIB(256)
@@ -25,6 +24,7 @@ struct check_run {
 	struct dir_check *check;
 	struct fs *fs;
 	const char *dir; /* of the file at hand */
+	struct epoch_cache epochs; /* of the partition */
 };
 
 static bool check_name(void *ctx, const char *name, enum fs_kind kind)
@@ -61,32 +61,34 @@ static bool check_ends(const char *name, const char *suffix)
 
 /* ---- files of batches ---- */
 
-static void check_batches(struct check_run *run, const char *name, int64_t base, int64_t size, struct batch_scan *scan)
-{
-	int64_t next = base, pos;
-	struct batch_info info;
+/* Bytes between two calls of `read`. */
+#define CHECK_PIECE_LEN MIB(1)
 
-	while (batch_scan_next(scan, &info, &pos)) {
-		run->check->batches_n++;
-		if (info.last_offset < next || info.base_offset < base)
-			check_say(run, name, pos, "the batch's offsets do not follow those before it");
-		next = MAX(next, info.last_offset + 1);
-		run->check->bytes += (int64_t)info.size;
+static void check_batches(struct check_run *run, const char *name, struct segment_check *check, fs_file file)
+{
+	enum err err = ERR_NONE;
+
+	while (!err && check->pos < check->segment.size) {
+		int64_t pos = check->pos;
+
+		err = segment_check_run(check, run->fs, file, CHECK_PIECE_LEN);
+		for (size_t i = 0; i < check->found_n; i++)
+			check_say(run, name, check->found[i].pos, "the batch is damaged, cut, or of another place");
+		run->check->batches_n += check->batches_n;
+		run->check->bytes += check->pos - pos;
 		if (run->check->read)
-			run->check->read(run->check, (int64_t)info.size);
+			run->check->read(run->check, check->pos - pos);
 	}
-	if (scan->err)
-		check_say(run, name, scan->pos, "the disk gives an error when it is read here");
-	else if (scan->is_bad)
-		check_say(run, name, scan->pos, "the batch is damaged or cut");
+	if (err)
+		check_say(run, name, check->pos, "the disk gives an error when it is read here");
 }
 
-static void check_log(struct check_run *run, const char *name, int64_t base)
+/* next_offset: of the segment behind; INT64_MAX: none. */
+static void check_log(struct check_run *run, const char *name, int64_t base, int64_t next_offset)
 {
+	struct segment_check check = {.dir = run->dir, .segment = SEGMENT_INIT(base), .next_offset = base};
 	char path[FS_PATH_MAX];
-	struct batch_scan scan;
 	fs_file file;
-	int64_t size;
 
 	if (snprintf(path, sizeof(path), "%s/%s", run->dir, name) >= FS_PATH_MAX)
 		return;
@@ -94,14 +96,49 @@ static void check_log(struct check_run *run, const char *name, int64_t base)
 		check_say(run, name, 0, "the file cannot be opened");
 		return;
 	}
-	if (run->fs->ops->file_size(run->fs, file, &size)) {
+	check.segment.next_offset = next_offset;
+	check.segment.index_n = UINT32_MAX;
+	if (run->fs->ops->file_size(run->fs, file, &check.segment.size)) {
 		check_say(run, name, 0, "the size of the file cannot be read");
 	} else {
-		batch_scan_init(&scan, run->fs, file, 0, size, true);
-		check_batches(run, name, base, size, &scan);
-		batch_scan_deinit(&scan);
+		if (!check_ends(name, ".checkpoint"))
+			segment_check_set_epochs(&check, &run->epochs);
+		check_batches(run, name, &check, file);
+		segment_check_deinit(&check);
 	}
 	fs_close(run->fs, file);
+}
+
+/* What the batches are to agree with. */
+static void check_read_epochs(struct check_run *run)
+{
+	char path[FS_PATH_MAX];
+	char *p;
+	size_t len;
+
+	run->epochs.entries.n = 0;
+	if (snprintf(path, sizeof(path), "%s/leader-epoch-checkpoint", run->dir) >= FS_PATH_MAX ||
+	    fs_read_all(run->fs, path, SMALL_FILE_MAX, &p, &len))
+		return;
+	if (epoch_cache_decode(&run->epochs, (struct bytes){(const uint8_t *)p, len}))
+		run->epochs.entries.n = 0; /* told where the file itself is looked at */
+	mem_free(p);
+}
+
+/* Where the segment behind begins. */
+static int64_t check_next_base(const struct check_names *names, int64_t base)
+{
+	int64_t next = INT64_MAX;
+
+	for (size_t i = 0; i < names->list.n; i++) {
+		struct str suffix;
+		int64_t other;
+
+		if (segment_parse_name(str_of(names->list.v[i]), &other, &suffix) && str_eq_c(suffix, ".log") &&
+		    other > base)
+			next = MIN(next, other);
+	}
+	return next;
 }
 
 /* ---- indexes ---- */
@@ -217,7 +254,7 @@ static void check_small(struct check_run *run, const char *name, enum check_kind
 
 /* ---- directories ---- */
 
-static void check_partition_file(struct check_run *run, const char *name)
+static void check_partition_file(struct check_run *run, const struct check_names *names, const char *name)
 {
 	struct aborted_txns txns = {0};
 	struct str suffix;
@@ -229,10 +266,10 @@ static void check_partition_file(struct check_run *run, const char *name)
 	} else if (strcmp(name, "leader-epoch-checkpoint") == 0) {
 		check_small(run, name, CHECK_EPOCHS);
 	} else if (check_ends(name, ".checkpoint")) {
-		check_log(run, name, 0); /* a snapshot of the metadata is a file of batches */
+		check_log(run, name, 0, INT64_MAX); /* a snapshot of the metadata is a file of batches */
 	} else if (segment_parse_name(str_of(name), &base, &suffix)) {
 		if (str_eq_c(suffix, ".log")) {
-			check_log(run, name, base);
+			check_log(run, name, base, check_next_base(names, base));
 		} else if (str_eq_c(suffix, ".index") || str_eq_c(suffix, ".timeindex")) {
 			check_index(run, name, base, str_eq_c(suffix, ".timeindex"));
 		} else if (str_eq_c(suffix, ".snapshot")) {
@@ -254,12 +291,14 @@ static enum err check_partition(struct check_run *run, bool only_sizes)
 	struct check_names names = {0};
 	enum err err = run->fs->ops->list(run->fs, run->dir, check_name, &names);
 
+	if (!err && !only_sizes)
+		check_read_epochs(run);
 	for (size_t i = 0; !err && i < names.list.n; i++) {
 		char path[FS_PATH_MAX];
 		struct fs_stat stat;
 
 		if (!only_sizes)
-			check_partition_file(run, names.list.v[i]);
+			check_partition_file(run, &names, names.list.v[i]);
 		else if (check_ends(names.list.v[i], ".log") &&
 			 snprintf(path, sizeof(path), "%s/%s", run->dir, names.list.v[i]) < FS_PATH_MAX &&
 			 !run->fs->ops->stat(run->fs, path, &stat))
@@ -326,13 +365,16 @@ static void check_partitions(struct check_run *run, const struct check_names *na
 
 enum err dir_check_run(struct dir_check *check, struct fs *fs, const char *path)
 {
-	struct check_run run = {check, fs, path};
+	struct check_run run = {.check = check, .fs = fs, .dir = path};
 	struct check_names names = {.wants_dirs = true};
 	enum err err;
 
 	if (check_is_partition(fs, path)) {
 		err = check_partition(&run, true);
-		return err ? err : check_partition(&run, false);
+		if (!err)
+			err = check_partition(&run, false);
+		epoch_cache_deinit(&run.epochs);
+		return err;
 	}
 	err = fs->ops->list(fs, path, check_name, &names);
 	if (!err) {
@@ -341,5 +383,6 @@ enum err dir_check_run(struct dir_check *check, struct fs *fs, const char *path)
 		check_partitions(&run, &names, path, false);
 	}
 	check_names_deinit(&names);
+	epoch_cache_deinit(&run.epochs);
 	return err;
 }

@@ -91,6 +91,15 @@ bool epoch_cache_truncate_end(struct epoch_cache *cache, int64_t offset)
 	return cache->entries.n != before;
 }
 
+bool epoch_cache_truncate_above(struct epoch_cache *cache, int32_t epoch)
+{
+	size_t before = cache->entries.n;
+
+	while (epoch_cache_latest(cache) > epoch)
+		cache->entries.n--;
+	return cache->entries.n != before;
+}
+
 bool epoch_cache_truncate_start(struct epoch_cache *cache, int64_t offset)
 {
 	size_t n = epoch_cache_below(cache, offset);

@@ -34,6 +34,8 @@ void epoch_cache_end(const struct epoch_cache *cache, int32_t epoch, int64_t log
 		     int64_t *ret_end);
 /* Drops what begins at or above `offset`. True when changed. */
 bool epoch_cache_truncate_end(struct epoch_cache *cache, int64_t offset);
+/* Drops the epochs above `epoch`. True when changed. */
+bool epoch_cache_truncate_above(struct epoch_cache *cache, int32_t epoch);
 /* Lets nothing begin below `offset`, keeping the epoch that holds it. True when changed. */
 bool epoch_cache_truncate_start(struct epoch_cache *cache, int64_t offset);
 /* Text form of the checkpoint file, freed with mem_free by the caller; parse refuses with ERR_CORRUPT_FILE. */

@@ -48,7 +48,7 @@ int64_t log_checked_to(const struct log_impl *log, int64_t base, int64_t pos)
 	return pos;
 }
 
-static void log_checked_add(struct log_impl *log, struct log_checked add)
+void log_checked_add(struct log_impl *log, struct log_checked add)
 {
 	size_t i = 0;
 
@@ -264,6 +264,7 @@ static void check_job_done(struct io_op *op)
 	if (!log->is_zombie)
 		log_drive_later(log);
 	log_unref(log);
+	segment_check_deinit(&job->check);
 	mem_free(job);
 }
 
@@ -279,6 +280,7 @@ static void check_submit(struct log_impl *log, struct log_read *read, struct rea
 	job->check.dir = log->path;
 	job->check.segment = *segment;
 	job->check.segment.file = NULL;
+	segment_check_set_epochs(&job->check, &log->pub.epochs);
 	job->check.pos = place.pos;
 	job->bytes = MIN(MAX(read->max_bytes, CHECK_BYTES_MIN), CHECK_BYTES_MAX);
 	read->link = (struct list){NULL, NULL};

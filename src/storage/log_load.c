@@ -256,10 +256,39 @@ static enum err load_fault_off_by_one(struct log_load *load, struct fs *fs)
 	return err ? err : log_load_scan(load, fs, at, INT64_MAX, INT64_MAX, &is_bad);
 }
 
+bool log_load_is_end_damaged(const struct log_load *load)
+{
+	return load->stop == LOG_DIR_CLEAN && load->truncate_to == INT64_MAX &&
+	       load->recovery_point > load->segments.list.v[load->segments.list.n - 1].next_offset;
+}
+
+/* A log that was closed ends at its recovery point: what is wrong before is damage of the disk. It stays where it is,
+ * for readers to meet, and what comes next begins a new segment. */
+static enum err load_keep_damaged_end(struct log_load *load, struct fs *fs, int64_t file_size)
+{
+	size_t at = load->segments.list.n - 1;
+	struct segment *segment = &load->segments.list.v[at];
+	enum err err;
+
+	log_error("log.end_damaged",
+		  "code=ML1076 log=%s file=%s/%020" PRId64 ".log position=%" PRId64 " text=\"the log was closed at "
+		  "offset %" PRId64 ", but behind offset %" PRId64 " the file is damaged: what is left of it is not "
+		  "served, and a new segment begins\"",
+		  load->name, load->path, segment->base, segment->size, load->recovery_point,
+		  segment->next_offset - 1);
+	err = load_create_segment(load, fs, load->recovery_point);
+	segment = &load->segments.list.v[at];
+	segment->size = file_size;
+	segment->next_offset = load->recovery_point;
+	load->bytes_since_index = 0;
+	load->last_time_ms = -1;
+	return err;
+}
+
 static enum err load_check(struct log_load *load, struct fs *fs)
 {
 	size_t first = load->segments.list.n - 1;
-	int64_t from = INT64_MAX, crc_from = load->stop == LOG_DIR_CLEAN ? INT64_MAX : 0;
+	int64_t from = INT64_MAX, crc_from = 0;
 	enum err err = ERR_NONE;
 
 	if (log_load_is_suspect(load)) {
@@ -282,6 +311,8 @@ static enum err load_check(struct log_load *load, struct fs *fs)
 		if (!err && load->stop == LOG_DIR_POWER_CUT && i + 1 < load->segments.list.n &&
 		    load->segments.list.v[i].next_offset < load->segments.list.v[i + 1].base)
 			is_bad = true;
+		if (!err && is_bad && log_load_is_end_damaged(load))
+			return load_keep_damaged_end(load, fs, file_size);
 		if (!err && is_bad)
 			err = load_end_at(load, fs, i, file_size);
 	}

@@ -8,8 +8,9 @@
  *   -> check as `stop` asks -> indexes -> epochs -> producers -> active segment open
  *
  * What is checked:
- *   CLEAN      headers from the last index entry of the last segment
- *   KILLED     the same, with checksums: writes of the same boot are there, only the last can be cut
+ *   CLEAN      from the last index entry of the last segment on, with checksums; what is damaged before the recovery
+ *              point, where the log ended, stays, and a new segment begins
+ *   KILLED     the same, but the end is cut: writes of the same boot are there, only the last can be torn
  *   POWER_CUT  every batch from the recovery point on, with checksums, and that segments follow each other
  *              without a gap; indexes of what is checked are made anew
  *   UNKNOWN    the same, but gaps are a compaction's

@@ -195,7 +195,7 @@ static enum err load_finish_swap(struct log_load *load, struct fs *fs, struct lo
 	char name[64];
 	struct batch_scan scan;
 	struct batch_info info;
-	int64_t pos, size, next = base + 1;
+	int64_t pos, size, next = base;
 	fs_file file;
 	enum err err = segment_open_file(fs, load->path, base, ".log.swap", FS_READ, &file);
 
@@ -203,15 +203,19 @@ static enum err load_finish_swap(struct log_load *load, struct fs *fs, struct lo
 		return err;
 	err = fs->ops->file_size(fs, file, &size);
 	if (!err) {
-		batch_scan_init(&scan, fs, file, 0, size, false);
-		while (batch_scan_next(&scan, &info, &pos))
+		/* What it covers is removed: nothing that a damaged header says may be. */
+		batch_scan_init(&scan, fs, file, 0, size, true);
+		while (batch_scan_next(&scan, &info, &pos) && info.base_offset >= next)
 			next = info.last_offset + 1;
 		err = scan.err;
 		batch_scan_deinit(&scan);
 	}
 	fs_close(fs, file);
+	next = MAX(next, base + 1);
+	/* The last segment is never compacted. */
 	for (size_t i = 0; !err && i < names->logs.n; i++) {
-		if (names->logs.v[i] >= base && names->logs.v[i] < next)
+		if (names->logs.v[i] >= base && names->logs.v[i] < next &&
+		    (names->logs.v[i] == base || i + 1 < names->logs.n))
 			err = segment_unlink(fs, load->path, names->logs.v[i]);
 	}
 	if (!err && snprintf(name, sizeof(name), "%020" PRId64 ".log.swap", base) < (int)sizeof(name))

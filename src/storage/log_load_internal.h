@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of opening a log share: log_load.c (segments, order of steps), log_load_dir.c (directory and
- * names), log_load_scan.c (one segment), log_load_state.c (epochs and producers). Nobody else includes it. */
+ * names), log_load_scan.c (one segment), log_load_state.c (epochs and producers), log_load_replay.c (headers
+ * for them). Nobody else includes it. */
 #ifndef STORAGE_LOG_LOAD_INTERNAL_H
 #define STORAGE_LOG_LOAD_INTERNAL_H
 
@@ -33,6 +34,12 @@ enum err load_list(struct log_load *load, struct fs *fs, struct log_names *names
  * size, and what follows is no good batch. Does not change .log. */
 enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t from_offset, int64_t crc_from,
 		       bool *ret_is_bad) MUST_USE;
+
+/* Replays the headers of one segment from producers.map_end_offset on. */
+enum err log_load_replay(struct log_load *load, struct fs *fs, const struct segment *segment) MUST_USE;
+/* Of a log that was closed, whose last segment turned out to end with a bad batch: whether something that was there
+ * then is missing. It is not cut. */
+bool log_load_is_end_damaged(const struct log_load *load);
 
 enum err load_read_epochs(struct log_load *load, struct fs *fs) MUST_USE;
 enum err load_write_epochs(struct log_load *load, struct fs *fs) MUST_USE;

@@ -161,7 +161,45 @@ static bool segment_check_offsets(const struct segment_check *check, const struc
 	if (!is_first && ((stop == LOG_DIR_KILLED && check->is_last) ||
 			  (stop == LOG_DIR_POWER_CUT && next >= crc_from)))
 		return info->base_offset == next;
+	/* Of a log that was closed the end is known: a gap that leads beyond it, where without it there is room, is
+	 * none of a compaction. */
+	if (stop == LOG_DIR_CLEAN && check->is_last && check->load->truncate_to == INT64_MAX)
+		return info->base_offset == next || info->last_offset < check->load->recovery_point ||
+		       next + info->last_offset_delta >= check->load->recovery_point;
 	return true;
+}
+
+/* What the walk knows of the last good batch, should the next one show that it was none. */
+struct walk_last {
+	struct segment before; /* the segment without it */
+	int64_t pos, next;     /* of it; expected there */
+	int64_t gap;           /* offsets it left out */
+	int64_t bytes_since_index;
+	size_t entries_n, times_n;
+	struct time_entry last_time;
+};
+
+static void walk_keep(const struct segment_check *check, const struct batch_info *info, int64_t pos, int64_t next,
+		      struct walk_last *ret)
+{
+	*ret = (struct walk_last){*check->segment, pos, next, info->base_offset - next, check->bytes_since_index,
+				  check->entries.n, check->times.n, check->last_time};
+}
+
+/* The batch begins below the end of the last one, which left offsets out; without that gap it would begin right behind:
+ * the last one is not where it belongs. */
+static bool walk_blames_last(const struct walk_last *last, const struct batch_info *info, int64_t next)
+{
+	return last->gap > 0 && info->base_offset < next && info->base_offset == next - last->gap;
+}
+
+static void walk_back(struct segment_check *check, const struct walk_last *last)
+{
+	*check->segment = last->before;
+	check->bytes_since_index = last->bytes_since_index;
+	check->entries.n = last->entries_n;
+	check->times.n = last->times_n;
+	check->last_time = last->last_time;
 }
 
 static enum err segment_check_walk(struct segment_check *check, int64_t crc_from, bool *ret_is_bad)
@@ -169,6 +207,7 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 	struct segment *segment = check->segment;
 	struct batch_scan scan;
 	struct batch_info info;
+	struct walk_last last = {0};
 	int64_t pos, next = segment->base;
 	enum err err;
 
@@ -183,9 +222,12 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 		if (!batch_scan_next(&scan, &info, &pos))
 			break;
 		if (!segment_check_offsets(check, &info, pos, next, crc_from)) {
+			if (walk_blames_last(&last, &info, next))
+				walk_back(check, &last);
 			scan.is_bad = true;
 			break;
 		}
+		walk_keep(check, &info, pos, next, &last);
 		next = info.last_offset + 1;
 		segment_check_count(check, &info, pos);
 		segment->size = scan.pos;
@@ -207,6 +249,26 @@ static void segment_check_seal(struct segment_check *check)
 		return;
 	vec_push(&check->times, time);
 	check->last_time = time;
+}
+
+/* The end is damaged and stays: what the last life wrote of the greatest timestamp may be of what is not readable. */
+static enum err segment_check_keep_end_time(struct segment_check *check)
+{
+	struct segment *segment = check->segment;
+	struct time_entry time;
+	int64_t size, n;
+	enum err err = check->fs->ops->file_size(check->fs, check->time_index, &size);
+
+	n = err ? 0 : size / (int64_t)TIME_ENTRY_LEN;
+	if (err || n == 0 || n > UINT32_MAX)
+		return err;
+	err = time_index_read(check->fs, check->time_index, segment->base, (uint32_t)(n - 1), &time);
+	if (!err && time.timestamp_ms > segment->max_timestamp_ms && time.offset >= segment->next_offset &&
+	    time.offset < check->load->recovery_point) {
+		segment->max_timestamp_ms = time.timestamp_ms;
+		segment->max_timestamp_offset = time.offset;
+	}
+	return err;
 }
 
 /* What the last life wrote when it closed the log or made a checkpoint: it need not be done again. */
@@ -295,6 +357,10 @@ enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t 
 	/* The batch of the index entry is itself bad: where the one before it ends only a walk from the start tells. */
 	if (!err && *ret_is_bad && check.start > 0 && check.segment->next_offset == check.segment->base)
 		err = segment_check_run(&check, check.segment->base, crc_from, ret_is_bad);
+	if (!err && *ret_is_bad && log_load_is_end_damaged(load)) {
+		err = segment_check_keep_end_time(&check);
+		check.is_last = false;
+	}
 	if (!err && !check.is_last)
 		segment_check_seal(&check);
 	else if (!err)

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#include "batch_scan.h"
 #include "log.h"
 #include "log_load_internal.h"
 #include "mem.h"
@@ -175,53 +174,6 @@ static enum err load_write_aborted(struct log_load *load, struct fs *fs, const s
 	return err;
 }
 
-/* A marker above the snapshot that aborts a transaction. Offsets rise, unless the log lies. */
-static void load_replay_marker(struct log_load *load, const struct batch_info *batch)
-{
-	struct aborted_txn txn;
-	size_t n = load->aborted.list.n;
-
-	if (!producer_state_aborts(&load->producers, batch, &txn))
-		return;
-	if (n && load->aborted.list.v[n - 1].last_offset >= txn.last_offset)
-		return;
-	vec_push(&load->aborted.list, txn);
-}
-
-/* Replays the headers of one segment from map_end_offset on. */
-static enum err load_replay_segment(struct log_load *load, struct fs *fs, const struct segment *segment)
-{
-	struct batch_scan scan;
-	struct segment_hit hit;
-	fs_file file;
-	enum err err = segment_open_file(fs, load->path, segment->base, ".log", FS_READ, &file);
-
-	if (err)
-		return err;
-	err = segment_find(fs, load->path, segment, file, load->producers.map_end_offset, segment->size,
-			   &hit);
-	if (err) {
-		fs_close(fs, file);
-		/* Damage below the recovery point keeps nobody from the rest of the log. */
-		if (err == ERR_CORRUPT_FILE)
-			log_warn("log.damaged", "log=%s segment=%" PRId64, load->name, segment->base);
-		return err == ERR_NOT_FOUND || err == ERR_CORRUPT_FILE ? ERR_NONE : err;
-	}
-	batch_scan_init(&scan, fs, file, hit.pos, segment->size, false);
-	while (batch_scan_next(&scan, &hit.info, &hit.pos)) {
-		load_replay_marker(load, &hit.info);
-		producer_state_append(&load->producers, &hit.info, NULL);
-		load->producers.map_end_offset = hit.info.last_offset + 1;
-		if (hit.info.leader_epoch > epoch_cache_latest(&load->epochs) &&
-		    epoch_cache_assign(&load->epochs, hit.info.leader_epoch, hit.info.base_offset))
-			load->is_changed = true;
-	}
-	err = scan.err;
-	batch_scan_deinit(&scan);
-	fs_close(fs, file);
-	return err;
-}
-
 /* Producers and epochs: from the newest good snapshot that is not beyond the end, then the headers behind it.
  * Snapshots that no start needs any more, and bad ones, are removed. */
 static enum err load_snapshot(struct log_load *load, struct fs *fs, const struct log_names *names)
@@ -283,7 +235,7 @@ enum err load_producers(struct log_load *load, struct fs *fs, const struct log_n
 		const struct segment *segment = &load->segments.list.v[i];
 
 		if (segment->next_offset > load->producers.map_end_offset && segment->size > 0)
-			err = load_replay_segment(load, fs, segment);
+			err = log_load_replay(load, fs, segment);
 	}
 	load->producers.map_end_offset = load->end;
 	if (!err)

@@ -314,29 +314,6 @@ static void read_job_load_page(struct read_job *job, struct fs *fs)
 	job->page = page;
 }
 
-/* As segment_find, from behind the damage that stopped it. */
-static enum err read_job_find_behind(struct read_job *job, struct fs *fs)
-{
-	struct batch_scan scan;
-	struct batch_info info;
-	int64_t pos;
-	enum err err;
-
-	batch_scan_init(&scan, fs, job->file, job->behind_bad, job->limit, false);
-	do {
-		if (!batch_scan_next(&scan, &info, &pos)) {
-			err = scan.err ? scan.err : scan.is_bad ? ERR_CORRUPT_FILE : ERR_NOT_FOUND;
-			job->hit.pos = scan.pos;
-			batch_scan_deinit(&scan);
-			return err;
-		}
-	} while (info.last_offset < job->offset);
-	info.bytes = BYTES_NULL;
-	job->hit = (struct segment_hit){info, pos};
-	batch_scan_deinit(&scan);
-	return ERR_NONE;
-}
-
 static void read_job_run(struct io_op *op, struct fs *fs)
 {
 	struct read_job *job = container_of(op, struct read_job, op);
@@ -346,7 +323,8 @@ static void read_job_run(struct io_op *op, struct fs *fs)
 		err = segment_find(fs, job->log->path, &job->segment, job->file, job->offset, job->limit,
 				   &job->hit);
 	if (job->behind_bad > 0 && (err == ERR_CORRUPT_FILE || (!err && job->hit.pos < job->behind_bad)))
-		err = read_job_find_behind(job, fs);
+		err = segment_find_behind(fs, &job->segment, job->file, job->behind_bad, job->offset, job->limit,
+					  &job->hit);
 	if (!err && job->bound_offset >= 0) {
 		struct segment_hit bound;
 

@@ -67,6 +67,7 @@ static void scrub_job_done(struct io_op *op)
 	if (!log->is_zombie)
 		log_drive_later(log);
 	log_unref(log);
+	segment_check_deinit(&job->check);
 	mem_free(job);
 	scrub->done(scrub);
 }
@@ -89,6 +90,7 @@ enum log_scrub_step part_log_scrub(struct part_log *pub, struct log_scrub *scrub
 	job->scrub = scrub;
 	job->check = (struct segment_check){.dir = log->path, .segment = log->segments.list.v[at]};
 	job->check.segment.file = NULL;
+	segment_check_set_epochs(&job->check, &pub->epochs);
 	job->generation = log->generation;
 	if (scrub->generation != log->generation || scrub->pos == 0 || scrub->offset != job->check.segment.base) {
 		scrub->pos = 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Finding an offset by time, on a helper: segments whose greatest timestamp is too small are passed over, the
- * time index and the offset index say where to begin, headers lead to the batch, its records decide.
+ * time index and the offset index say where to begin, headers lead to the batch, its records decide. What was looked at
+ * on the way has its checksums looked at once, as what is served (log_check.c): a header that tells a wrong time would
+ * hide a record.
  */
 #include "batch_scan.h"
 #include "fault.h"
@@ -21,6 +23,11 @@ struct time_job {
 	int64_t bound;
 	int64_t offset;
 	int64_t found_ms;
+	int64_t own_base, own_pos;       /* see struct log_impl */
+	VEC(struct log_checked) checked; /* a copy; then what was looked at besides */
+	size_t checked_n;                /* of the copy */
+	struct epoch_cache epochs;       /* a copy */
+	struct segment_check check;      /* where damage was found */
 };
 
 /* True when the record is the one that is looked for. */
@@ -116,6 +123,45 @@ static enum err time_search_start(struct time_job *job, struct fs *fs, const str
 	return err;
 }
 
+/* Whether all from pos on, up to end_pos, was written by this process or looked at. */
+static bool time_is_checked(const struct time_job *job, int64_t base, int64_t pos, int64_t end_pos)
+{
+	if (base > job->own_base || (base == job->own_base && pos >= job->own_pos))
+		return true;
+	if (base == job->own_base)
+		end_pos = MIN(end_pos, job->own_pos);
+	for (size_t i = 0; i < job->checked.n; i++) {
+		const struct log_checked *range = &job->checked.v[i];
+
+		if (range->base == base && pos >= range->pos && end_pos <= range->end_pos)
+			return true;
+	}
+	return false;
+}
+
+/* Looks at what the search passed over. Nothing from pos on holds an offset below start; is_wanted: but the first batch
+ * may begin before. */
+static enum err time_check(struct time_job *job, struct fs *fs, const struct segment *segment, fs_file file,
+			   int64_t start, bool is_wanted, int64_t pos, int64_t end_pos)
+{
+	struct log_checked range = {segment->base, pos, end_pos};
+	enum err err;
+
+	if (pos >= end_pos || time_is_checked(job, segment->base, pos, end_pos))
+		return ERR_NONE;
+	job->check = (struct segment_check){.dir = job->log->path, .segment = *segment, .pos = pos,
+					    .next_offset = start, .is_wanted = is_wanted};
+	segment_check_set_epochs(&job->check, &job->epochs);
+	err = segment_check_run(&job->check, fs, file, end_pos - pos);
+	segment_check_deinit(&job->check);
+	if (!err && job->check.found_n)
+		return ERR_CORRUPT_MESSAGE;
+	range.end_pos = job->check.pos;
+	if (!err)
+		vec_push(&job->checked, range);
+	return err;
+}
+
 /* With `greatest` only the headers are read: job->found_ms becomes the greatest timestamp of batches in
  * bounds. */
 static enum err time_search_segment(struct time_job *job, struct fs *fs, const struct segment *segment,
@@ -124,7 +170,7 @@ static enum err time_search_segment(struct time_job *job, struct fs *fs, const s
 {
 	struct batch_scan scan;
 	struct segment_hit hit;
-	int64_t start = MAX(segment->base, job->log_start);
+	int64_t start = MAX(segment->base, job->log_start), begin;
 	fs_file file;
 	enum err err = greatest ? ERR_NONE : time_search_start(job, fs, segment, target, &start);
 
@@ -134,10 +180,17 @@ static enum err time_search_segment(struct time_job *job, struct fs *fs, const s
 	if (err)
 		return err;
 	err = segment_find(fs, job->log->path, segment, file, start, segment->size, &hit);
+	if (err == ERR_CORRUPT_FILE) {
+		enum err checked = time_check(job, fs, segment, file, hit.info.base_offset, false, hit.pos,
+					      hit.pos + 1);
+
+		err = checked ? checked : err;
+	}
 	if (err) {
 		fs_close(fs, file);
 		return err == ERR_NOT_FOUND ? ERR_NONE : err;
 	}
+	begin = hit.pos;
 	batch_scan_init(&scan, fs, file, hit.pos, segment->size, false);
 	while (!err && job->offset < 0 && batch_scan_next(&scan, &hit.info, &hit.pos)) {
 		if (hit.info.base_offset >= job->bound)
@@ -149,8 +202,14 @@ static enum err time_search_segment(struct time_job *job, struct fs *fs, const s
 		else if (hit.info.max_timestamp >= target)
 			err = time_search_batch(job, &scan, hit.pos, &hit.info, target);
 	}
-	if (!err)
-		err = scan.err ? scan.err : scan.is_bad ? ERR_CORRUPT_FILE : ERR_NONE;
+	if (scan.err) {
+		err = scan.err;
+	} else if (!greatest || scan.is_bad || err) {
+		enum err checked = time_check(job, fs, segment, file, start, true, begin,
+					       scan.pos + (scan.is_bad ? 1 : 0));
+
+		err = checked ? checked : err ? err : scan.is_bad ? ERR_CORRUPT_FILE : ERR_NONE;
+	}
 	batch_scan_deinit(&scan);
 	fs_close(fs, file);
 	return err;
@@ -197,11 +256,28 @@ static void time_job_run(struct io_op *op, struct fs *fs)
 static void time_query_end(struct log_impl *log, struct log_time_query *query, enum err err, int64_t offset,
 			   int64_t found_ms)
 {
-	query->err = err;
+	query->err = err == ERR_CORRUPT_FILE ? ERR_CORRUPT_MESSAGE : err;
 	query->offset = err ? -1 : offset;
 	query->found_timestamp_ms = err || offset < 0 ? -1 : found_ms;
 	query->leader_epoch = query->offset < 0 ? -1 : epoch_cache_of(&log->pub.epochs, offset);
 	query->done(query);
+}
+
+/* What the helper has looked at. */
+static void time_job_take(struct time_job *job)
+{
+	struct log_impl *log = job->log;
+
+	for (size_t i = 0; i < job->check.found_n && job->op.err == ERR_CORRUPT_MESSAGE; i++) {
+		struct log_bad *bad;
+
+		log_bad_add(log, &job->check.found[i]);
+		bad = log_bad_at_pos(log, job->check.found[i].segment_base, job->check.found[i].pos);
+		if (bad)
+			log_bad_tell(log, bad);
+	}
+	for (size_t i = job->checked_n; i < job->checked.n; i++)
+		log_checked_add(log, job->checked.v[i]);
 }
 
 static void time_job_done(struct io_op *op)
@@ -215,14 +291,19 @@ static void time_job_done(struct io_op *op)
 		/* Files that went away, a record below a start that has moved: the answer is about a log that is no
 		 * more. */
 		if (log->pub.state == PART_LOG_OPEN && !FAULT(time_query_stale) &&
-		    (job->generation != log->generation || (job->offset >= 0 && job->offset < log->pub.log_start)))
+		    (job->generation != log->generation || (job->offset >= 0 && job->offset < log->pub.log_start))) {
 			part_log_find_time(&log->pub, job->query);
-		else
+		} else {
+			if (job->generation == log->generation)
+				time_job_take(job);
 			time_query_end(log, job->query, op->err, job->offset, job->found_ms);
+		}
 		if (!log->is_zombie)
 			log_drive_later(log);
 	}
 	vec_deinit(&job->segments.list);
+	vec_deinit(&job->checked);
+	epoch_cache_deinit(&job->epochs);
 	log_unref(log);
 	mem_free(job);
 }
@@ -262,6 +343,13 @@ void part_log_find_time(struct part_log *pub, struct log_time_query *query)
 			break;
 		vec_push(&job->segments.list, log->segments.list.v[i]);
 	}
+	job->own_base = log->own_base;
+	job->own_pos = log->own_pos;
+	for (size_t i = 0; i < log->checked.n; i++)
+		vec_push(&job->checked, log->checked.v[i]);
+	job->checked_n = job->checked.n;
+	for (size_t i = 0; i < pub->epochs.entries.n; i++)
+		vec_push(&job->epochs.entries, pub->epochs.entries.v[i]);
 	list_push_back(&log->queries, &query->link);
 	log_submit_work(log, &job->op, job->segments.list.n ? time_job_run : time_job_run_nothing,
 			time_job_done);

@@ -572,6 +572,12 @@ void part_log_start_epoch(struct part_log *pub, int32_t epoch)
 
 	/* The one before may have got records and not be in the file either. */
 	log->epochs_changed = log_wants_epochs(log);
+	/* None is above the leader's: the header that said so, the last before the process died, was damaged. */
+	if (epoch_cache_truncate_above(&pub->epochs, epoch)) {
+		log_warn("log.epoch_damaged", "code=ML1075 log=%s dir=%s leader_epoch=%" PRId32, pub->name,
+			 pub->dir->path, epoch);
+		log->epochs_changed = true;
+	}
 	if (epoch_cache_assign(&pub->epochs, epoch, pub->end))
 		log->epoch_is_new = true;
 }

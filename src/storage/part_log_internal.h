@@ -220,6 +220,8 @@ void log_reads_unpark(struct log_impl *log);
 void log_check_begin(struct log_impl *log);
 /* How far what lies from pos on may be served: to a place between batches, INT64_MAX: all; pos: nothing is known. */
 int64_t log_checked_to(const struct log_impl *log, int64_t base, int64_t pos);
+/* A helper has looked at it: its batches are good, or among the damaged places. */
+void log_checked_add(struct log_impl *log, struct log_checked range);
 /* One of the ends is not in the page cache: the disk gives it again. */
 bool log_is_cold(struct log_impl *log, const struct segment *segment, int64_t pos, size_t len);
 /* Has a helper look at what is at the place, whose file is open; then the read goes on there. */

@@ -89,38 +89,70 @@ static enum err segment_find_start(struct fs *fs, const char *dir, const struct 
 	return err;
 }
 
-/* ERR_CORRUPT_FILE also when the entry is wrong: the batch there must end with its offset. */
+/* Whether the batch there has its checksum. */
+static bool segment_is_good_at(struct fs *fs, fs_file log, int64_t pos, int64_t limit)
+{
+	struct batch_scan scan;
+	struct batch_info info;
+	bool is_good;
+
+	batch_scan_init(&scan, fs, log, pos, limit, true);
+	is_good = batch_scan_next(&scan, &info, &pos);
+	batch_scan_deinit(&scan);
+	return is_good;
+}
+
+/* ERR_CORRUPT_FILE also when the entry is wrong: the batch there must end with its offset (-1: whichever). */
 static enum err segment_walk(struct fs *fs, fs_file log, struct index_entry start, const struct segment *segment,
 			     int64_t offset, int64_t limit, struct segment_hit *ret)
 {
 	/* A start looks for the end of a segment whose next offset it does not know yet. */
-	int64_t end_offset = segment->next_offset > offset ? segment->next_offset : INT64_MAX;
+	bool is_end_known = segment->next_offset > offset;
 	int64_t next_offset = MAX(segment->base, start.offset);
+	int64_t before_pos = -1, before_next = next_offset;
 	struct batch_scan scan;
 	struct segment_hit hit;
 	enum err err = ERR_NOT_FOUND;
 
 	batch_scan_init(&scan, fs, log, start.pos, limit, false);
 	while (batch_scan_next(&scan, &hit.info, &hit.pos)) {
+		bool is_start = start.pos > 0 && hit.pos == start.pos;
+
 		hit.info.bytes = BYTES_NULL;
-		if (start.pos > 0 && hit.pos == start.pos && hit.info.last_offset != start.offset) {
+		if (is_start && start.offset >= 0 && hit.info.last_offset != start.offset) {
 			err = ERR_CORRUPT_FILE;
 			break;
 		}
 		/* No checksum covers the base offset: one that went back is damage, of a segment whose end is known. */
-		if (hit.info.last_offset >= end_offset ||
-		    (end_offset != INT64_MAX && (start.pos == 0 || hit.pos != start.pos) &&
-		     hit.info.base_offset < next_offset)) {
+		if (is_end_known && (hit.info.last_offset >= segment->next_offset ||
+				     (!is_start && hit.info.base_offset < next_offset))) {
 			scan.pos = hit.pos;
 			scan.is_bad = true;
 			break;
 		}
+		/* Where the offset lies between two batches, the first may only say that it ends before. */
+		if (before_pos >= 0 && hit.info.base_offset > offset &&
+		    !segment_is_good_at(fs, log, before_pos, limit)) {
+			scan.pos = before_pos;
+			scan.is_bad = true;
+			next_offset = before_next;
+			break;
+		}
+		before_pos = hit.pos;
+		before_next = next_offset;
 		next_offset = hit.info.last_offset + 1;
 		if (next_offset <= offset)
 			continue;
 		*ret = hit;
 		err = ERR_NONE;
 		break;
+	}
+	/* Or that the segment does. */
+	if (err == ERR_NOT_FOUND && !scan.err && !scan.is_bad && is_end_known && before_pos >= 0 &&
+	    !segment_is_good_at(fs, log, before_pos, limit)) {
+		scan.pos = before_pos;
+		scan.is_bad = true;
+		next_offset = before_next;
 	}
 	if (scan.err) {
 		err = scan.err;
@@ -130,6 +162,12 @@ static enum err segment_walk(struct fs *fs, fs_file log, struct index_entry star
 	}
 	batch_scan_deinit(&scan);
 	return err;
+}
+
+enum err segment_find_behind(struct fs *fs, const struct segment *segment, fs_file log, int64_t pos, int64_t offset,
+			     int64_t limit, struct segment_hit *ret)
+{
+	return segment_walk(fs, log, (struct index_entry){-1, pos}, segment, offset, limit, ret);
 }
 
 enum err segment_find(struct fs *fs, const char *dir, const struct segment *segment, fs_file log,
