@@ -227,12 +227,13 @@ static void compact_run_done(struct io_op *op)
 	struct log_compact_run *run = container_of(op, struct log_compact_run, op);
 	struct log_impl *log = run->log;
 
-	run->is_out = false;
 	log->shared_n--;
 	if (run->is_abandoned) {
 		compact_run_end(run);
 		return;
 	}
+	/* Still out: a swap that broke fails the directory, which cancels this run from below; what comes next is
+	 * decided once, at the end. */
 	if (log->is_swapping)
 		compact_run_swapped(run, op->err);
 	compact_run_progress(run);
@@ -240,6 +241,7 @@ static void compact_run_done(struct io_op *op)
 		run->err = op->err;
 	if (op->err && !run->compact.text.text[0])
 		err_text_set(&run->compact.text, op->err, "%s: %s", log->path, err_text(op->err));
+	run->is_out = false;
 	compact_run_next(run);
 }
 
