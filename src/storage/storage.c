@@ -233,7 +233,8 @@ static void storage_tick(struct timer *timer)
 		dir_core_of(dir)->was_written = false;
 		if (dir->state == LOG_DIR_FULL || (was_written && dir_reserve(dir) > 0))
 			dir_probe_start(dir);
-		again = again || dir->state == LOG_DIR_FULL || is_dirty;
+		again = again || dir->state == LOG_DIR_FULL ||
+			(dir->state != LOG_DIR_OFFLINE && (is_dirty || dir_core_of(dir)->wants_checkpoint));
 	}
 	storage_sync_tick(storage);
 	storage_trash_tick(storage);

@@ -51,7 +51,9 @@ void storage_sync_tick(struct storage *storage)
 		if (dir->state == LOG_DIR_OFFLINE)
 			continue;
 		storage_flush_ms(dir);
-		is_dirty = is_dirty || !list_is_empty(&dir->commit_dirty);
+		/* A commit that has synced it all moves no recovery point: what a power cut has the next start read,
+		 * and what may be compacted, would stay behind for ever. */
+		is_dirty = is_dirty || !list_is_empty(&dir->commit_dirty) || dir_core_of(dir)->wants_checkpoint;
 		if (dir_core_of(dir)->unsynced_bytes > options->checkpoint_bytes)
 			is_due = true;
 	}

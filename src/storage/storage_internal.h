@@ -42,6 +42,7 @@ struct dir_core {
 	int gather_looks_n;     /* turns in which nothing was new after that */
 	int64_t gather_end_ns;  /* it is not set anew to after that; 0: it was set once */
 	int64_t unsynced_bytes; /* see storage_sync.c */
+	bool wants_checkpoint; /* something was written since the last one, be it synced or not */
 	bool probe_is_running;
 	bool was_written; /* since the last tick */
 };

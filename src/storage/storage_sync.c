@@ -56,6 +56,7 @@ void storage_log_dirty(struct log_impl *log, int64_t bytes)
 	log_unsynced_add(log, bytes);
 	dir_core_of(dir)->waiting_bytes += bytes;
 	dir_core_of(dir)->was_written = true;
+	dir_core_of(dir)->wants_checkpoint = true;
 	if (!list_is_linked(&log->dirty_link)) {
 		log->dirty_since_ns = storage->reactor->now_ns;
 		log->dirty_link = (struct list){NULL, NULL};
@@ -548,6 +549,7 @@ bool storage_checkpoint_run(struct storage *storage, bool is_whole, void (*done)
 		struct checkpoint_job *job = MEM_NEW(struct checkpoint_job);
 
 		job->dir = &storage->dirs[i];
+		dir_core_of(job->dir)->wants_checkpoint = dir_core_of(job->dir)->wants_checkpoint && !is_whole;
 		list_for_each(node, tmp, &storage->logs) {
 			struct log_impl *log = impl_of(list_entry(node, struct part_log, link));
 
