@@ -354,7 +354,8 @@ static enum err load_find_recovery(struct log_load *load, struct fs *fs)
 
 	if (load->stop == LOG_DIR_CLEAN && load->truncate_to == INT64_MAX)
 		load->recovery_point = load->end;
-	load->recovery_point = MIN(MAX(load->recovery_point, load->log_start), load->end);
+	/* Not raised to a start within the segment: see part_log_set_start. */
+	load->recovery_point = MIN(MAX(load->recovery_point, load->segments.list.v[0].base), load->end);
 	while (at > 0 && load->segments.list.v[at].base > load->recovery_point)
 		at--;
 	segment = &load->segments.list.v[at];

@@ -163,12 +163,16 @@ void log_trim(struct log_impl *log)
 void part_log_set_start(struct part_log *pub, int64_t offset)
 {
 	struct log_impl *log = impl_of(pub);
+	size_t at;
 
 	if (offset <= pub->log_start || pub->state != PART_LOG_OPEN)
 		return;
 	CHECK_OP(offset, <=, pub->appended.offset);
 	pub->log_start = offset;
-	pub->recovery_point = MAX(pub->recovery_point, MIN(offset, pub->durable.offset));
+	/* To the beginning of the segment, not to the start: the indexes and what else belongs to the part of it below
+	 * the start are not known to be durable. */
+	at = log_segment_at(log, MIN(offset, pub->durable.offset));
+	pub->recovery_point = MAX(pub->recovery_point, MIN(log->segments.list.v[at].base, pub->durable.offset));
 	if (epoch_cache_truncate_start(&pub->epochs, offset))
 		log->epochs_changed = true;
 	log_trim(log);
