@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See stray.h. One job renames what is stray; then one job after the other removes what is left of deletions. */
+/*
+ * See stray.h. One job renames what is stray; then the marks of moves that a death interrupted go, directory by
+ * directory; then one job after the other removes what is left of deletions.
+ *
+ * 1. A mark goes only when the checkpoint files of its directory know the partition: until then it alone holds the
+ *    start of the log (dir_copy.h).
+ */
 #include "stray.h"
 
 #include <stdio.h>
 
 #include "broker.h"
+#include "checkpointer.h"
+#include "dir_copy.h"
 #include "fault.h"
 #include "log.h"
 #include "mem.h"
 #include "metadata_store.h"
+#include "shard.h"
 
 struct stray_dir {
 	const char *path;
@@ -48,6 +57,9 @@ struct stray_removal {
 	int dir;
 	size_t next; /* in found.deletable[dir] */
 	bool is_renaming; /* the job before it is under way */
+	int mark_dir;     /* whose marks go next */
+	bool is_saving;   /* waits for the checkpoint files */
+	struct checkpoint_wait wait;
 	char path[FS_PATH_MAX];
 };
 
@@ -88,13 +100,98 @@ static void stray_removal_next(struct stray_removal *removal)
 
 bool stray_is_idle(const struct broker *broker)
 {
-	return !broker->removal || (!broker->removal->is_renaming && !broker->removal->op.is_under_way);
+	const struct stray_removal *removal = broker->removal;
+
+	return !removal || (!removal->is_renaming && !removal->is_saving && !removal->op.is_under_way);
 }
 
 void stray_free(struct broker *broker)
 {
 	mem_free(broker->removal);
 	broker->removal = NULL;
+}
+
+/* ---- what moves left ---- */
+
+/* The next partition in the directory that bears a mark. *it: 0 first. */
+static const struct found_partition *stray_marked(const struct broker *broker, int dir, uint32_t *it)
+{
+	const struct found_partition *found;
+
+	while ((found = map_next(&broker->found.by_name, it)) != NULL) {
+		for (; found; found = found->other) {
+			if (found->dir == dir && found->moved_start != FOUND_NOT_MOVED)
+				return found;
+		}
+	}
+	return NULL;
+}
+
+static void stray_unmark_run(struct io_op *op, struct fs *fs)
+{
+	struct stray_removal *removal = container_of(op, struct stray_removal, op);
+	const char *dir = removal->broker->dirs[removal->mark_dir].path;
+	const struct found_partition *found;
+	uint32_t it = 0;
+
+	op->err = ERR_NONE;
+	while ((found = stray_marked(removal->broker, removal->mark_dir, &it)) != NULL) {
+		char path[FS_PATH_MAX];
+		enum err err = ERR_TOO_LARGE;
+
+		if (snprintf(path, sizeof(path), "%s/%.*s", dir, STR_ARGS(found->name)) < FS_PATH_MAX)
+			err = dir_copy_unmark(fs, path);
+		op->err = op->err ? op->err : err;
+	}
+}
+
+static void stray_unmark_next(struct stray_removal *removal);
+
+static void stray_unmark_done(struct io_op *op)
+{
+	struct stray_removal *removal = container_of(op, struct stray_removal, op);
+
+	if (op->err)
+		log_warn("move.left", "dir=%s error=%s text=\"marks of moves could not be removed\"",
+			 removal->broker->dirs[removal->mark_dir].path, err_name(op->err));
+	removal->mark_dir++;
+	stray_unmark_next(removal);
+}
+
+/* Not saved: the marks stay until the next start. */
+static void stray_unmark_saved(struct checkpoint_wait *wait, enum err err)
+{
+	struct stray_removal *removal = container_of(wait, struct stray_removal, wait);
+
+	removal->is_saving = false;
+	if (err) {
+		removal->mark_dir++;
+		stray_unmark_next(removal);
+		return;
+	}
+	removal->op.kind = IO_WORK;
+	removal->op.work.run = stray_unmark_run;
+	removal->op.done = stray_unmark_done;
+	io_submit(removal->broker->shards[0].reactor->io, &removal->op);
+}
+
+static void stray_unmark_next(struct stray_removal *removal)
+{
+	struct broker *broker = removal->broker;
+	uint32_t it = 0;
+
+	while (removal->mark_dir < broker->dirs_n && !stray_marked(broker, removal->mark_dir, &it)) {
+		removal->mark_dir++;
+		it = 0;
+	}
+	if (removal->mark_dir >= broker->dirs_n || broker->phase == BROKER_STOPPING) {
+		stray_removal_next(removal);
+		return;
+	}
+	removal->is_saving = true;
+	removal->wait.dir = removal->mark_dir;
+	removal->wait.done = stray_unmark_saved;
+	checkpointer_save(&broker->shards[0], &removal->wait);
 }
 
 /* ---- what the metadata does not know ---- */
@@ -112,7 +209,7 @@ static void stray_done(struct io_op *op)
 	job->done(job->ctx, job->renamed_n > 0);
 	mem_free(job);
 	broker->removal->is_renaming = false;
-	stray_removal_next(broker->removal);
+	stray_unmark_next(broker->removal);
 }
 
 /* Does the image know this partition, with this topic id? */
