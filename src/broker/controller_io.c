@@ -397,6 +397,7 @@ static void metadata_log_opened(struct part_log *log)
 	io->load_running = true;
 	io->load.dir = io->broker->dirs[io->broker->metadata_dir].path;
 	io->load.log_end_offset = log->end;
+	io->load.cleans = true;
 	io->load.op.kind = IO_WORK;
 	io->load.op.work.run = metadata_load_run;
 	io->load.op.done = controller_io_loaded;

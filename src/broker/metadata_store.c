@@ -141,6 +141,10 @@ struct found_snapshots {
 	VEC(struct { int64_t offset; int32_t epoch; }) list; /* name order: oldest first */
 };
 
+struct metadata_parts {
+	VEC(char *) list;
+};
+
 static bool metadata_find_snapshot(void *ctx, const char *name, enum fs_kind kind)
 {
 	struct found_snapshots *found = ctx;
@@ -153,6 +157,37 @@ static bool metadata_find_snapshot(void *ctx, const char *name, enum fs_kind kin
 		found->list.v[found->list.n++].epoch = epoch;
 	}
 	return true;
+}
+
+static bool metadata_find_part(void *ctx, const char *name, enum fs_kind kind)
+{
+	struct metadata_parts *parts = ctx;
+	size_t len = strlen(name);
+
+	if (kind == FS_KIND_FILE && len > 5 && strcmp(name + len - 5, ".part") == 0)
+		vec_push(&parts->list, mem_strdup_n(name, len));
+	return true;
+}
+
+/* Nobody reads them, and nobody else writes here yet. */
+static void metadata_remove_parts(const char *metadata_dir, struct fs *fs)
+{
+	struct metadata_parts parts = {0};
+	char path[FS_PATH_MAX];
+	enum err err;
+
+	metadata_path(path, sizeof(path), metadata_dir, "");
+	err = fs->ops->list(fs, path, metadata_find_part, &parts);
+	if (err && err != ERR_NOT_FOUND)
+		log_warn("metadata.part_left", "path=%s error=%s", path, err_name(err));
+	for (size_t i = 0; i < parts.list.n; i++) {
+		metadata_path(path, sizeof(path), metadata_dir, parts.list.v[i]);
+		err = fs->ops->unlink(fs, path);
+		if (err)
+			log_warn("metadata.part_left", "path=%s error=%s", path, err_name(err));
+		mem_free(parts.list.v[i]);
+	}
+	vec_deinit(&parts.list);
 }
 
 struct load_ctx {
@@ -373,6 +408,8 @@ void metadata_load_run(struct io_op *op, struct fs *fs)
 {
 	struct metadata_load *load = container_of(op, struct metadata_load, op);
 
+	if (load->cleans)
+		metadata_remove_parts(load->dir, fs);
 	op->err = metadata_load_snapshots(load, fs);
 	if (!op->err)
 		op->err = metadata_load_log(load, fs);

@@ -37,6 +37,7 @@ struct metadata_load {
 	struct io_op op;
 	const char *dir;         /* in: the log directory */
 	int64_t log_end_offset;  /* in: of the recovered log */
+	bool cleans;             /* in: also removes what a death left of a snapshot that was being written */
 	/* out */
 	struct image *image;     /* one reference */
 	int16_t kraft_version;
