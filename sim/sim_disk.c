@@ -396,6 +396,7 @@ void disk_process_end(struct sim_disk *d)
 	map_deinit(&d->handles);
 	map_init(&d->handles, MAP_U64, d->w->seed);
 	d->crash_in = 0;
+	d->crash_on = NULL;
 	disk_collect(d);
 }
 
@@ -461,11 +462,13 @@ static void cut_names(struct sim_disk *d, bool is_ordered)
 {
 	size_t n = d->name_changes.n;
 	size_t keep_n = (size_t)rng_below(&d->w->rng, n + 1);
+	bool is_drawn = d->cut == DISK_CUT_DRAWN;
+	bool is_kept_by_mode = d->cut == DISK_CUT_NAMES || d->cut == DISK_CUT_TORN;
 
 	for (size_t i = 0; i < n; i++) {
 		struct disk_name_change *change = &d->name_changes.v[i];
 
-		if (is_ordered ? i < keep_n : rng_chance(&d->w->rng, 1, 2))
+		if (is_kept_by_mode || (is_drawn && (is_ordered ? i < keep_n : rng_chance(&d->w->rng, 1, 2))))
 			name_change_keep(change);
 		name_change_free(change);
 	}
@@ -488,6 +491,45 @@ static void draw_boot_id(struct sim_disk *d)
 		 (unsigned long long)(b & 0xffffffffffffULL));
 }
 
+static void cut_file_torn(struct disk_inode *inode)
+{
+	for (size_t i = 0; i < inode->changes.n; i++) {
+		const struct disk_change *change = &inode->changes.v[i];
+
+		if (change->is_lost)
+			continue;
+		if (i + 1 < inode->changes.n || !change->data) {
+			content_apply(&inode->kept, change);
+			continue;
+		}
+		if (change->pos + change->len > inode->kept.len)
+			content_resize(&inode->kept, change->pos + change->len);
+		content_put(&inode->kept, change->pos, change->data, change->len / 2);
+	}
+}
+
+static void cut_file(struct sim_disk *d, struct disk_inode *inode, bool is_ordered)
+{
+	switch (d->cut) {
+	case DISK_CUT_DRAWN:
+		if (is_ordered)
+			cut_file_ordered(d, inode);
+		else
+			cut_file_any(d, inode);
+		break;
+	case DISK_CUT_TORN:
+		cut_file_torn(inode);
+		break;
+	case DISK_CUT_BYTES:
+		disk_keep_data(inode);
+		break;
+	case DISK_CUT_LOST:
+	case DISK_CUT_NAMES:
+	case DISK_CUT_N:
+		break;
+	}
+}
+
 void disk_power_cut(struct sim_disk *d)
 {
 	bool is_ordered = rng_chance(&d->w->rng, 1, 2);
@@ -496,10 +538,7 @@ void disk_power_cut(struct sim_disk *d)
 	list_for_each(link, tmp, &d->inodes) {
 		struct disk_inode *inode = list_entry(link, struct disk_inode, link);
 
-		if (is_ordered)
-			cut_file_ordered(d, inode);
-		else
-			cut_file_any(d, inode);
+		cut_file(d, inode, is_ordered);
 		changes_clear(inode);
 	}
 	cut_names(d, is_ordered);
@@ -541,6 +580,8 @@ void disk_heal(struct sim_disk *d)
 		d->volumes[i].fault = DISK_DIR_WELL;
 	d->slow_us = 0;
 	d->crash_in = 0;
+	d->fail_in = 0;
+	d->is_failing = false;
 }
 
 void disk_set_capacity(struct sim_disk *d, int64_t bytes)
@@ -566,12 +607,6 @@ void disk_slow(struct sim_disk *d, int64_t max_us)
 int64_t disk_delay_us(const struct sim_disk *d)
 {
 	return d->slow_us;
-}
-
-void disk_crash_at(struct sim_disk *d, uint64_t n, enum sim_death death)
-{
-	d->crash_in = n;
-	d->crash_death = death;
 }
 
 uint64_t disk_changes_n(const struct sim_disk *d)

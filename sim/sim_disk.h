@@ -32,6 +32,16 @@ enum disk_op {
 	DISK_OP_N
 };
 
+/* What a power cut leaves of what was not synced. */
+enum disk_cut {
+	DISK_CUT_DRAWN, /* as 3. says, by seed */
+	DISK_CUT_LOST,  /* nothing */
+	DISK_CUT_NAMES, /* all names, no bytes: new files are empty */
+	DISK_CUT_BYTES, /* all bytes, no names: what was renamed or removed is as it was */
+	DISK_CUT_TORN,  /* all names and bytes, but half of each file's last write, the rest of it zeros */
+	DISK_CUT_N
+};
+
 struct disk_fault {
 	uint32_t ppm;     /* chance of failing, per million */
 	int next_n;       /* the next so many fail */
@@ -74,7 +84,16 @@ int64_t disk_delay_us(const struct sim_disk *d);
 /* The node dies at its n-th changing operation from now (1: the next); 0: never. A write that it strikes may leave a
  * part of itself. */
 void disk_crash_at(struct sim_disk *d, uint64_t n, enum sim_death death);
+/* The node dies right after the n-th change of names that makes a path with `text` in it (borrowed); NULL: no more. */
+void disk_crash_on(struct sim_disk *d, const char *text, int n, enum sim_death death);
 uint64_t disk_changes_n(const struct sim_disk *d); /* changing operations so far */
+/* The n-th changing operation from now fails with `err`, and all others do not; `lasts`: all writes from it
+ * on, until disk_heal. 0: never. */
+void disk_fail_at(struct sim_disk *d, uint64_t n, enum err err, bool lasts);
+/* What the last operation was that the crash counter or disk_fail_at struck: "write /data/t-0/x.log"; "" none. */
+const char *disk_struck(const struct sim_disk *d);
+/* How power cuts go from now on. */
+void disk_set_cut(struct sim_disk *d, enum disk_cut cut);
 /* Flips one bit of a file, durable and visible. False when there is no such byte. */
 bool disk_flip(struct sim_disk *d, const char *path, int64_t pos, int bit);
 

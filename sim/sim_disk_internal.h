@@ -91,6 +91,13 @@ struct sim_disk {
 	uint64_t changes_n;
 	uint64_t crash_in;
 	enum sim_death crash_death;
+	const char *crash_on;
+	int crash_on_n;
+	uint64_t fail_in;
+	enum err fail_err;
+	bool fail_lasts, is_failing;
+	enum disk_cut cut;
+	char struck[FS_PATH_MAX + 16];
 	char boot_id[37];
 	int last_errno;
 	uint64_t collect_at; /* inode count that starts a collection */
@@ -129,6 +136,10 @@ void disk_keep_data(struct disk_inode *inode);
 void disk_keep_names(struct sim_disk *d, const struct disk_inode *dir);
 void disk_keep_volume_names(struct sim_disk *d, int volume);
 void disk_lose_changes(struct disk_inode *inode);
+/* For who reads of a failure: which operation was struck. path NULL: it is of the inode. */
+void disk_note_struck(struct sim_disk *d, enum disk_op op, const char *path, const struct disk_inode *inode);
+/* After a name was made: disk_crash_on. */
+void disk_name_made(struct sim_disk *d, const char *path);
 /* An inode may have lost its last name or handle. */
 void disk_inode_released(struct sim_disk *d, struct disk_inode *inode);
 

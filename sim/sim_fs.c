@@ -56,7 +56,8 @@ static bool is_dying(const struct sim_disk *d)
 }
 
 /* Before each changing operation: counts it and lets the crash strike. */
-static enum err change_begins(struct sim_disk *d, enum disk_op op, const char *path, int volume, bool *ret_strikes)
+static enum err change_begins(struct sim_disk *d, enum disk_op op, const char *path, const struct disk_inode *inode,
+			      int volume, bool *ret_strikes)
 {
 	uint64_t mark[2];
 
@@ -68,10 +69,18 @@ static enum err change_begins(struct sim_disk *d, enum disk_op op, const char *p
 	mark[1] = d->changes_n;
 	world_hash(d->w, mark, sizeof(mark));
 	if (d->crash_in && --d->crash_in == 0) {
+		disk_note_struck(d, op, path, inode);
 		d->sn->doom = d->crash_death;
 		*ret_strikes = true;
 		return fail(d, ERR_IO);
 	}
+	if (d->fail_in && --d->fail_in == 0) {
+		disk_note_struck(d, op, path, inode);
+		d->is_failing = d->fail_lasts;
+		return fail(d, d->fail_err);
+	}
+	if (d->is_failing && op == DISK_OP_WRITE)
+		return fail(d, d->fail_err);
 	return fault_strikes(d, op, path, volume);
 }
 
@@ -79,14 +88,14 @@ static enum err path_change(struct sim_disk *d, enum disk_op op, const char *pat
 {
 	bool strikes;
 
-	return change_begins(d, op, path, disk_volume_of_path(d, path), &strikes);
+	return change_begins(d, op, path, NULL, disk_volume_of_path(d, path), &strikes);
 }
 
 static enum err file_change(struct sim_disk *d, enum disk_op op, const struct disk_inode *inode)
 {
 	bool strikes;
 
-	return change_begins(d, op, NULL, inode->volume, &strikes);
+	return change_begins(d, op, NULL, inode, inode->volume, &strikes);
 }
 
 static struct disk_handle *handle_of(struct sim_disk *d, fs_file file)
@@ -124,6 +133,7 @@ static enum err open_create(struct sim_disk *d, const char *path, struct disk_in
 		return fail(d, ERR_DISK_FULL);
 	*ret = disk_inode_new(d, false, dir->volume);
 	disk_change_names(d, NULL, STR_NULL, dir, name, *ret);
+	disk_name_made(d, path);
 	return ERR_NONE;
 }
 
@@ -238,7 +248,7 @@ static enum err do_pwritev(struct sim_disk *d, fs_file file, const struct iovec 
 	*ret_len = 0;
 	if (is_dying(d))
 		return fail(d, ERR_IO);
-	err = change_begins(d, DISK_OP_WRITE, NULL, inode->volume, &strikes);
+	err = change_begins(d, DISK_OP_WRITE, NULL, inode, inode->volume, &strikes);
 	if (err) {
 		/* Some of it may have got there; of a dying process nobody learns how much. */
 		fits = len && world_chance(d->w, 1, 2) ? (size_t)rng_below(&d->w->rng, len) : 0;
@@ -401,6 +411,7 @@ static enum err do_rename(struct sim_disk *d, const char *from, const char *to)
 	if (err)
 		return err;
 	disk_change_names(d, from_dir, from_name, to_dir, to_name, inode);
+	disk_name_made(d, to);
 	return ERR_NONE;
 }
 

@@ -14,7 +14,6 @@
 #define CLEAN_MARK "/data/.kafka_cleanshutdown"
 #define METADATA_LOG "/data/__cluster_metadata-0/00000000000000000000.log"
 #define TOPIC_LOG "/data/topic0-0/00000000000000000000.log"
-#define STEPS_MAX 200 /* file operations of a start or a stop that are struck one by one */
 
 static bool has_file(struct story *s, const char *path)
 {
@@ -100,43 +99,6 @@ static void test_failed_sync_then_power_cut(void **state)
 	}
 }
 
-/* Death at each file operation of a start, by turns of the process and of the power. */
-static void test_death_at_each_step_of_a_start(void **state)
-{
-	struct story s;
-
-	for (int how = SIM_DEATH_PROCESS; how <= SIM_DEATH_POWER; how++) {
-		story_begin(&s, 4, NULL, NULL, 400);
-		for (uint64_t n = 1; n <= STEPS_MAX; n++) {
-			power_cut(s.w, 1);
-			disk_crash_at(disk_of_node(s.w, 1), n, (enum sim_death)how);
-			if (node_up(s.w, 1)) {
-				disk_crash_at(disk_of_node(s.w, 1), 0, SIM_DEATH_NONE);
-				break;
-			}
-		}
-		story_end(&s);
-	}
-}
-
-static void test_death_at_each_step_of_a_stop(void **state)
-{
-	struct story s;
-
-	for (int how = SIM_DEATH_PROCESS; how <= SIM_DEATH_POWER; how++) {
-		story_begin(&s, 5, NULL, NULL, 400);
-		for (uint64_t n = 1; n <= STEPS_MAX && !has_file(&s, CLEAN_MARK); n++) {
-			disk_crash_at(disk_of_node(s.w, 1), n, (enum sim_death)how);
-			assert_true(node_down(s.w, 1));
-			disk_crash_at(disk_of_node(s.w, 1), 0, SIM_DEATH_NONE);
-			if (!has_file(&s, CLEAN_MARK))
-				assert_true(node_up(s.w, 1));
-			run_for(s.w, 50);
-		}
-		story_end(&s);
-	}
-}
-
 /* Metadata that cannot be read does not mean that there are no topics: nothing is deleted or put aside. */
 static void test_unreadable_metadata_deletes_nothing(void **state)
 {
@@ -164,8 +126,6 @@ int main(void)
 		cmocka_unit_test(test_stop_during_start_after_power_cut),
 		cmocka_unit_test(test_full_disk_leaves_no_clean_mark),
 		cmocka_unit_test(test_failed_sync_then_power_cut),
-		cmocka_unit_test(test_death_at_each_step_of_a_start),
-		cmocka_unit_test(test_death_at_each_step_of_a_stop),
 		cmocka_unit_test(test_unreadable_metadata_deletes_nothing),
 	};
 
