@@ -3,9 +3,10 @@
  * Death and error at every single file operation of what a node does: one table of stories, one way to judge.
  *
  * A story prepares a node of the simulator, then does one thing (a start, a stop, a deletion...). The harness counts
- * the changing file operations of that thing in an undisturbed run; then, for each of them and each kind of disturbance, it
- * does the same in a process forked from the prepared state: that operation kills the process, cuts the power, or fails
- * while the process goes on. The node starts again (with a second death during that start, in pairs), and is judged:
+ * the changing file operations of that thing in an undisturbed run. Then, for each of them and each kind of
+ * disturbance, it does the same in a process forked from the prepared state: that operation kills the process, cuts the
+ * power, or fails while the process goes on. The node starts again (with a second blow during that start, in pairs),
+ * and is judged:
  *
  * 1. What was acknowledged is there, at its place; under durability=page-cache a power cut may take a suffix, but
  *    nothing below the recovery point that the disk has. Nothing is there twice, nothing that was never sent.

@@ -93,6 +93,15 @@ static void off_clean(struct steps *s)
 	stop(s);
 }
 
+/* What is written after a clean stop and a start is not what the mark was about. */
+static void op_start_and_write(struct steps *s)
+{
+	if (node_up(s->w, 1)) {
+		fill(s, part(s, 0), 4);
+		fill(s, part(s, 2), 4);
+	}
+}
+
 static void off_killed(struct steps *s)
 {
 	with_records(s);
@@ -474,6 +483,7 @@ const struct steps_story steps_stories[] = {
 	{"start_empty", NULL, NULL, off_empty, op_start, NULL, true},
 	{"start_empty_dirs", THREE_DIRS, NULL, off_empty, op_start, NULL, true},
 	{"start_clean", NULL, NULL, off_clean, op_start, NULL, false},
+	{"start_and_write", NULL, NULL, off_clean, op_start_and_write, NULL, false},
 	{"start_killed", NULL, NULL, off_killed, op_start, NULL, false},
 	{"start_killed_idle", NULL, NULL, off_no_mark, op_start, NULL, false},
 	{"start_torn", NULL, NULL, off_cut, op_start, NULL, false},
