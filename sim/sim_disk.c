@@ -463,7 +463,8 @@ static void cut_names(struct sim_disk *d, bool is_ordered)
 	size_t n = d->name_changes.n;
 	size_t keep_n = (size_t)rng_below(&d->w->rng, n + 1);
 	bool is_drawn = d->cut == DISK_CUT_DRAWN;
-	bool is_kept_by_mode = d->cut == DISK_CUT_NAMES || d->cut == DISK_CUT_TORN;
+	bool is_kept_by_mode = d->cut == DISK_CUT_NAMES || d->cut == DISK_CUT_TORN ||
+			       d->cut == DISK_CUT_ZEROS;
 
 	for (size_t i = 0; i < n; i++) {
 		struct disk_name_change *change = &d->name_changes.v[i];
@@ -508,6 +509,17 @@ static void cut_file_torn(struct disk_inode *inode)
 	}
 }
 
+static void cut_file_zeros(struct disk_inode *inode)
+{
+	for (size_t i = 0; i < inode->changes.n; i++) {
+		const struct disk_change *change = &inode->changes.v[i];
+		size_t end = change->pos + (change->data ? change->len : 0);
+
+		if (!change->is_lost && (!change->data || end > inode->kept.len))
+			content_resize(&inode->kept, end);
+	}
+}
+
 static void cut_file(struct sim_disk *d, struct disk_inode *inode, bool is_ordered)
 {
 	switch (d->cut) {
@@ -522,6 +534,9 @@ static void cut_file(struct sim_disk *d, struct disk_inode *inode, bool is_order
 		break;
 	case DISK_CUT_BYTES:
 		disk_keep_data(inode);
+		break;
+	case DISK_CUT_ZEROS:
+		cut_file_zeros(inode);
 		break;
 	case DISK_CUT_LOST:
 	case DISK_CUT_NAMES:

@@ -39,6 +39,7 @@ enum disk_cut {
 	DISK_CUT_NAMES, /* all names, no bytes: new files are empty */
 	DISK_CUT_BYTES, /* all bytes, no names: what was renamed or removed is as it was */
 	DISK_CUT_TORN,  /* all names and bytes, but half of each file's last write, the rest of it zeros */
+	DISK_CUT_ZEROS, /* all names and sizes, but zeros for bytes that are new */
 	DISK_CUT_N
 };
 

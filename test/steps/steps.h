@@ -39,6 +39,7 @@ enum steps_kind {
 	STEPS_NAMES,     /* ... the names */
 	STEPS_BYTES,     /* ... the bytes */
 	STEPS_TORN,      /* ... all, but half of each last write */
+	STEPS_ZEROS,     /* ... names and sizes, zeros for bytes */
 	STEPS_EIO,       /* one operation fails; a clean stop if it still runs */
 	STEPS_EIO_POWER, /* ... and what was not synced is lost later */
 	STEPS_FULL,      /* one operation fails for want of space; a clean stop */

@@ -21,7 +21,7 @@
 #define STEPS_JOBS_MAX 16
 
 static const char *const kind_names[STEPS_KINDS_N] = {
-	"kill", "power", "lost", "names", "bytes", "torn", "eio", "eio_power", "full", "full_long",
+	"kill", "power", "lost", "names", "bytes", "torn", "zeros", "eio", "eio_power", "full", "full_long",
 };
 
 /* With plain retention nothing goes by itself; what is put off comes soon. */
@@ -77,7 +77,7 @@ struct runner {
 
 static bool is_power(int kind)
 {
-	return kind >= STEPS_POWER && kind <= STEPS_TORN;
+	return kind >= STEPS_POWER && kind <= STEPS_ZEROS;
 }
 
 static void arm(struct steps *s, int kind, uint64_t at)
@@ -260,7 +260,7 @@ static bool is_wanted(const struct steps_options *o, int kind, uint64_t at)
 
 static void run_kinds(struct runner *r, uint64_t at)
 {
-	static const int cuts[] = {STEPS_TORN, STEPS_NAMES, STEPS_BYTES, STEPS_POWER};
+	static const int cuts[] = {STEPS_TORN, STEPS_NAMES, STEPS_BYTES, STEPS_ZEROS, STEPS_POWER};
 	static const int errors[] = {STEPS_EIO, STEPS_FULL, STEPS_EIO_POWER, STEPS_FULL_LONG};
 	const struct steps_options *o = r->options;
 	/* The two durabilities begin elsewhere, so that together they see more. */
@@ -280,7 +280,7 @@ static void run_pairs(struct runner *r, uint64_t at)
 	static const int pairs[][2] = {
 		{STEPS_KILL, STEPS_KILL}, {STEPS_LOST, STEPS_LOST}, {STEPS_TORN, STEPS_NAMES}, {STEPS_KILL, STEPS_EIO},
 		{STEPS_NAMES, STEPS_LOST}, {STEPS_KILL, STEPS_LOST}, {STEPS_BYTES, STEPS_TORN},
-		{STEPS_LOST, STEPS_FULL}, {STEPS_POWER, STEPS_POWER},
+		{STEPS_LOST, STEPS_FULL}, {STEPS_POWER, STEPS_POWER}, {STEPS_ZEROS, STEPS_ZEROS},
 	};
 	uint64_t n = r->start_changes.v[at];
 
