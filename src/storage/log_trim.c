@@ -14,7 +14,11 @@
 #include "log.h"
 #include "log_dir.h"
 #include "mem.h"
+#include "progress.h"
 #include "storage_internal.h"
+
+/* Segments that one job renames. In between the log may be closed or cut. */
+#define TRIM_SEGMENTS_MAX 64
 
 void part_log_truncate(struct part_log *pub, int64_t offset)
 {
@@ -90,6 +94,40 @@ static void trim_job_trash(struct trim_job *job)
 	}
 }
 
+/* Segments that lie below the start of the log. */
+static size_t log_trimmable_n(const struct log_impl *log)
+{
+	size_t n = 0;
+
+	while (n + 1 < log->segments.list.n && log->segments.list.v[n + 1].base <= log->pub.log_start)
+		n++;
+	return n;
+}
+
+static void log_trim_tell(struct log_impl *log, size_t gone_n)
+{
+	struct progress *trimming = log->trimming;
+	int64_t now_ns = log_reactor(log)->now_ns;
+	size_t left_n = log_trimmable_n(log);
+
+	if (!trimming)
+		return;
+	trimming->done += (int64_t)gone_n;
+	trimming->total = trimming->done + (int64_t)left_n;
+	if (left_n && progress_is_due(trimming, now_ns))
+		log_info("log.trimming",
+			 "log=%s done_segments=%" PRId64 " total_segments=%" PRId64 " rate=%.1f eta_s=%.0f",
+			 log->pub.name, trimming->done, trimming->total, progress_rate(trimming, now_ns),
+			 progress_eta_s(trimming, now_ns));
+	if (left_n)
+		return;
+	if (trimming->said_ns > trimming->began_ns)
+		log_info("log.trimmed", "log=%s segments=%" PRId64 " took_s=%.0f", log->pub.name, trimming->done,
+			 (double)(now_ns - trimming->began_ns) / 1e9);
+	mem_free(log->trimming);
+	log->trimming = NULL;
+}
+
 static void trim_job_done(struct io_op *op)
 {
 	struct trim_job *job = container_of(op, struct trim_job, op);
@@ -103,9 +141,11 @@ static void trim_job_done(struct io_op *op)
 		/* The files are still there under their names: they come back with the next start. */
 		storage_dir_failed(log->pub.dir, op->err);
 	}
+	log_trim_tell(log, job->bases.n);
 	vec_deinit(&job->bases);
 	if (log->pub.state == PART_LOG_OPEN) {
-		log_trim(log);
+		if (log->truncate_to == INT64_MAX)
+			log_trim(log);
 		log_drive_later(log);
 	} else if (log->pub.state == PART_LOG_CLOSING) {
 		log_drive_later(log);
@@ -133,12 +173,18 @@ void log_trim(struct log_impl *log)
 {
 	struct part_log *pub = &log->pub;
 	struct trim_job *job;
-	size_t drop = 0;
+	size_t drop = log_trimmable_n(log);
 
-	while (drop + 1 < log->segments.list.n && log->segments.list.v[drop + 1].base <= pub->log_start)
-		drop++;
+	/* They went with a cut. */
+	if (drop == 0 && !log->is_trimming)
+		log_trim_tell(log, 0);
 	if (drop == 0 || log->is_trimming || log->is_busy || log->compaction)
 		return;
+	if (drop > TRIM_SEGMENTS_MAX && !log->trimming) {
+		log->trimming = MEM_NEW(struct progress);
+		progress_begin(log->trimming, (int64_t)drop, log_reactor(log)->now_ns);
+	}
+	drop = MIN(drop, (size_t)TRIM_SEGMENTS_MAX);
 	job = MEM_NEW(struct trim_job);
 	job->log = log;
 	for (size_t i = 0; i < drop; i++) {
@@ -195,7 +241,9 @@ void part_log_retain(struct part_log *pub, int64_t high_watermark, struct log_re
 	};
 
 	*ret = (struct log_retained){0};
-	if (pub->state != PART_LOG_OPEN || log->truncate_to != INT64_MAX || log->roll_at >= 0)
+	/* What goes already would be told again. */
+	if (pub->state != PART_LOG_OPEN || log->truncate_to != INT64_MAX || log->roll_at >= 0 || log->is_trimming ||
+	    log->trimming)
 		return;
 	retention_decide(&in, &verdict);
 	*ret = (struct log_retained){verdict.segments_n, verdict.bytes, RETENTION_START, verdict.log_start,

@@ -106,6 +106,8 @@ static void log_drop_contents(struct log_impl *log)
 	log_tail_free(log);
 	mem_free(log->page);
 	log->page = NULL;
+	mem_free(log->trimming);
+	log->trimming = NULL;
 	storage_log_clean(log);
 }
 

@@ -91,6 +91,7 @@ struct log_impl {
 	uint32_t checked_next;         /* the one that goes when there are too many */
 	int64_t own_base, own_pos;     /* what lies from here on was appended since the log was opened */
 	bool is_trimming;     /* segments below the start are being renamed */
+	struct progress *trimming; /* of many such segments, which go job by job; NULL: not many */
 	int32_t shared_n;     /* shared work under way */
 	bool wants_repair;
 	bool wants_close;

@@ -199,6 +199,49 @@ static void test_log(void **state)
 	storage_test_deinit(&t);
 }
 
+/* Many segments go job by job, from the oldest on, and are told once. */
+static void test_many_segments(void **state)
+{
+	struct storage_test t;
+	struct log_retained gone;
+	struct part_log *log;
+	int32_t before, now, steps = 0;
+	int64_t end;
+
+	storage_test_init(&t, STORAGE_PAGE_CACHE);
+	t.config.segment_bytes = 200;
+	t.config.is_deleted = true;
+	t.config.retention_ms = 1000;
+	t.config.retention_bytes = -1;
+	log = log_open(&t, "r-0", -1);
+	assert_int_equal(log_put_many(&t, log, &PLAIN_BATCH(1, 1000), 0, 300), 300);
+	end = log->end;
+	before = part_log_segments_n(log);
+	assert_int_equal(before, 300);
+	part_log_retain(log, end, &gone);
+	assert_int_equal(gone.segments_n, 300);
+	for (int i = 0; i < 20000 && part_log_segments_n(log) > 1; i++) {
+		turn(&t);
+		now = part_log_segments_n(log);
+		assert_in_range(before - now, now > before ? -1 : 0, 64);
+		steps += now < before;
+		before = now;
+		part_log_retain(log, end, &gone);
+		assert_int_equal(gone.segments_n, 0);
+	}
+	assert_true(steps >= 5);
+	turns(&t, log);
+	assert_int_equal(log->log_start, end);
+	assert_int_equal(log->size_bytes, 0);
+	assert_int_equal(part_log_segments_n(log), 1);
+	log_close(&t, log);
+	storage_test_restart(&t, LOG_DIR_CLEAN);
+	log = log_open(&t, "r-0", -1);
+	assert_int_equal(log->log_start, end);
+	log_close(&t, log);
+	storage_test_deinit(&t);
+}
+
 /* Much that goes at once leaves the helpers to others. */
 static void test_removal_of_much(void **state)
 {
@@ -238,7 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_time), cmocka_unit_test(test_watermark), cmocka_unit_test(test_by_size),
 		cmocka_unit_test(test_empty_active), cmocka_unit_test(test_order), cmocka_unit_test(test_log),
-		cmocka_unit_test(test_removal_of_much),
+		cmocka_unit_test(test_many_segments), cmocka_unit_test(test_removal_of_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
