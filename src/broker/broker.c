@@ -97,6 +97,77 @@ static bool broker_has_dir(const struct broker *broker, struct str path)
 	return false;
 }
 
+/* A directory was copied, with all or with nothing in it: which partitions lie where would not be known. */
+static enum err broker_check_ids(const struct broker *broker, struct err_text *text)
+{
+	for (int i = 0; i < broker->dirs_n; i++) {
+		for (int j = 0; j < i; j++) {
+			const struct log_dir *a = &broker->dirs[j], *b = &broker->dirs[i];
+			char id[UUID_TEXT_LEN + 1];
+
+			if (!a->is_formatted || !b->is_formatted || uuid_is_zero(a->meta.directory_id) ||
+			    !uuid_eq(a->meta.directory_id, b->meta.directory_id))
+				continue;
+			uuid_format(a->meta.directory_id, id);
+			return err_text_set(text, ERR_BAD_CONFIG,
+					    "ML1022 %s and %s have the same directory.id %s in their meta.properties: "
+					    "one is a copy of the other. Nothing was changed. Take the copy out of "
+					    "log.dirs.", a->path, b->path, id);
+		}
+	}
+	return ERR_NONE;
+}
+
+/* The first partition that lies there, in memory of the arena; null: none. */
+static struct str broker_first_partition(struct fs *fs, const char *path, struct arena *arena)
+{
+	struct log_dir_listing listing = {0};
+	struct str name = STR_NULL;
+
+	if (log_dir_list(fs, path, arena, &listing))
+		return name;
+	if (listing.partitions.n > 0)
+		name = listing.partitions.v[0].name;
+	log_dir_listing_deinit(&listing);
+	return name;
+}
+
+/* An empty directory for the metadata is formatted, unless this node has been in use: then it is not the right one. */
+static enum err broker_check_metadata_dir(const struct broker *broker, struct fs *fs, struct err_text *text)
+{
+	const char *path = broker->dirs[broker->metadata_dir].path;
+	const struct log_dir *used = NULL;
+	struct arena arena = {0};
+	struct str name = STR_NULL;
+
+	if (!metadata_store_is_blank(fs, path))
+		return ERR_NONE;
+	for (int i = 0; i < broker->dirs_n; i++) {
+		const struct log_dir *dir = &broker->dirs[i];
+
+		if (i == broker->metadata_dir || !dir->is_formatted)
+			continue;
+		if (!metadata_store_is_blank(fs, dir->path)) {
+			arena_reset(&arena);
+			return err_text_set(text, ERR_BAD_CONFIG,
+					    "ML1023 The metadata of this node lies in %s, but %s is where it is "
+					    "configured to be (metadata.log.dir, else the first of log.dirs). Nothing "
+					    "was changed. Set metadata.log.dir=%s.", dir->path, path, dir->path);
+		}
+		if (!name.p) {
+			used = dir;
+			name = broker_first_partition(fs, dir->path, &arena);
+		}
+	}
+	if (name.p)
+		err_text_set(text, ERR_BAD_CONFIG,
+			     "ML1023 %s holds no metadata, but %s holds partitions, %.*s for one. Nothing was changed. "
+			     "Put the directory with the metadata of this node back, and set metadata.log.dir to it.",
+			     path, used->path, STR_ARGS(name));
+	arena_reset(&arena);
+	return name.p ? ERR_BAD_CONFIG : ERR_NONE;
+}
+
 static enum err broker_open_dirs(struct broker *broker, struct fs *fs, struct err_text *text)
 {
 	const struct broker_effective *eff = &broker->config.eff;
@@ -113,7 +184,9 @@ static enum err broker_open_dirs(struct broker *broker, struct fs *fs, struct er
 		if (str_eq(str_of(broker->dirs[i].path), eff->metadata_log_dir))
 			broker->metadata_dir = i;
 	}
-	return err;
+	if (!err)
+		err = broker_check_ids(broker, text);
+	return err ? err : broker_check_metadata_dir(broker, fs, text);
 }
 
 /* This node as the first voter of a fresh quorum. */
@@ -204,6 +277,11 @@ static enum err broker_mark_and_read(struct broker *broker, struct fs *fs, struc
 	}
 	metadata = map_get_str(&broker->found.by_name, STR(METADATA_LOG_NAME));
 	broker->metadata_recovery_point = metadata ? metadata->recovery_point : -1;
+	/* The epoch is the offset of a record, and after a stop in order all were on the disk. */
+	if (broker->dirs[broker->metadata_dir].stop == LOG_DIR_CLEAN &&
+	    broker->dirs[broker->metadata_dir].clean_broker_epoch >= 0)
+		broker->metadata_recovery_point = MAX(broker->metadata_recovery_point,
+						      broker->dirs[broker->metadata_dir].clean_broker_epoch + 1);
 	return err;
 }
 

@@ -340,6 +340,24 @@ static void controller_io_say_kept(const struct image *image)
 	}
 }
 
+/* Partitions in a node whose metadata is empty: not to be put aside as unknown, the metadata is what is wrong. */
+static bool controller_io_has_partitions(const struct broker *broker, struct err_text *text)
+{
+	const struct found_partition *found;
+	uint32_t it = 0;
+
+	while ((found = map_next(&broker->found.by_name, &it)) != NULL) {
+		if (str_eq_c(found->name, METADATA_LOG_NAME))
+			continue;
+		err_text_set(text, ERR_CORRUPT_FILE,
+			     "the metadata log in %s is empty, but %s holds partitions, %.*s for one. Put the "
+			     "directory with the metadata of this node back", broker->dirs[broker->metadata_dir].path,
+			     broker->dirs[found->dir].path, STR_ARGS(found->name));
+		return true;
+	}
+	return false;
+}
+
 static void controller_io_loaded(struct io_op *op)
 {
 	struct metadata_load *load = container_of(op, struct metadata_load, op);
@@ -365,6 +383,10 @@ static void controller_io_loaded(struct io_op *op)
 	}
 	if (op->err) {
 		controller_io_fail(io, op->err, load->text.text[0] ? load->text.text : err_text(op->err));
+		return;
+	}
+	if (io->log->end == 0 && controller_io_has_partitions(broker, &text)) {
+		controller_io_fail(io, ERR_CORRUPT_FILE, text.text);
 		return;
 	}
 	if (!load->has_voters)
@@ -435,6 +457,7 @@ void controller_io_start(struct broker *broker)
 		.flush_ms = INT64_MAX,
 		.file_delete_delay_ms = config->log_segment_delete_delay_ms,
 		.is_synced = true,
+		.is_strict = true,
 	};
 	struct storage *storage = &broker->shards[0].storage;
 

@@ -11,12 +11,14 @@ void found_init(struct found *found, uint64_t seed)
 {
 	map_init(&found->by_name, MAP_STR, seed);
 	map_init(&found->futures, MAP_STR, seed);
+	map_init(&found->missing, MAP_STR, seed);
 }
 
 void found_deinit(struct found *found)
 {
 	map_deinit(&found->by_name);
 	map_deinit(&found->futures);
+	map_deinit(&found->missing);
 	for (size_t i = 0; i < ARRAY_N(found->deletable); i++)
 		vec_deinit(&found->deletable[i]);
 	arena_reset(&found->arena);
@@ -31,6 +33,34 @@ static struct found_partition *found_of_entry(struct found *found, const struct 
 	if (len < 0 || len >= (int)sizeof(name))
 		return NULL;
 	return map_get_str(&found->by_name, (struct str){name, (size_t)len});
+}
+
+struct found_missing {
+	int dir;
+	int64_t recovery_point;
+};
+
+static void found_add_missing(struct found *found, const struct offset_entry *entry, int dir)
+{
+	struct found_missing *missing = ARENA_NEW(&found->arena, struct found_missing);
+	char name[300];
+	int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(entry->topic), entry->partition);
+
+	*missing = (struct found_missing){dir, entry->offset};
+	if (len > 0 && len < (int)sizeof(name))
+		map_put_str(&found->missing, arena_str(&found->arena, (struct str){name, (size_t)len}), missing);
+}
+
+int64_t found_missing(const struct found *found, struct str topic, int32_t partition, int dir)
+{
+	const struct found_missing *missing;
+	char name[300];
+	int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(topic), partition);
+
+	if (len < 0 || len >= (int)sizeof(name))
+		return -1;
+	missing = map_get_str(&found->missing, (struct str){name, (size_t)len});
+	return missing && missing->dir == dir ? missing->recovery_point : -1;
 }
 
 static void found_read_offsets(struct found *found, struct fs *fs, const char *path, const char *file, int dir,
@@ -56,8 +86,9 @@ static void found_read_offsets(struct found *found, struct fs *fs, const char *p
 		/* The start of a log never goes back: a copy may know a later one than the file. */
 		if (value)
 			*value = MAX(*value, checkpoint.entries.v[i].offset);
-		else
-			found->has_stale = true;
+		else if (field == offsetof(struct found_partition, recovery_point))
+			found_add_missing(found, &checkpoint.entries.v[i], dir);
+		found->has_stale |= !value;
 	}
 	vec_deinit(&checkpoint.entries);
 	arena_reset(&arena);

@@ -25,6 +25,7 @@ struct found {
 	struct map by_name; /* the first of each name */
 	struct map futures; /* names of partitions that were on their way -> the directory they were going to, plus 1 */
 	bool has_stale; /* a checkpoint file names a partition that does not lie there */
+	struct map missing; /* names of such partitions -> struct found_missing, the last one */
 	bool has_several; /* directories: a partition may have been moved between them */
 	struct arena arena;
 	VEC(struct str) deletable[64]; /* per directory: names left by interrupted deletions */
@@ -45,6 +46,8 @@ const struct found_partition *found_get(const struct found *found, struct str to
 
 /* One without a topic id, which has no records either: the node died while it made the directory. NULL: none. */
 const struct found_partition *found_unnamed(const struct found *found, struct str topic, int32_t partition);
+/* The recovery point of a partition that should lie in the directory and does not; -1: nothing is known of one. */
+int64_t found_missing(const struct found *found, struct str topic, int32_t partition, int dir);
 /* The directory that a move was going to when the node stopped; -1: none. What it had copied is among the deletable. */
 int found_future(const struct found *found, struct str topic, int32_t partition);
 

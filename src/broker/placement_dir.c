@@ -81,6 +81,38 @@ static struct storage_dir *placement_dir_least(struct shard *shard, bool may_be_
 	return best;
 }
 
+/* The directory is in order, but the partition is gone from it, and had records. */
+static void placement_dir_tell_lost(const struct shard *shard, const struct topic_image *topic, int32_t partition,
+				    const struct storage_dir *dir)
+{
+	int64_t end_offset = found_missing(&shard->broker->found, topic->name, partition, dir->index);
+
+	if (end_offset > 0)
+		log_error("log.lost",
+			  "code=ML1078 log=%.*s-%d dir=%s offset=0 end_offset=%lld text=\"the directory of the "
+			  "partition is not there any more: begun anew\"", STR_ARGS(topic->name), partition, dir->path,
+			  (long long)end_offset);
+}
+
+/* Once a directory. */
+static void placement_dir_tell_missing(struct shard *shard, const struct topic_image *topic, int32_t partition,
+				       struct uuid id)
+{
+	char text[UUID_TEXT_LEN + 1];
+
+	for (size_t i = 0; i < shard->missing_dirs.n; i++) {
+		if (uuid_eq(shard->missing_dirs.v[i], id))
+			return;
+	}
+	if (shard->missing_dirs.n == BROKER_DIRS_MAX)
+		return;
+	vec_push(&shard->missing_dirs, id);
+	uuid_format(id, text);
+	log_error("log_dir.missing",
+		  "code=ML1077 directory.id=%s partition=%.*s-%d text=\"none of log.dirs has this id: the partitions "
+		  "that lie there, this one for one, are offline\"", text, STR_ARGS(topic->name), partition);
+}
+
 /* Where what is not in any directory has to go. */
 static struct storage_dir *placement_dir_for_unfound(struct shard *shard, const struct image *image,
 						     const struct topic_image *topic, int32_t partition,
@@ -97,12 +129,16 @@ static struct storage_dir *placement_dir_for_unfound(struct shard *shard, const 
 	if (missing && !placement_dir_is_new(shard, image, topic, partition))
 		return missing;
 	/* A directory that was taken out of log.dirs. */
-	if (!dir && !placement_dir_is_reserved(id))
+	if (!dir && !placement_dir_is_reserved(id)) {
+		placement_dir_tell_missing(shard, topic, partition, id);
 		return NULL;
+	}
 	if (unnamed && !placement_dir_is_new(shard, image, topic, partition))
 		return &shard->storage.dirs[unnamed->dir];
-	if (dir)
+	if (dir) {
+		placement_dir_tell_lost(shard, topic, partition, dir);
 		return dir;
+	}
 	/* It was looked for in vain while a directory was missing, and all are there now: begun anew, as Kafka. */
 	if (uuid_eq(id, UUID_DIR_LOST))
 		log_warn("partition.not_found", "partition=%.*s-%d text=\"it lies in none of log.dirs: begun anew\"",

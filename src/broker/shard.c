@@ -530,6 +530,7 @@ void shard_deinit(struct shard *shard)
 	if (!shard->broker)
 		return;
 	timer_stop(&shard->reactor->timers, &shard->idle_timer);
+	vec_deinit(&shard->missing_dirs);
 	while ((topic = map_next(&shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			if (topic->partitions[i])

@@ -26,6 +26,7 @@
 #include "progress.h"
 #include "said.h"
 #include "storage.h"
+#include "vec.h"
 
 struct broker;
 struct fetch_sessions;
@@ -75,6 +76,7 @@ struct shard {
 	int renamed_n;  /* of them: only marks are left */
 	int forgotten_n; /* of them: the round of checkpoints that is under way is without them */
 	struct checkpoint_wait forget;
+	VEC(struct uuid) missing_dirs; /* named by the metadata, none of log.dirs, and told; at most BROKER_DIRS_MAX */
 	void (*settled)(struct shard *shard); /* called when removing_n becomes 0; NULL: nobody waits */
 	void *settled_ctx;
 	int32_t dir_partitions_n[64]; /* partitions of this shard per directory */

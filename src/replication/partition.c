@@ -70,6 +70,14 @@ static void partition_log_failed(struct partition *partition)
 static void partition_log_opened(struct partition *partition)
 {
 	partition->is_open = true;
+	/* What storage knows to have been on the disk, it tells by itself. */
+	if (partition->checkpoint_high_watermark > partition->log->end &&
+	    partition->checkpoint_recovery_point <= partition->log->end)
+		log_error("log.lost",
+			  "code=ML1078 log=%s dir=%s offset=%lld end_offset=%lld text=\"these offsets were "
+			  "acknowledged and are not there any more\"",
+			  partition->log->name, partition->log->dir->path, (long long)partition->log->end,
+			  (long long)partition->checkpoint_high_watermark);
 	partition->high_watermark = *partition_stored(partition);
 	producer_state_settle(&partition->log->producers, partition->high_watermark.offset);
 	if (partition->state == PARTITION_LEADER)

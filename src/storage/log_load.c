@@ -43,12 +43,38 @@ static enum err load_create_segment(struct log_load *load, struct fs *fs, int64_
 	return err;
 }
 
+static void load_tell_lost(const struct log_load *load, int64_t offset, int64_t end_offset)
+{
+	log_error("log.lost",
+		  "code=ML1078 log=%s dir=%s offset=%" PRId64 " end_offset=%" PRId64
+		  " text=\"these offsets were on the disk and are not there any more\"",
+		  load->name, load->path, offset, end_offset);
+}
+
+/* An index without its log. Deletions and cuts that were interrupted leave such before and behind all others, and those
+ * of a compaction are gone before it takes their place. */
+static void load_tell_missing(const struct log_load *load, const struct log_names *names, size_t at)
+{
+	int64_t base = names->indexes.v[at];
+	size_t n = 0;
+
+	for (size_t i = 0; i < at; i++) {
+		if (names->indexes.v[i] == base)
+			return; /* of the other kind */
+	}
+	while (n < names->logs.n && names->logs.v[n] < base)
+		n++;
+	if (n > 0 && n < names->logs.n && base >= load->log_start)
+		load_tell_lost(load, base, names->logs.v[n]);
+}
+
 static enum err load_segments(struct log_load *load, struct fs *fs, const struct log_names *names)
 {
 	enum err err = ERR_NONE;
 
 	for (size_t i = 0; i < names->indexes.n; i++) {
 		if (!i64_has(names->logs.v, names->logs.n, names->indexes.v[i])) {
+			load_tell_missing(load, names, i);
 			err = segment_unlink(fs, load->path, names->indexes.v[i]);
 			if (err)
 				return err;
@@ -144,7 +170,7 @@ static enum err load_cut(struct log_load *load, struct fs *fs)
 }
 
 /* Index files of a segment that is not checked: present and of plausible end, or made anew. */
-static bool load_index_is_plausible(struct log_load *load, struct fs *fs, struct segment *segment)
+static bool load_index_is_plausible(struct log_load *load, struct fs *fs, struct segment *segment, bool *ret_is_cut)
 {
 	struct fs_stat stat, time_stat;
 	char path[FS_PATH_MAX];
@@ -168,6 +194,9 @@ static bool load_index_is_plausible(struct log_load *load, struct fs *fs, struct
 		       last.offset > segment->base && last.offset < segment->next_offset && last.pos > 0 &&
 		       last.pos < segment->size;
 		fs_close(fs, file);
+		/* Right for a log that was longer? */
+		*ret_is_cut = !good && last.pos >= segment->size && last.offset > segment->base &&
+			      last.offset < segment->next_offset;
 	}
 	/* Every segment that was rolled has at least one entry, unless its records have no time. */
 	if (!good || segment->time_index_n == 0)
@@ -202,16 +231,18 @@ static enum err load_trust_segment(struct log_load *load, struct fs *fs, size_t 
 {
 	struct segment *segment = &load->segments.list.v[at];
 	int64_t size = segment->size, next = segment->next_offset;
-	bool is_bad = false;
+	bool is_bad = false, is_cut = false;
 	enum err err;
 
-	if (load_index_is_plausible(load, fs, segment))
+	if (load_index_is_plausible(load, fs, segment, &is_cut))
 		return ERR_NONE;
 	log_warn("log.index_rebuild", "log=%s segment=%" PRId64, load->name, segment->base);
 	load->is_changed = true;
 	err = log_load_scan(load, fs, at, segment->base, INT64_MAX, &is_bad);
 	/* Damage here lies below the recovery point: it stays for a reader to meet and to name. */
 	segment = &load->segments.list.v[at];
+	if (!err && is_cut && segment->next_offset < next)
+		load_tell_lost(load, segment->next_offset, next);
 	segment->size = size;
 	segment->next_offset = next;
 	return err;
@@ -285,6 +316,45 @@ static enum err load_keep_damaged_end(struct log_load *load, struct fs *fs, int6
 	return err;
 }
 
+/* A process that was killed leaves one torn write at most, with nothing behind it. */
+static bool load_has_good_behind(const struct log_load *load, struct fs *fs, const struct segment *segment,
+				 int64_t file_size)
+{
+	struct batch_scan scan;
+	fs_file file;
+	bool is_found;
+
+	if (segment->size >= file_size || segment_open_file(fs, load->path, segment->base, ".log", FS_READ, &file))
+		return false;
+	batch_scan_init(&scan, fs, file, segment->size, file_size, true);
+	scan.is_bad = true;
+	is_found = load_pass_over(&scan, segment->next_offset, INT64_MAX);
+	batch_scan_deinit(&scan);
+	fs_close(fs, file);
+	return is_found;
+}
+
+/* A log that may not lose anything is left as it is. */
+static enum err load_refuse(struct log_load *load, struct fs *fs, const struct segment *segment, int64_t file_size)
+{
+	if (!load->is_strict)
+		return ERR_NONE;
+	if (segment->next_offset < load->recovery_point)
+		return err_text_set(&load->text, ERR_CORRUPT_FILE,
+				    "%s/%020" PRId64 ".log ends at position %" PRId64 " with offset %" PRId64
+				    ", but offsets to %" PRId64 " were on the disk", load->path, segment->base,
+				    segment->size, segment->next_offset - 1, load->recovery_point - 1);
+	if (load->stop == LOG_DIR_CLEAN)
+		return err_text_set(&load->text, ERR_CORRUPT_FILE, "%s/%020" PRId64 ".log: the batch at position %"
+				    PRId64 " is damaged or cut, and it was closed in order", load->path, segment->base,
+				    segment->size);
+	if (load->stop == LOG_DIR_KILLED && load_has_good_behind(load, fs, segment, file_size))
+		return err_text_set(&load->text, ERR_CORRUPT_FILE, "%s/%020" PRId64 ".log: the batch at position %"
+				    PRId64 " is damaged, and what follows is not", load->path, segment->base,
+				    segment->size);
+	return ERR_NONE;
+}
+
 static enum err load_check(struct log_load *load, struct fs *fs)
 {
 	size_t first = load->segments.list.n - 1;
@@ -311,11 +381,15 @@ static enum err load_check(struct log_load *load, struct fs *fs)
 		if (!err && load->stop == LOG_DIR_POWER_CUT && i + 1 < load->segments.list.n &&
 		    load->segments.list.v[i].next_offset < load->segments.list.v[i + 1].base)
 			is_bad = true;
+		if (!err && is_bad)
+			err = load_refuse(load, fs, &load->segments.list.v[i], file_size);
 		if (!err && is_bad && log_load_is_end_damaged(load))
 			return load_keep_damaged_end(load, fs, file_size);
 		if (!err && is_bad)
 			err = load_end_at(load, fs, i, file_size);
 	}
+	if (!err && load->segments.list.v[load->segments.list.n - 1].next_offset < load->recovery_point)
+		err = load_refuse(load, fs, &load->segments.list.v[load->segments.list.n - 1], 0);
 	if (!err && FAULT(recover_off_by_one) && load->stop != LOG_DIR_CLEAN)
 		err = load_fault_off_by_one(load, fs);
 	return err;
@@ -328,6 +402,8 @@ static enum err load_bounds(struct log_load *load, struct fs *fs)
 	enum err err;
 
 	load->end = last->next_offset;
+	if (load->truncate_to == INT64_MAX && load->recovery_point > MAX(load->end, load->log_start))
+		load_tell_lost(load, MAX(load->end, load->log_start), load->recovery_point);
 	/* What was deleted on purpose reaches beyond what survived: an empty log that begins there. */
 	if (load->log_start > load->end) {
 		err = load_drop_segments(load, fs, 0);
@@ -451,6 +527,9 @@ static enum err load_contents(struct log_load *load, struct fs *fs, const struct
 
 	if (err)
 		return err;
+	/* The last one of a log that is closed in order is written at its end. */
+	for (size_t i = 0; load->is_strict && load->stop == LOG_DIR_CLEAN && i < names->snapshots.n; i++)
+		load->recovery_point = MAX(load->recovery_point, names->snapshots.v[i]);
 	epochs_read = load->epochs.entries.n;
 	epoch_read = epoch_cache_latest(&load->epochs);
 	err = load_segments(load, fs, names);

@@ -21,6 +21,8 @@
  * 3. A directory that is made here is empty: nothing is looked for in it. Its names become durable at the end, then
  *    it itself; records come only after that.
  * 4. Afterwards every index entry points at a batch and names its last offset.
+ * 5. A log that ends below the recovery point it is given has lost records: that is said. One that is strict is refused
+ *    for that, or for damage that no crash explains, before anything is cut.
  */
 #ifndef STORAGE_LOG_LOAD_H
 #define STORAGE_LOG_LOAD_H
@@ -44,6 +46,7 @@ struct log_load {
 	enum log_dir_stop stop;
 	int64_t truncate_to; /* INT64_MAX: no cut */
 	bool rewrites_tail; /* what may not be on the disk is written again, so that the next sync is about all of it */
+	bool is_strict; /* nothing of it may be missing: whoever cuts it writes its recovery point first */
 	int64_t snapshot_keep; /* -1, or the offset of a snapshot not to be removed */
 	/* in and out; -1: not known. Out: clamped to what is there. */
 	int64_t recovery_point;

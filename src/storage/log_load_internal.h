@@ -5,6 +5,7 @@
 #ifndef STORAGE_LOG_LOAD_INTERNAL_H
 #define STORAGE_LOG_LOAD_INTERNAL_H
 
+#include "batch_scan.h"
 #include "log_load.h"
 
 /* Names found in the directory. */
@@ -40,6 +41,9 @@ enum err log_load_replay(struct log_load *load, struct fs *fs, const struct segm
 /* Of a log that was closed, whose last segment turned out to end with a bad batch: whether something that was there
  * then is missing. It is not cut. */
 bool log_load_is_end_damaged(const struct log_load *load);
+/* The scan stands at a bad batch: takes it to the next good one, of format 2, with offsets from `next` to below
+ * end_max. False: there is none. */
+bool load_pass_over(struct batch_scan *scan, int64_t next, int64_t end_max) MUST_USE;
 
 enum err load_read_epochs(struct log_load *load, struct fs *fs) MUST_USE;
 enum err load_write_epochs(struct log_load *load, struct fs *fs) MUST_USE;

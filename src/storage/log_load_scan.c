@@ -169,6 +169,73 @@ static bool segment_check_offsets(const struct segment_check *check, const struc
 	return true;
 }
 
+/* Bytes looked through for it. */
+#define PASS_OVER_MAX MIB(64)
+#define PASS_OVER_PIECE KIB(64)
+/* Of a header: the base offset in front, and the format behind it. */
+#define PASS_OVER_HEAD 17
+
+static bool pass_over_to(struct batch_scan *scan, int64_t pos, int64_t next, int64_t end_max)
+{
+	bool want_crc = scan->want_crc, is_good;
+	struct batch_info info;
+
+	scan->pos = pos;
+	scan->is_bad = false;
+	scan->want_crc = true;
+	is_good = batch_scan_next(scan, &info, &pos) && info.magic == BATCH_MAGIC_NOW && info.base_offset >= next &&
+		  info.base_offset - next <= INT32_MAX && info.last_offset < end_max;
+	scan->want_crc = want_crc;
+	scan->pos = pos;
+	scan->is_bad = !is_good;
+	return is_good;
+}
+
+static bool pass_over_search(struct batch_scan *scan, uint8_t *piece, int64_t bad, int64_t next, int64_t end_max)
+{
+	int64_t limit = MIN(scan->limit, bad + (int64_t)PASS_OVER_MAX);
+	size_t got;
+
+	for (int64_t pos = bad + 1; pos + BATCH_HEADER_LEN <= limit; pos += (int64_t)PASS_OVER_PIECE) {
+		size_t len = (size_t)MIN((int64_t)PASS_OVER_PIECE + PASS_OVER_HEAD - 1, limit - pos);
+
+		scan->err = fs_pread(scan->fs, scan->file, piece, len, pos, FS_WAIT, &got);
+		for (size_t i = 0; !scan->err && i + PASS_OVER_HEAD <= got; i++) {
+			int64_t base = (int64_t)load_be64(piece + i);
+
+			if (piece[i + PASS_OVER_HEAD - 1] == BATCH_MAGIC_NOW && base >= next &&
+			    base - next <= INT32_MAX && pass_over_to(scan, pos + (int64_t)i, next, end_max))
+				return true;
+		}
+		if (scan->err)
+			break;
+	}
+	return false;
+}
+
+bool load_pass_over(struct batch_scan *scan, int64_t next, int64_t end_max)
+{
+	int64_t bad = scan->pos;
+	uint8_t head[BATCH_HEADER_LEN], *piece;
+	struct batch_info info;
+	size_t got;
+	bool is_found;
+
+	/* Its length may be right: then nothing inside it is taken for a batch. */
+	scan->err = fs_pread(scan->fs, scan->file, head, sizeof(head), bad, FS_WAIT, &got);
+	if (!scan->err && !batch_parse((struct bytes){head, got}, &info) &&
+	    pass_over_to(scan, bad + (int64_t)info.size, next, end_max))
+		return true;
+	piece = mem_alloc(PASS_OVER_PIECE + PASS_OVER_HEAD);
+	is_found = !scan->err && pass_over_search(scan, piece, bad, next, end_max);
+	mem_free(piece);
+	if (!is_found) {
+		scan->pos = bad;
+		scan->is_bad = true;
+	}
+	return is_found;
+}
+
 /* What the walk knows of the last good batch, should the next one show that it was none. */
 struct walk_last {
 	struct segment before; /* the segment without it */

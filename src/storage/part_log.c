@@ -358,6 +358,7 @@ void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_sta
 		.index_interval_bytes = pub->config.index_interval_bytes,
 		.stop = pub->dir->stop,
 		.truncate_to = INT64_MAX,
+		.is_strict = pub->config.is_strict,
 		.rewrites_tail = pub->config.is_synced || pub->storage->options.durability == STORAGE_SYNCED ||
 				 pub->dir->rewrites_tail,
 		.snapshot_keep = -1,

@@ -54,6 +54,7 @@ struct log_config {
 	bool is_deleted;   /* cleanup.policy names delete */
 	bool is_compacted; /* cleanup.policy names compact */
 	bool preallocate;
+	bool is_strict; /* refused for damage that no crash explains, or an end below what was on the disk */
 	bool is_synced; /* its owner syncs before it promises anything, whatever the durability of the storage */
 };
 

@@ -6,6 +6,8 @@ of service: the table says which. The other partition is whole in every case. Wh
 file and position are told, and what is behind it is served."""
 import glob
 import os
+import re
+import shutil
 import subprocess
 
 from lib.broker import binary
@@ -80,6 +82,43 @@ TABLE = [
 ]
 
 
+def cut_at_batch(path):
+    """About two thirds stay, and the last of it is whole."""
+    with open(path, "rb") as f:
+        data, pos = f.read(), 0
+    while pos < len(data) * 2 // 3:
+        pos += 12 + int.from_bytes(data[pos + 8:pos + 12], "big")
+    os.truncate(path, pos)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+# what, which .log of several, how; after a clean stop. Whatever is missing, it is said which offsets.
+LOST = [
+    ("last segment, cut between batches", -1, cut_at_batch),
+    ("last segment, empty", -1, empty),
+    ("last segment, gone", -1, os.unlink),
+    ("old segment, cut between batches", 1, cut_at_batch),
+    ("old segment, empty", 1, empty),
+    ("old segment, gone", 1, os.unlink),
+    ("directory of the partition, gone", None, shutil.rmtree),
+]
+# the same of the metadata log; clean stop before
+METADATA = [
+    ("cut between batches", cut_at_batch, True),
+    ("cut within a batch", cut, True),
+    ("empty", empty, True),
+    ("gone", os.unlink, True),
+    ("zeroed tail", zero_tail, True),
+    ("flipped", flip, True),
+    ("flipped after a kill", flip, False),
+    ("empty after a kill", empty, False),
+    ("gone after a kill", os.unlink, False),
+]
+
+
 class Damage(Case):
     def check(self, path):
         done = subprocess.run([binary(), "debug", "check", path], capture_output=True, text=True, check=False,
@@ -89,13 +128,13 @@ class Damage(Case):
         self.assertEqual(bool(lines), done.returncode == 6)
         return lines
 
-    def make(self):
+    def make(self, **configs):
         node = self.moldau({"log.index.interval.bytes": "200", "durability": "synced"})
         self.dirs = [os.path.join(node.own_dir, d) for d in ("a", "b")]
         node.overrides["log.dirs"] = ",".join(self.dirs)
         node.start()
         conn = self.conn(node)
-        topic = self.topic(conn, 2)
+        topic = self.topic(conn, 2, **configs)
         for i in range(N):
             for index in (0, 1):
                 self.assertEqual(conn.produce(topic, [b"%04d" % i + b"v" * 96], index).error, 0)
@@ -159,3 +198,74 @@ class Damage(Case):
         for row in TABLE:
             with self.subTest(row[0]):
                 self.one(*row)
+
+    def lost(self, at, how):
+        node, topic, index = self.make(internal_segment_bytes=2000)
+        node.stop()
+        folder = os.path.join(self.dirs[1], f"{topic}-{index}")
+        path = folder if at is None else sorted(glob.glob(f"{folder}/*.log"))[at]
+        how(path)
+        node.start()
+        conn = self.conn(node)
+        self.assertEqual(self.values(conn, topic, 1 - index)[1], 0)
+        end = conn.list_offset(topic, -1, index).offset
+        there = {r.offset for r in conn.read_all(topic, 0, index)}
+        missing = sorted(set(range(N)) - there)
+        self.assertTrue(missing)
+        line = node.wait_log("log.lost", "ML1078", f"log={topic}-{index}")
+        first, behind = (int(n) for n in re.search(r" offset=(\d+) end_offset=(\d+)", line).groups())
+        self.assertEqual(list(range(first, behind)), missing)
+        self.assertEqual(node.log().count("log.lost"), 1)
+        self.assertEqual(conn.produce(topic, [b"new"], index).base_offset, end)
+        node.stop()
+        node.start()  # said once: from here on it is what there is
+        self.assertEqual(self.conn(node).list_offset(topic, -1, index).offset, end + 1)
+        node.stop()
+        if at in (None, -1):
+            self.assertEqual(node.log().count("log.lost"), 1)
+        node.close()
+
+    @moldau_only
+    def test_lost(self):
+        for what, at, how in LOST:
+            with self.subTest(what):
+                self.lost(at, how)
+
+    def refuses(self, node, *words):
+        """The start, and leaves the metadata log as it is; mended, all is there."""
+        path = os.path.join(self.dirs[0], "__cluster_metadata-0", "00000000000000000000.log")
+
+        def content():
+            if not os.path.exists(path):
+                return b""
+            with open(path, "rb") as f:
+                return f.read()
+        before = content()
+        code, log = self.refused(node)
+        self.assertEqual(code, 1)
+        for word in words:
+            self.assertIn(word, log)
+        self.assertEqual(content(), before)
+        self.assertNotIn("-stray", " ".join(os.listdir(self.dirs[0]) + os.listdir(self.dirs[1])))
+        return path
+
+    @moldau_only
+    def test_metadata_log(self):
+        """Without it there are no topics: nothing of it is given up, and no partition is put aside."""
+        for what, how, is_clean in METADATA:
+            with self.subTest(what):
+                node, topic, index = self.make()
+                if is_clean:
+                    node.stop()
+                else:
+                    node.kill()
+                path = os.path.join(self.dirs[0], "__cluster_metadata-0", "00000000000000000000.log")
+                shutil.copy(path, path + ".copy")
+                how(path)
+                self.refuses(node, "controller.failed", self.dirs[0])
+                os.rename(path + ".copy", path)
+                node.start()
+                want = [b"%04d" % i + b"v" * 96 for i in range(N)]
+                self.assertEqual(self.values(self.conn(node), topic, index), (want, 0))
+                node.stop()
+                node.close()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A log directory fails, at the start or while the node runs: its partitions go offline, all others go on."""
 import os
+import shutil
 
 from lib.case import Case, moldau_only
 
@@ -155,6 +156,95 @@ class DirFailure(Case):
         node.overrides["log.dirs"] = ",".join(self.dirs)
         node.start()
         self.check_left(self.conn(node), topic, [], 3)
+
+
+class Mistakes(Case):
+    """What people do to directories: refused with the reason, and nothing is changed; or only its partitions wait."""
+
+    def make(self, **overrides):
+        node = self.moldau(overrides)
+        self.dirs = [os.path.join(node.own_dir, d) for d in ("a", "b", "c")]
+        node.overrides.update({"log.dirs": ",".join(self.dirs)})
+        node.start()
+        conn = self.conn(node)
+        self.name_ = self.topic(conn, 6)
+        for i in range(6):
+            self.assertEqual(conn.produce(self.name_, [b"first"], i).error, 0)
+        node.stop()
+        return node
+
+    def files(self):
+        return sorted(os.path.join(at, f) for d in self.dirs for at, _, names in os.walk(d) for f in names)
+
+    def check_refused(self, node, *words):
+        before = self.files()
+        code, log = self.refused(node)
+        self.assertEqual(code, 1)
+        for word in words:
+            self.assertIn(word, log)
+        self.assertEqual(self.files(), before)
+
+    def check_whole(self, node):
+        node.start()
+        conn = self.conn(node)
+        for i in range(6):
+            self.eventually(lambda i=i: self.assertEqual(
+                [r.value for r in conn.read_all(self.name_, 0, i)], [b"first"]))
+        node.stop()
+
+    @moldau_only
+    def test_copied(self):
+        node = self.make()
+        meta = os.path.join(self.dirs[2], "meta.properties")
+        os.rename(meta, meta + ".mine")
+        shutil.copy(os.path.join(self.dirs[1], "meta.properties"), meta)
+        self.check_refused(node, "ML1022", self.dirs[1], self.dirs[2])
+        os.rename(meta + ".mine", meta)
+        self.check_whole(node)
+
+    @moldau_only
+    def test_metadata_elsewhere(self):
+        node = self.make()
+        node.overrides["log.dirs"] = ",".join(self.dirs[1:] + self.dirs[:1])
+        self.check_refused(node, "ML1023", f"metadata.log.dir={self.dirs[0]}")
+        node.overrides["metadata.log.dir"] = self.dirs[0]
+        self.check_whole(node)
+
+    @moldau_only
+    def test_metadata_not_mounted(self):
+        node = self.make()
+        os.rename(self.dirs[0], self.dirs[0] + ".away")
+        os.mkdir(self.dirs[0])
+        open(os.path.join(self.dirs[0], ".lock"), "w", encoding="ascii").close()  # a lock is taken to look
+        self.check_refused(node, "ML1023", f"{self.dirs[0]} holds no metadata")
+        shutil.rmtree(self.dirs[0])
+        os.rename(self.dirs[0] + ".away", self.dirs[0])
+        self.check_whole(node)
+
+    @moldau_only
+    def test_names_swapped(self):
+        """Directories are known by their ids."""
+        node = self.make()
+        os.rename(self.dirs[1], self.dirs[1] + "x")
+        os.rename(self.dirs[2], self.dirs[1])
+        os.rename(self.dirs[1] + "x", self.dirs[2])
+        self.check_whole(node)
+        self.assertNotRegex(node.log(), "ERROR|-stray")
+
+    @moldau_only
+    def test_replaced_by_an_empty_one(self):
+        node = self.make()
+        os.rename(self.dirs[2], self.dirs[2] + ".away")
+        node.start()
+        conn = self.conn(node)
+        node.wait_log("log_dir.missing", "ML1077")
+        self.assertEqual(node.log().count("log_dir.missing"), 1)
+        errors = [conn.fetch(self.name_, 0, i).error for i in range(6)]
+        self.assertEqual(sorted(errors), [0, 0, 0, 0, 6, 6])
+        late = self.topic(conn, 3)  # the empty one is used
+        self.assertEqual([p for r in conn.call("DescribeLogDirs", 5, topics=None).results if r.dir == self.dirs[2]
+                          for t in r.topics if t.name == late for p in t.partitions] == [], False)
+        node.stop()
 
 
 class Checkpoints(Case):
