@@ -23,6 +23,7 @@ struct time_job {
 	int64_t bound;
 	int64_t offset;
 	int64_t found_ms;
+	bool is_timeless; /* the batch that has the greatest time is of format 0, which knows none */
 	int64_t own_base, own_pos;       /* see struct log_impl */
 	VEC(struct log_checked) checked; /* a copy; then what was looked at besides */
 	size_t checked_n;                /* of the copy */
@@ -192,13 +193,15 @@ static enum err time_search_segment(struct time_job *job, struct fs *fs, const s
 	}
 	begin = hit.pos;
 	batch_scan_init(&scan, fs, file, hit.pos, segment->size, false);
-	while (!err && job->offset < 0 && batch_scan_next(&scan, &hit.info, &hit.pos)) {
+	while (!err && job->offset < 0 && !job->is_timeless && batch_scan_next(&scan, &hit.info, &hit.pos)) {
 		if (hit.info.base_offset >= job->bound)
 			break;
 		if (greatest && hit.info.records_n == 0)
 			continue; /* emptied by a compaction: the time is of a record that is gone */
 		if (greatest)
 			job->found_ms = MAX(job->found_ms, hit.info.max_timestamp);
+		else if (job->timestamp_ms == INT64_MIN && hit.info.magic == 0 && target < 0)
+			job->is_timeless = true;
 		else if (hit.info.max_timestamp >= target)
 			err = time_search_batch(job, &scan, hit.pos, &hit.info, target);
 	}
@@ -219,14 +222,14 @@ static enum err time_search(struct time_job *job, struct fs *fs, int64_t target)
 {
 	enum err err = ERR_NONE;
 
-	for (size_t i = 0; !err && job->offset < 0 && i < job->segments.list.n; i++) {
+	for (size_t i = 0; !err && job->offset < 0 && !job->is_timeless && i < job->segments.list.n; i++) {
 		if (job->segments.list.v[i].max_timestamp_ms >= target)
 			err = time_search_segment(job, fs, &job->segments.list.v[i], target, false);
 	}
 	return err;
 }
 
-/* Of records that all have no time, -1, the first one, as Kafka. */
+/* Of records that all have no time, -1, the first one, as Kafka; but none when that is of format 0. */
 static enum err time_search_greatest(struct time_job *job, struct fs *fs)
 {
 	int64_t greatest = -1;
@@ -235,7 +238,7 @@ static enum err time_search_greatest(struct time_job *job, struct fs *fs)
 	for (size_t i = 0; i < job->segments.list.n; i++)
 		greatest = MAX(greatest, job->segments.list.v[i].max_timestamp_ms);
 	err = time_search(job, fs, greatest);
-	if (err || job->offset >= 0)
+	if (err || job->offset >= 0 || job->is_timeless)
 		return err;
 	/* The record that has it is out of bounds: the headers tell the greatest one within. */
 	job->found_ms = -1;

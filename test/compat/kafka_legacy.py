@@ -7,10 +7,10 @@ serves.
    kafka_legacy.py --record FILE      writes down Kafka's answers, for test/e2e/test_foreign_dirs.py
 
 One directory gets segments made by hand (and, for snappy and lz4, from the golden batches): plain and packed messages,
-both kinds of timestamps, gaps as compaction leaves them, formats mixed within a segment as an upgrade leaves them. The
-indexes are missing. A copy is opened by Moldau, another by Kafka 4.3.1, twice each, the second time after kill -9; a
-client asks both for everything: offsets by time, the batches from each offset on, byte for byte. The last line is
-`N passed, N failed, N skipped`."""
+both kinds of timestamps, gaps as compaction leaves them, formats mixed within a segment as an upgrade leaves them, and
+records of every format without a time. The indexes are missing. A copy is opened by Moldau, another by Kafka 4.3.1,
+twice each, the second time after kill -9; a client asks both for everything: offsets by time, the batches from each
+offset on, byte for byte. The last line is `N passed, N failed, N skipped`."""
 import glob
 import gzip
 import hashlib
@@ -67,6 +67,14 @@ def current(offset, n):
     return bytes(data)
 
 
+def timeless(offset, magic):
+    """A record without a time."""
+    if magic < 2:
+        return message(offset, None, b"timeless", magic, -1)
+    return struct.pack(">q", offset) + batch([Record(b"timeless", timestamp=-1)])[8:12] + bytes(4) + \
+        batch([Record(b"timeless", timestamp=-1)])[16:]
+
+
 def segments():
     """By partition: {base offset: bytes}."""
     runs = [range(i, i + 4) for i in range(0, 40, 4)]
@@ -77,6 +85,10 @@ def segments():
            {0: plain(range(10), 0) + plain(range(10, 20), 1) + packed(range(20, 25), 1) + current(25, 5)},
            {0: plain(range(20), 1), 20: current(20, 6) + current(26, 3)},
            {5: plain(range(5, 40), 1), 40: plain([44], 1)}]
+    for formats in ((0, 2), (2, 0), (1, 0), (2, 2)):
+        out.append({0: b"".join(timeless(i, magic) for i, magic in enumerate(formats))})
+    out.append({0: timeless(0, 0), 1: timeless(1, 2)})
+    out.append({0: timeless(0, 2), 1: timeless(1, 0)})
     return out + [{0: golden(f"magic {magic}", codec)} for magic in (0, 1) for codec in ("gzip", "snappy", "lz4")]
 
 
