@@ -4,6 +4,9 @@
 
 #include "mem.h"
 
+/* One in so many new files counts as just used. */
+#define NEW_STAYS_EACH 4
+
 void file_cache_init(struct file_cache *cache, struct fs *fs, int64_t open_max,
 		     void (*forget)(struct log_impl *, int64_t))
 {
@@ -37,8 +40,11 @@ struct log_file *file_cache_add(struct file_cache *cache, struct log_impl *log, 
 	CHECK_OP(take_file, !=, (fs_file)FS_FILE_NONE);
 	*file = (struct log_file){.cache = cache, .log = log, .base = base, .file = take_file, .pins = 1};
 	cache->open_n++;
+	file->is_new = cache->open_n > cache->open_max;
 	file_cache_trim(cache);
-	log_file_unpin(file);
+	/* As just used, whatever it is: whoever has asked for it has still to use it. */
+	file->pins = 0;
+	list_push_back(&cache->idle, &file->node);
 	return file;
 }
 
@@ -54,10 +60,15 @@ void log_file_unpin(struct log_file *file)
 	CHECK_OP(file->pins, >, 0);
 	if (--file->pins > 0)
 		return;
-	if (file->log)
-		list_push_back(&file->cache->idle, &file->node);
-	else
+	if (!file->log) {
 		log_file_close(file);
+		return;
+	}
+	if (file->is_new && ++file->cache->new_n % NEW_STAYS_EACH)
+		list_push_front(&file->cache->idle, &file->node);
+	else
+		list_push_back(&file->cache->idle, &file->node);
+	file->is_new = false;
 }
 
 void log_file_drop(struct log_file *file)

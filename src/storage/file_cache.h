@@ -3,6 +3,10 @@
  * Open segment files of one reactor under a budget. The least recently used file that nobody uses is closed
  * when the budget is passed; files in use count, but are never closed.
  *
+ * When there is no room, most files that had to be opened count as used long ago after their first use: of more files
+ * than fit, used one after the other, else each would be closed just before its turn comes. Every so often one does
+ * not, so that files which are not used any more make room for others.
+ *
  * 1. A pinned file stays open, also after its segment is gone.
  * 2. A file is in `idle` exactly while it has an owner and no pins.
  */
@@ -21,6 +25,7 @@ struct log_file {
 	int64_t base;         /* of the segment */
 	fs_file file;
 	int32_t pins;
+	bool is_new; /* opened when there was no room, not used since */
 };
 
 struct file_cache {
@@ -28,6 +33,7 @@ struct file_cache {
 	struct list idle; /* oldest first */
 	int64_t open_n;
 	int64_t open_max;
+	uint32_t new_n; /* files that were new */
 	/* The owner forgets a file that is about to be closed. */
 	void (*forget)(struct log_impl *log, int64_t base);
 };
