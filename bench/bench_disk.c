@@ -126,6 +126,7 @@ static void run_sync(struct args *args)
 static void run_read(struct args *args)
 {
 	const char *path = args_str(args, "file", "");
+	double mbps = args_double(args, "mbps", 0);
 	args_finish(args);
 	char *block = block_new(BLOCK_LEN);
 	int fd = file_open(path, O_RDONLY);
@@ -138,6 +139,10 @@ static void run_read(struct args *args)
 		if (n == 0)
 			break;
 		bytes += (uint64_t)n;
+		double due_ns = mbps > 0 ? (double)bytes * 1e3 / mbps : 0;
+		double early_ns = due_ns - (double)(clock_now_ns() - start);
+		if (early_ns > 50e3)
+			usleep((useconds_t)(early_ns / 1e3));
 	}
 	uint64_t ns = clock_now_ns() - start;
 	close(fd);
