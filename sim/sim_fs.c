@@ -212,6 +212,17 @@ static enum err sim_fs_pread(struct fs *fs, fs_file file, void *p, size_t len, i
 	return ERR_NONE;
 }
 
+static bool sim_fs_is_cached(struct fs *fs, fs_file file, int64_t pos, size_t len)
+{
+	struct sim_disk *d = disk_of(fs);
+
+	return len == 0 || !world_chance(d->w, d->w->opt.nowait_pct, 100);
+}
+
+static void sim_fs_advise(struct fs *fs, fs_file file, int64_t pos, int64_t len, enum fs_advice advice)
+{
+}
+
 /* Writes the first `max` bytes of what iov names. */
 static void write_part(struct sim_disk *d, struct disk_inode *inode, const struct iovec *iov, int iov_n, size_t pos,
 		       size_t max)
@@ -579,6 +590,8 @@ const struct fs_ops disk_fs_ops = {
 	.open = sim_fs_open,
 	.close = sim_fs_close,
 	.pread = sim_fs_pread,
+	.is_cached = sim_fs_is_cached,
+	.advise = sim_fs_advise,
 	.pwritev = sim_fs_pwritev,
 	.sync = sim_fs_sync,
 	.sync_all = sim_fs_sync_all,

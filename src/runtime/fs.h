@@ -36,6 +36,11 @@ enum fs_read_flags {
 	FS_NOWAIT = 1, /* ERR_WOULD_BLOCK unless all of it is in the page cache */
 };
 
+enum fs_advice {
+	FS_ADVICE_AS_ASKED, /* of the whole file: a read brings into memory what it asks for and no more */
+	FS_ADVICE_WANTED,   /* the range is read soon: the disk may begin */
+};
+
 enum fs_kind { FS_KIND_FILE, FS_KIND_DIR, FS_KIND_OTHER };
 
 struct fs_stat {
@@ -61,6 +66,10 @@ struct fs_ops {
 	/* Reads up to len bytes; *ret_len < len only at the end of the file. */
 	enum err (*pread)(struct fs *fs, fs_file file, void *p, size_t len, int64_t pos, int read_flags,
 			  size_t *ret_len);
+	/* Whether all of the range is in the page cache, as far as the system tells; asks nothing of the disk. */
+	bool (*is_cached)(struct fs *fs, fs_file file, int64_t pos, size_t len);
+	/* May do nothing. WANTED takes the time to hand the range to the disk: for helpers. */
+	void (*advise)(struct fs *fs, fs_file file, int64_t pos, int64_t len, enum fs_advice advice);
 	/* Writes all of it, or fails; *ret_len (always set) tells how much reached the file. */
 	enum err (*pwritev)(struct fs *fs, fs_file file, const struct iovec *iov, int iov_n, int64_t pos,
 			    size_t *ret_len);

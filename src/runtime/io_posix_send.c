@@ -2,10 +2,9 @@
 /*
  * Sending pieces. Memory and short parts of files go out together in one sendmsg, the file parts read into the
  * reactor's scratch first. A longer part of a file goes by sendfile, which spares the copy, but only when the
- * system says (cachestat) that all of it stands in the page cache, since sendfile would wait for the disk; without
- * that call everything takes the first way. What is being read ahead stands there too before it has arrived: bytes here
- * and there, the last one among them, are tried with a read that may not wait. A part that is not cached is loaded by a
- * helper, and the send goes on when it is back.
+ * system says (fs_posix_look) that all of it stands in the page cache, since sendfile would wait for the disk; where
+ * nobody tells, everything takes the first way. A part that is not cached is loaded by a helper, and the send goes on
+ * when it is back.
  *
  * 1. pieces[0] is the first piece that has not left completely; bytes leave in order.
  * 2. A load covers the front of pieces[0] from its `pos`. While it is at a helper the send waits and nothing is
@@ -17,7 +16,6 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fs_posix.h"
@@ -31,26 +29,6 @@
 /* What one socket may send before the others have their turn: some tenth of a millisecond. A larger piece is no
  * cheaper per byte. */
 #define POSIX_SEND_SHARE (256 * 1024)
-/* Between two bytes that are tried; what is on its way from the disk is the end of a range, a window of this order. */
-#define POSIX_PROBE_STEP (256 * 1024)
-
-#ifndef __NR_cachestat
-#define __NR_cachestat 451
-#endif
-
-/* What the system call takes and gives; older headers do not have it. */
-struct posix_cache_range {
-	uint64_t pos;
-	uint64_t len;
-};
-
-struct posix_cache_pages {
-	uint64_t cached;
-	uint64_t dirty;
-	uint64_t writeback;
-	uint64_t evicted;
-	uint64_t recently_evicted;
-};
 
 struct posix_load {
 	struct posix_job job;
@@ -254,6 +232,15 @@ static void posix_send_fail(struct io_posix *io, struct posix_sock *sock, enum e
 	posix_end(io, sock->out, err, sock->out->result);
 }
 
+/* A helper loads the front of the first piece that has bytes. */
+static void posix_load_first(struct io_posix *io, struct posix_sock *sock)
+{
+	/* Pieces without bytes before it go, so that the load is for pieces[0]. */
+	posix_send_advance(sock, 0);
+	if (!posix_load_start(io, sock, sock->out->send.pieces))
+		posix_send_fail(io, sock, ERR_TOO_MANY_FILES);
+}
+
 /* Returns false when the op has ended or waits. */
 static bool posix_send_batch(struct io_posix *io, struct posix_sock *sock, const struct posix_batch *batch)
 {
@@ -281,37 +268,6 @@ static bool posix_send_batch(struct io_posix *io, struct posix_sock *sock, const
 	return true;
 }
 
-static bool posix_byte_has_arrived(int fd, int64_t pos)
-{
-	uint8_t byte;
-	size_t n;
-
-	return !fs_posix_read_cached(fd, &byte, 1, pos, &n) && n == 1;
-}
-
-/* From the end on, which is the last to come. */
-static bool posix_has_arrived(int fd, int64_t pos, size_t len)
-{
-	for (int64_t at = pos + (int64_t)len - 1; at > pos; at -= POSIX_PROBE_STEP) {
-		if (!posix_byte_has_arrived(fd, at))
-			return false;
-	}
-	return posix_byte_has_arrived(fd, pos);
-}
-
-static bool posix_is_cached(struct io_posix *io, int fd, int64_t pos, size_t len)
-{
-	struct posix_cache_range range = {.pos = (uint64_t)pos, .len = len};
-	struct posix_cache_pages pages;
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-
-	if (syscall(__NR_cachestat, fd, &range, &pages, 0) < 0) {
-		io->has_cachestat = false;
-		return false;
-	}
-	return pages.cached > (range.pos + len - 1) / page - range.pos / page && posix_has_arrived(fd, pos, len);
-}
-
 enum posix_sent { POSIX_SENT_NOTHING, POSIX_SENT_SOME, POSIX_SENT_STOP };
 
 /* Sends the front of pieces[0] by sendfile if that suits it. STOP: the op has ended or waits. */
@@ -326,8 +282,16 @@ static enum posix_sent posix_send_file(struct io_posix *io, struct posix_sock *s
 		return POSIX_SENT_NOTHING;
 	pos = piece->pos;
 	len = MIN(piece->len, (size_t)POSIX_SEND_SHARE);
-	if (!posix_is_cached(io, (int)piece->file, pos, len))
+	switch (fs_posix_look((int)piece->file, pos, len)) {
+	case FS_POSIX_CACHED:
+		break;
+	case FS_POSIX_NOT_CACHED:
+		posix_load_first(io, sock);
+		return POSIX_SENT_STOP;
+	case FS_POSIX_UNKNOWN:
+		io->has_cachestat = false;
 		return POSIX_SENT_NOTHING;
+	}
 	do
 		n = sendfile(sock->fd, (int)piece->file, &pos, len);
 	while (n < 0 && errno == EINTR);
@@ -367,10 +331,7 @@ static bool posix_send_copy(struct io_posix *io, struct posix_sock *sock)
 		return batch.is_cut;
 	}
 	if (batch.err == ERR_WOULD_BLOCK) {
-		/* Pieces without bytes before it go, so that the load is for pieces[0]. */
-		posix_send_advance(sock, 0);
-		if (!posix_load_start(io, sock, op->send.pieces))
-			posix_send_fail(io, sock, ERR_TOO_MANY_FILES);
+		posix_load_first(io, sock);
 	} else if (batch.err) {
 		posix_send_fail(io, sock, batch.err);
 	} else {

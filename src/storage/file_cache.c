@@ -39,6 +39,8 @@ struct log_file *file_cache_add(struct file_cache *cache, struct log_impl *log, 
 
 	CHECK_OP(take_file, !=, (fs_file)FS_FILE_NONE);
 	*file = (struct log_file){.cache = cache, .log = log, .base = base, .file = take_file, .pins = 1};
+	/* Who reads what is not in memory asks for it in full; see log_check.c. */
+	cache->fs->ops->advise(cache->fs, take_file, 0, 0, FS_ADVICE_AS_ASKED);
 	cache->open_n++;
 	file->is_new = cache->open_n > cache->open_max;
 	file_cache_trim(cache);

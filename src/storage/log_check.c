@@ -5,6 +5,9 @@
  * helper reads first, a few megabytes at a time, which also brings it into memory. What it finds damaged is kept
  * with the open log, as what a scrub finds is: see log_scrub.h, 2.
  *
+ * Where one part has left the page cache, its neighbours have, too, or will: the kernel reads ahead, and what it
+ * brought nobody has looked at. So all of that segment from there on counts as not looked at.
+ *
  * 1. `checked` are ranges of files whose batches were good or are in `bad`; their ends lie between batches.
  * 2. Places mean something within one generation: a truncation, a trim or a swap empties `checked`.
  */
@@ -48,6 +51,15 @@ int64_t log_checked_to(const struct log_impl *log, int64_t base, int64_t pos)
 	return pos;
 }
 
+static bool log_is_checked_before(const struct log_impl *log, int64_t base, int64_t pos)
+{
+	for (size_t i = 0; i < log->checked.n; i++) {
+		if (log->checked.v[i].base == base && log->checked.v[i].end_pos == pos)
+			return true;
+	}
+	return pos == 0;
+}
+
 void log_checked_add(struct log_impl *log, struct log_checked add)
 {
 	size_t i = 0;
@@ -75,15 +87,38 @@ void log_checked_add(struct log_impl *log, struct log_checked add)
 bool log_is_cold(struct log_impl *log, const struct segment *segment, int64_t pos, size_t len)
 {
 	struct fs *fs = log_reactor(log)->io->fs;
-	int64_t ends[2] = {pos, pos + (int64_t)len - 1};
-	uint8_t byte;
-	size_t got;
 
-	for (int i = 0; i < 2; i++) {
-		if (fs_pread(fs, segment->file->file, &byte, 1, ends[i], FS_NOWAIT, &got) == ERR_WOULD_BLOCK)
-			return true;
+	return !fs->ops->is_cached(fs, segment->file->file, pos, len);
+}
+
+/* Of the active segment, what is surely in memory begins with the batches in the ring. */
+static int64_t log_memory_pos(const struct log_impl *log, const struct segment *segment)
+{
+	const struct log_tail *tail = log->tail;
+
+	if (segment != &log->segments.list.v[log->segments.list.n - 1] || !tail || tail->ring_n == 0)
+		return segment->size;
+	return tail->ring[(tail->ring_next + LOG_RING_N - tail->ring_n) % LOG_RING_N].pos;
+}
+
+void log_check_forget(struct log_impl *log, const struct segment *segment, int64_t pos)
+{
+	int64_t memory_pos = log_memory_pos(log, segment);
+	size_t n = 0;
+
+	if (log_is_own(log, segment->base, pos) && pos < memory_pos) {
+		log->own_base = segment->base;
+		log->own_pos = memory_pos;
 	}
-	return false;
+	for (size_t i = 0; i < log->checked.n; i++) {
+		struct log_checked range = log->checked.v[i];
+
+		if (range.base == segment->base && range.end_pos > pos)
+			range.end_pos = MAX(range.pos, pos);
+		if (range.pos < range.end_pos)
+			log->checked.v[n++] = range;
+	}
+	log->checked.n = n;
 }
 
 /* ---- what is known to be damaged ---- */
@@ -187,6 +222,7 @@ struct check_job {
 	struct log_file *file; /* pinned */
 	struct read_place place;
 	bool is_search; /* the way to the offset is damaged at place: it is looked for anew */
+	bool is_in_order; /* what lies before was looked at: the next read goes on behind */
 	bool asked_helper;
 	uint32_t generation;
 	int64_t bytes;
@@ -197,7 +233,13 @@ static void check_job_run(struct io_op *op, struct fs *fs)
 {
 	struct check_job *job = container_of(op, struct check_job, op);
 
+	int64_t pos = job->check.pos, size = job->check.segment.size, ahead;
+
+	fs->ops->advise(fs, job->file->file, pos, MIN(job->bytes, size - pos), FS_ADVICE_WANTED);
 	op->err = segment_check_run(&job->check, fs, job->file->file, job->bytes);
+	ahead = MIN(job->bytes, size - job->check.pos);
+	if (!op->err && job->is_in_order && ahead > 0)
+		fs->ops->advise(fs, job->file->file, job->check.pos, ahead, FS_ADVICE_WANTED);
 }
 
 /* False: there is more damage than is remembered, and nothing behind it counts as checked. */
@@ -283,6 +325,7 @@ static void check_submit(struct log_impl *log, struct log_read *read, struct rea
 	segment_check_set_epochs(&job->check, &log->pub.epochs);
 	job->check.pos = place.pos;
 	job->bytes = MIN(MAX(read->max_bytes, CHECK_BYTES_MIN), CHECK_BYTES_MAX);
+	job->is_in_order = log_is_checked_before(log, segment->base, place.pos);
 	read->link = (struct list){NULL, NULL};
 	list_push_back(&log->reads, &read->link);
 	log_submit_work(log, &job->op, check_job_run, check_job_done);

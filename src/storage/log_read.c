@@ -60,14 +60,15 @@ static bool log_ring_find(const struct log_impl *log, int64_t offset, int64_t *r
 static bool log_place_check(struct log_impl *log, int64_t offset, struct read_place *place)
 {
 	const struct segment *segment = &log->segments.list.v[place->at];
+	struct fs *fs = log_reactor(log)->io->fs;
 	uint8_t head[READ_HEADER_LEN];
 	struct batch_info info;
 	size_t got;
 
 	if (!segment->file || place->pos >= segment->size)
 		return false;
-	if (fs_pread(log_reactor(log)->io->fs, segment->file->file, head, sizeof(head), place->pos, FS_NOWAIT,
-		     &got))
+	if (!fs->ops->is_cached(fs, segment->file->file, place->pos, sizeof(head)) ||
+	    fs_pread(fs, segment->file->file, head, sizeof(head), place->pos, FS_NOWAIT, &got))
 		return false;
 	if (batch_parse((struct bytes){head, got}, &info))
 		return false;
@@ -255,9 +256,12 @@ static enum read_step log_read_at(struct log_impl *log, struct log_read *read, s
 	checked_to = log_checked_to(log, segment->base, place.pos);
 	if (place.is_checked)
 		len = (size_t)MIN((int64_t)len, checked_to - place.pos);
-	else if (checked_to < place.pos + (int64_t)len ||
-		 (!place.is_newest && log_is_cold(log, segment, place.pos, len)))
+	else if (checked_to < place.pos + (int64_t)len)
 		return READ_NEEDS_CHECK;
+	else if (!place.is_newest && log_is_cold(log, segment, place.pos, len)) {
+		log_check_forget(log, segment, place.pos);
+		return READ_NEEDS_CHECK;
+	}
 	if (!log_read_find_end(log, read, &place, place.pos + (int64_t)len, limit) && !asked_helper)
 		return READ_NEEDS_HELPER;
 	if (len == left && limit == read->bound.file_pos && segment->base == read->bound.segment_base)

@@ -223,8 +223,10 @@ void log_check_begin(struct log_impl *log);
 int64_t log_checked_to(const struct log_impl *log, int64_t base, int64_t pos);
 /* A helper has looked at it: its batches are good, or among the damaged places. */
 void log_checked_add(struct log_impl *log, struct log_checked range);
-/* One of the ends is not in the page cache: the disk gives it again. */
+/* Not all of it is in the page cache: the disk gives it again. */
 bool log_is_cold(struct log_impl *log, const struct segment *segment, int64_t pos, size_t len);
+/* What was cold at the place has to be looked at anew, and what follows it in the segment. */
+void log_check_forget(struct log_impl *log, const struct segment *segment, int64_t pos);
 /* Has a helper look at what is at the place, whose file is open; then the read goes on there. */
 void log_check_submit(struct log_impl *log, struct log_read *read, struct read_place place, bool asked_helper);
 /* On the way to the offset there is damage at the place, of no batch that holds an offset below next_offset: finds how

@@ -181,6 +181,17 @@ static enum err mem_pread(struct fs *fs, fs_file file, void *p, size_t len, int6
 	return ERR_NONE;
 }
 
+static bool mem_is_cached(struct fs *fs, fs_file file, int64_t pos, size_t len)
+{
+	struct mem_disk *disk = disk_of(fs);
+
+	return !rng_chance(&disk->rng, 1, 3);
+}
+
+static void mem_advise(struct fs *fs, fs_file file, int64_t pos, int64_t len, enum fs_advice advice)
+{
+}
+
 static void inode_resize(struct mem_inode *inode, size_t len)
 {
 	if (len > inode->len) {
@@ -447,6 +458,8 @@ static const struct fs_ops mem_fs_ops = {
 	.open = mem_open,
 	.close = mem_close,
 	.pread = mem_pread,
+	.is_cached = mem_is_cached,
+	.advise = mem_advise,
 	.pwritev = mem_pwritev,
 	.sync = mem_sync,
 	.sync_all = mem_sync_all,
