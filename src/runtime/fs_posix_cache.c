@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the page cache holds, and what it is told. The look is `cachestat` (Linux 6.5), which touches nothing. A read
- * that may not wait is no look: where the page is missing, or marks the end of what was read ahead, the kernel begins to
- * read, a whole window of up to megabytes, and finding memory for it takes the caller milliseconds, in which a kernel
- * without preemption gives its processor to nobody. So reactors look first, helpers read, and the window is turned off
- * (FS_ADVICE_AS_ASKED): a helper names what it wants, a little at a time.
+ * that may not wait is no look: where the page is missing, or marks the end of what was read ahead, the kernel begins
+ * to read, a whole window of up to megabytes, and finding memory for it takes the caller milliseconds, in which a
+ * kernel without preemption gives its processor to nobody. So reactors look first, helpers read, and the window is
+ * turned off (FS_ADVICE_AS_ASKED): a helper names what it wants, a little at a time.
  */
 #include <fcntl.h>
 #include <sys/syscall.h>

@@ -146,9 +146,14 @@ void damage_flip(struct damage *m, int at, int bit)
 	dir = opendir(path);
 	assert_non_null(dir);
 	while ((entry = readdir(dir)) != NULL) {
+		enum err err;
+
 		damage_path(m, "d-0", entry->d_name, path);
-		if (entry->d_name[0] != '.')
-			assert_int_equal(m->t.io->fs->ops->unlink(m->t.io->fs, path), ERR_NONE);
+		if (entry->d_name[0] == '.')
+			continue;
+		/* The storage may still be taking away what the walk before deleted. */
+		err = m->t.io->fs->ops->unlink(m->t.io->fs, path);
+		assert_true(err == ERR_NONE || err == ERR_NOT_FOUND);
 	}
 	closedir(dir);
 	snprintf(name, sizeof(name), "%020lld.log", (long long)victim->segment);
@@ -206,7 +211,7 @@ static void damage_listen(struct damage *m)
 void damage_make(struct damage *m)
 {
 	*m = (struct damage){.sink = {.level = LOG_INFO, .write = damage_tell}};
-	storage_test_init(&m->t, STORAGE_PAGE_CACHE);
+	storage_test_init_in_memory(&m->t, STORAGE_PAGE_CACHE);
 	damage_listen(m);
 	m->t.config.segment_bytes = 4500;
 	m->t.config.index_interval_bytes = 600;

@@ -62,12 +62,23 @@ static void storage_test_defaults(struct storage_test *t, enum storage_durabilit
 	t->topic_id = (struct uuid){0x1122334455667788, 0x99};
 }
 
-void storage_test_init(struct storage_test *t, enum storage_durability durability)
+static void storage_test_init_in(struct storage_test *t, const char *parent, enum storage_durability durability)
 {
-	*t = (struct storage_test){.path = "/tmp/moldau-storage-XXXXXX"};
+	*t = (struct storage_test){0};
+	snprintf(t->path, sizeof(t->path), "%s/moldau-storage-XXXXXX", parent);
 	assert_non_null(mkdtemp(t->path));
 	storage_test_defaults(t, durability);
 	storage_test_start(t, LOG_DIR_CLEAN);
+}
+
+void storage_test_init(struct storage_test *t, enum storage_durability durability)
+{
+	storage_test_init_in(t, "/tmp", durability);
+}
+
+void storage_test_init_in_memory(struct storage_test *t, enum storage_durability durability)
+{
+	storage_test_init_in(t, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", durability);
 }
 
 void storage_test_init_own(struct storage_test *t, enum storage_durability durability, struct io *own_io,
