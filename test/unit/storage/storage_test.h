@@ -37,7 +37,7 @@ struct storage_test {
 
 /* Makes the folder and starts the storage; the directory is told to have been left as `stop` says. */
 void storage_test_init(struct storage_test *t, enum storage_durability durability);
-/* The same on a file system in memory, where there is one: for very many small steps, which no disk makes slow there. */
+/* The same on a file system in memory, where there is one: for very many small steps, which would wait for a disk. */
 void storage_test_init_in_memory(struct storage_test *t, enum storage_durability durability);
 /* The same over own_io, which takes no folder. */
 void storage_test_init_own(struct storage_test *t, enum storage_durability durability, struct io *own_io,
