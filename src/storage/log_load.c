@@ -376,11 +376,13 @@ static enum err load_check(struct log_load *load, struct fs *fs)
 		bool is_bad = false;
 
 		err = log_load_scan(load, fs, i, from, crc_from, &is_bad);
-		/* Of a segment that ends at a batch, but too early, the tail was never written to the disk.
-		 * */
-		if (!err && load->stop == LOG_DIR_POWER_CUT && i + 1 < load->segments.list.n &&
-		    load->segments.list.v[i].next_offset < load->segments.list.v[i + 1].base)
-			is_bad = true;
+		if (!err && i + 1 < load->segments.list.n &&
+		    load->segments.list.v[i].next_offset < load->segments.list.v[i + 1].base) {
+			/* Of a segment that ends at a batch, but too early, the tail was never written to the disk. */
+			if (load->stop == LOG_DIR_POWER_CUT)
+				is_bad = true;
+			load->has_gaps = true;
+		}
 		if (!err && is_bad)
 			err = load_refuse(load, fs, &load->segments.list.v[i], file_size);
 		if (!err && is_bad && log_load_is_end_damaged(load))
@@ -455,51 +457,6 @@ static enum err load_find_recovery(struct log_load *load, struct fs *fs)
 	return err == ERR_NOT_FOUND ? ERR_NONE : err;
 }
 
-#define REWRITE_BYTES MIB(1)
-
-/* Writes the bytes from `pos` to the segment's end once more. */
-static enum err load_rewrite_segment(struct log_load *load, struct fs *fs, const struct segment *segment, int64_t pos)
-{
-	uint8_t *bytes;
-	fs_file file;
-	enum err err = segment_open_file(fs, load->path, segment->base, ".log", FS_WRITE, &file);
-
-	if (err)
-		return err;
-	bytes = mem_alloc(REWRITE_BYTES);
-	while (!err && pos < segment->size) {
-		size_t len = (size_t)MIN(segment->size - pos, (int64_t)REWRITE_BYTES), read_len = 0;
-
-		err = fs_pread(fs, file, bytes, len, pos, FS_WAIT, &read_len);
-		if (!err && read_len < len)
-			err = ERR_CORRUPT_FILE;
-		if (!err)
-			err = fs_pwrite_all(fs, file, bytes, len, pos);
-		pos += (int64_t)len;
-	}
-	mem_free(bytes);
-	fs_close(fs, file);
-	return err;
-}
-
-/* When a sync fails, Linux keeps the bytes in its cache but takes them for written: the process that starts next reads
- * them, and no later sync brings them to the disk. The tail that may be such is written again. */
-static enum err load_rewrite_tail(struct log_load *load, struct fs *fs)
-{
-	enum err err = ERR_NONE;
-
-	if (!load->rewrites_tail || load->stop == LOG_DIR_CLEAN || load->truncate_to != INT64_MAX)
-		return ERR_NONE;
-	for (size_t i = 0; !err && i < load->segments.list.n; i++) {
-		const struct segment *segment = &load->segments.list.v[i];
-
-		if (segment->base >= load->recovery_base)
-			err = load_rewrite_segment(load, fs, segment,
-						   segment->base == load->recovery_base ? load->recovery_pos : 0);
-	}
-	return err;
-}
-
 static enum err load_open_active(struct log_load *load, struct fs *fs)
 {
 	struct segment *last = &load->segments.list.v[load->segments.list.n - 1];
@@ -557,6 +514,8 @@ static enum err load_contents(struct log_load *load, struct fs *fs, const struct
 		err = load_find_recovery(load, fs);
 	if (!err)
 		err = load_rewrite_tail(load, fs);
+	if (!err)
+		err = load_settle_gaps(load, fs);
 	if (!err)
 		err = load_open_active(load, fs);
 	if (!err && is_new)

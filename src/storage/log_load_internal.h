@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of opening a log share: log_load.c (segments, order of steps), log_load_dir.c (directory and
  * names), log_load_scan.c (one segment), log_load_state.c (epochs and producers), log_load_replay.c (headers
- * for them). Nobody else includes it. */
+ * for them), log_load_sync.c (what goes to the disk at once). Nobody else includes it. */
 #ifndef STORAGE_LOG_LOAD_INTERNAL_H
 #define STORAGE_LOG_LOAD_INTERNAL_H
 
@@ -51,5 +51,11 @@ enum err load_write_epochs(struct log_load *load, struct fs *fs) MUST_USE;
 enum err load_aborted(struct log_load *load, struct fs *fs, const struct log_names *names) MUST_USE;
 /* Producers, and epochs as far as their file does not have them. Removes snapshots that nobody needs. */
 enum err load_producers(struct log_load *load, struct fs *fs, const struct log_names *names) MUST_USE;
+
+/* When a sync fails, Linux keeps the bytes in its cache but takes them for written: the process that starts next reads
+ * them, and no later sync brings them to the disk. The tail that may be such is written again. */
+enum err load_rewrite_tail(struct log_load *load, struct fs *fs) MUST_USE;
+/* Gaps behind the recovery point are allowed this once only: the log is synced, and they lie below it. */
+enum err load_settle_gaps(struct log_load *load, struct fs *fs) MUST_USE;
 
 #endif

@@ -142,8 +142,8 @@ static void segment_check_count(struct segment_check *check, const struct batch_
 	check->bytes_since_index += (int64_t)info->size;
 }
 
-/* Offsets lie outside the checksum. They ascend within the segment; where no compaction has been, behind the recovery
- * point and in the last segment of a log that we wrote, they do so without a gap. */
+/* Offsets lie outside the checksum. They ascend within the segment; behind the recovery point of a log that we wrote no
+ * compaction has been, and there is no gap. */
 static bool segment_check_offsets(const struct segment_check *check, const struct batch_info *info, int64_t pos,
 				  int64_t next, int64_t crc_from)
 {
@@ -158,8 +158,9 @@ static bool segment_check_offsets(const struct segment_check *check, const struc
 		return true;
 	if (info->base_offset < next)
 		return false;
-	if (!is_first && ((stop == LOG_DIR_KILLED && check->is_last) ||
-			  (stop == LOG_DIR_POWER_CUT && next >= crc_from)))
+	if (!is_first && stop == LOG_DIR_KILLED && check->is_last)
+		return info->base_offset == next || info->last_offset < check->load->recovery_point;
+	if (!is_first && stop == LOG_DIR_POWER_CUT && next >= crc_from)
 		return info->base_offset == next;
 	/* Of a log that was closed the end is known: a gap that leads beyond it, where without it there is room, is
 	 * none of a compaction. */
@@ -295,6 +296,8 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 			break;
 		}
 		walk_keep(check, &info, pos, next, &last);
+		if (info.base_offset > next && info.last_offset >= check->load->recovery_point)
+			check->load->has_gaps = true;
 		next = info.last_offset + 1;
 		segment_check_count(check, &info, pos);
 		segment->size = scan.pos;

@@ -101,6 +101,7 @@ static enum err load_aborted_file(struct log_load *load, struct fs *fs, int64_t 
 	if (err != ERR_CORRUPT_FILE)
 		return err;
 	log_warn("log.txn_index_damaged", "code=ML1074 log=%s segment=%" PRId64, load->name, base);
+	load->aborted.list.n = n;
 	load->is_txn_index_bad = true;
 	return ERR_NONE;
 }

@@ -30,7 +30,7 @@ enum log_dir_stop {
 	LOG_DIR_CLEAN,	   /* .kafka_cleanshutdown was there */
 	LOG_DIR_KILLED,	   /* unclean, same boot: what was written is there, only the last write may be cut */
 	LOG_DIR_POWER_CUT, /* unclean, in another boot: anything after the recovery point is suspect */
-	LOG_DIR_UNKNOWN,   /* unclean, left by Kafka: the same, but a gap between segments may be a compaction's */
+	LOG_DIR_UNKNOWN,   /* unclean, left by Kafka: the same, but a gap may be a compaction's */
 };
 
 struct storage;

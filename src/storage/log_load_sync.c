@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of a log that was opened must be brought to the disk at once. See log_load.h. */
+#include "log_dir.h"
+#include "log_load_internal.h"
+#include "mem.h"
+
+#define REWRITE_BYTES MIB(1)
+
+/* Writes the bytes from `pos` to the segment's end once more. */
+static enum err load_rewrite_segment(struct log_load *load, struct fs *fs, const struct segment *segment, int64_t pos)
+{
+	uint8_t *bytes;
+	fs_file file;
+	enum err err = segment_open_file(fs, load->path, segment->base, ".log", FS_WRITE, &file);
+
+	if (err)
+		return err;
+	bytes = mem_alloc(REWRITE_BYTES);
+	while (!err && pos < segment->size) {
+		size_t len = (size_t)MIN(segment->size - pos, (int64_t)REWRITE_BYTES), read_len = 0;
+
+		err = fs_pread(fs, file, bytes, len, pos, FS_WAIT, &read_len);
+		if (!err && read_len < len)
+			err = ERR_CORRUPT_FILE;
+		if (!err)
+			err = fs_pwrite_all(fs, file, bytes, len, pos);
+		pos += (int64_t)len;
+	}
+	mem_free(bytes);
+	fs_close(fs, file);
+	return err;
+}
+
+enum err load_rewrite_tail(struct log_load *load, struct fs *fs)
+{
+	enum err err = ERR_NONE;
+
+	if (!load->rewrites_tail || load->stop == LOG_DIR_CLEAN || load->truncate_to != INT64_MAX)
+		return ERR_NONE;
+	for (size_t i = 0; !err && i < load->segments.list.n; i++) {
+		const struct segment *segment = &load->segments.list.v[i];
+
+		if (segment->base >= load->recovery_base)
+			err = load_rewrite_segment(load, fs, segment,
+						   segment->base == load->recovery_base ? load->recovery_pos : 0);
+	}
+	return err;
+}
+
+static enum err load_sync_segment(struct log_load *load, struct fs *fs, const struct segment *segment)
+{
+	static const char *const suffixes[] = {".log", ".index", ".timeindex"};
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; !err && i < ARRAY_N(suffixes); i++) {
+		fs_file file;
+
+		err = segment_open_file(fs, load->path, segment->base, suffixes[i], FS_WRITE, &file);
+		if (err)
+			return err;
+		err = fs_sync(fs, file);
+		fs_close(fs, file);
+		if (err)
+			log_dir_note_lost_sync(load->dir_path, fs);
+	}
+	return err;
+}
+
+enum err load_settle_gaps(struct log_load *load, struct fs *fs)
+{
+	enum err err = ERR_NONE;
+
+	if (!load->has_gaps || load->stop != LOG_DIR_UNKNOWN)
+		return ERR_NONE;
+	for (size_t i = 0; !err && i < load->segments.list.n; i++) {
+		if (load->segments.list.v[i].base >= load->recovery_base)
+			err = load_sync_segment(load, fs, &load->segments.list.v[i]);
+	}
+	if (!err)
+		err = fs->ops->sync_dir(fs, load->path);
+	if (err)
+		return err;
+	load->recovery_point = load->end;
+	load->recovery_base = load->segments.list.v[load->segments.list.n - 1].base;
+	load->recovery_pos = load->segments.list.v[load->segments.list.n - 1].size;
+	return ERR_NONE;
+}
