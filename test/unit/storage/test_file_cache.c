@@ -29,7 +29,11 @@ static void files_forget(struct log_impl *log, int64_t base)
 	the_files(log)->open[base] = NULL;
 }
 
-static const struct fs_ops files_ops = {.close = files_close};
+static void files_advise(struct fs *fs, fs_file file, int64_t pos, int64_t len, enum fs_advice advice)
+{
+}
+
+static const struct fs_ops files_ops = {.close = files_close, .advise = files_advise};
 
 static void files_init(struct files *f)
 {
