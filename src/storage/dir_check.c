@@ -3,6 +3,7 @@
 #include "dir_check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "checkpoint.h"
 #include "epoch_cache.h"
@@ -25,6 +26,10 @@ struct check_run {
 	struct fs *fs;
 	const char *dir; /* of the file at hand */
 	struct epoch_cache epochs; /* of the partition */
+	struct aborted_txns aborted;     /* that its indexes name, below known_to */
+	struct producer_state producers; /* as far as the segments were read, in order; records of transactions only */
+	int64_t known_to;          /* a start takes the indexes for complete below; behind it reads the log */
+	const char *name;          /* of the file at hand */
 };
 
 static bool check_name(void *ctx, const char *name, enum fs_kind kind)
@@ -83,6 +88,23 @@ static void check_batches(struct check_run *run, const char *name, struct segmen
 		check_say(run, name, check->pos, "the disk gives an error when it is read here");
 }
 
+/* A marker that aborts what is still there, and which no index names: its records would be served as committed. */
+static void check_see(struct segment_check *check, const struct batch_info *batch, int64_t pos)
+{
+	struct check_run *run = check->ctx;
+	struct aborted_txn txn;
+
+	if (!batch_is_transactional(batch) || batch->records_n == 0)
+		return;
+	if (batch->last_offset < run->known_to && producer_state_aborts(&run->producers, batch, &txn) &&
+	    !aborted_txns_have(&run->aborted, txn.producer_id, txn.last_offset))
+		check_say(run, run->name, pos,
+			  "the marker aborts a transaction that the .txnindex does not name, so its records are served "
+			  "as committed; an empty .txnindex in its place is made anew by the next start");
+	producer_state_append(&run->producers, batch, NULL);
+	producer_state_settle(&run->producers, batch->last_offset + 1);
+}
+
 /* next_offset: of the segment behind; INT64_MAX: none. */
 static void check_log(struct check_run *run, const char *name, int64_t base, int64_t next_offset)
 {
@@ -101,8 +123,12 @@ static void check_log(struct check_run *run, const char *name, int64_t base, int
 	if (run->fs->ops->file_size(run->fs, file, &check.segment.size)) {
 		check_say(run, name, 0, "the size of the file cannot be read");
 	} else {
-		if (!check_ends(name, ".checkpoint"))
+		if (!check_ends(name, ".checkpoint")) {
 			segment_check_set_epochs(&check, &run->epochs);
+			check.see = check_see;
+			check.ctx = run;
+			run->name = name;
+		}
 		check_batches(run, name, &check, file);
 		segment_check_deinit(&check);
 	}
@@ -123,6 +149,32 @@ static void check_read_epochs(struct check_run *run)
 	if (epoch_cache_decode(&run->epochs, (struct bytes){(const uint8_t *)p, len}))
 		run->epochs.entries.n = 0; /* told where the file itself is looked at */
 	mem_free(p);
+}
+
+static int check_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What the markers are to agree with. Files that are damaged are told where they are looked at themselves. */
+static void check_read_aborted(struct check_run *run, const struct check_names *names)
+{
+	producer_state_truncate_all(&run->producers);
+	run->aborted.list.n = 0;
+	run->known_to = 0;
+	for (size_t i = 0; i < names->list.n; i++) {
+		size_t n = run->aborted.list.n;
+		struct str suffix;
+		int64_t base;
+
+		if (!segment_parse_name(str_of(names->list.v[i]), &base, &suffix))
+			continue;
+		if (str_eq_c(suffix, ".snapshot"))
+			run->known_to = MAX(run->known_to, base);
+		if (str_eq_c(suffix, ".txnindex") && txn_index_read(run->fs, run->dir, base, &run->aborted))
+			run->aborted.list.n = n;
+	}
+	aborted_txns_sort(&run->aborted);
 }
 
 /* Where the segment behind begins. */
@@ -252,11 +304,25 @@ static void check_small(struct check_run *run, const char *name, enum check_kind
 	arena_reset(&arena);
 }
 
+static void check_txn_index(struct check_run *run, const char *name, int64_t base)
+{
+	struct aborted_txns txns = {0};
+
+	if (txn_index_read(run->fs, run->dir, base, &txns))
+		check_say(run, name, 0, "the content is damaged");
+	for (size_t i = 0; i < txns.list.n; i++) {
+		if (aborted_txn_is_sane(&txns.list.v[i], base))
+			continue;
+		check_say(run, name, (int64_t)i * TXN_ENTRY_LEN, "the entry is of no transaction of this segment");
+		break;
+	}
+	vec_deinit(&txns.list);
+}
+
 /* ---- directories ---- */
 
 static void check_partition_file(struct check_run *run, const struct check_names *names, const char *name)
 {
-	struct aborted_txns txns = {0};
 	struct str suffix;
 	int64_t base;
 
@@ -275,9 +341,7 @@ static void check_partition_file(struct check_run *run, const struct check_names
 		} else if (str_eq_c(suffix, ".snapshot")) {
 			check_small(run, name, CHECK_SNAPSHOT);
 		} else if (str_eq_c(suffix, ".txnindex")) {
-			if (txn_index_read(run->fs, run->dir, base, &txns))
-				check_say(run, name, 0, "the content is damaged");
-			vec_deinit(&txns.list);
+			check_txn_index(run, name, base);
 		} else {
 			run->check->files_n--;
 		}
@@ -291,8 +355,13 @@ static enum err check_partition(struct check_run *run, bool only_sizes)
 	struct check_names names = {0};
 	enum err err = run->fs->ops->list(run->fs, run->dir, check_name, &names);
 
-	if (!err && !only_sizes)
+	if (!err && !only_sizes) {
+		/* Segments in their order. */
+		if (names.list.n)
+			qsort(names.list.v, names.list.n, sizeof(names.list.v[0]), check_cmp);
 		check_read_epochs(run);
+		check_read_aborted(run, &names);
+	}
 	for (size_t i = 0; !err && i < names.list.n; i++) {
 		char path[FS_PATH_MAX];
 		struct fs_stat stat;
@@ -363,17 +432,25 @@ static void check_partitions(struct check_run *run, const struct check_names *na
 	}
 }
 
+static void check_run_deinit(struct check_run *run)
+{
+	epoch_cache_deinit(&run->epochs);
+	vec_deinit(&run->aborted.list);
+	producer_state_deinit(&run->producers);
+}
+
 enum err dir_check_run(struct dir_check *check, struct fs *fs, const char *path)
 {
 	struct check_run run = {.check = check, .fs = fs, .dir = path};
 	struct check_names names = {.wants_dirs = true};
 	enum err err;
 
+	producer_state_init(&run.producers, 1);
 	if (check_is_partition(fs, path)) {
 		err = check_partition(&run, true);
 		if (!err)
 			err = check_partition(&run, false);
-		epoch_cache_deinit(&run.epochs);
+		check_run_deinit(&run);
 		return err;
 	}
 	err = fs->ops->list(fs, path, check_name, &names);
@@ -383,6 +460,6 @@ enum err dir_check_run(struct dir_check *check, struct fs *fs, const char *path)
 		check_partitions(&run, &names, path, false);
 	}
 	check_names_deinit(&names);
-	epoch_cache_deinit(&run.epochs);
+	check_run_deinit(&run);
 	return err;
 }

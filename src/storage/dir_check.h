@@ -7,7 +7,8 @@
  *   meta.properties, checkpoint files, partition.metadata, leader-epoch-checkpoint   read whole
  *   .log, .checkpoint      every batch with its checksum; offsets that go on
  *   .index, .timeindex     entries that rise and point into the log
- *   .txnindex, .snapshot   read whole
+ *   .txnindex, .snapshot   read whole; that markers which abort what is in the log are named, as far as a start trusts
+ *                          the indexes: below the newest snapshot
  */
 #ifndef STORAGE_DIR_CHECK_H
 #define STORAGE_DIR_CHECK_H

@@ -58,7 +58,8 @@ struct log_load {
 	struct epoch_cache epochs;
 	struct producer_state producers; /* initialised by the caller */
 	struct aborted_txns aborted;     /* by the offsets of their markers */
-	bool is_txn_index_bad;           /* one of its files was; all are made anew */
+	bool is_txn_index_bad;           /* one of its files was, or empty; from the first such on they are made anew */
+	int64_t txn_index_bad_base;      /* its segment */
 	int64_t end;
 	int64_t bytes_since_index;     /* of the last segment */
 	int64_t last_time_ms;          /* of the last entry of its time index, -1 */

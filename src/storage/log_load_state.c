@@ -2,8 +2,6 @@
 /* Epochs and producers of a log that is opened: their files, then the headers behind them. See log_load.h. */
 #include <inttypes.h>
 
-#include <stdlib.h>
-
 #include "log.h"
 #include "log_load_internal.h"
 #include "mem.h"
@@ -75,33 +73,26 @@ static bool load_is_segment_base(const struct log_load *load, int64_t offset)
 	return false;
 }
 
-static int aborted_cmp(const void *a, const void *b)
-{
-	const struct aborted_txn *x = a, *y = b;
-
-	return (x->last_offset > y->last_offset) - (x->last_offset < y->last_offset);
-}
-
-static bool aborted_is_sane(const struct aborted_txn *txn, int64_t base)
-{
-	return txn->producer_id >= 0 && txn->first_offset >= 0 && txn->first_offset <= txn->last_offset &&
-	       txn->last_offset >= base;
-}
-
-/* One segment's index. Where it is no good everything is found again in the log. */
+/* One segment's index. Where it is no good, or empty, which no file is that was written to its end, what it said is
+ * found again in the log. */
 static enum err load_aborted_file(struct log_load *load, struct fs *fs, int64_t base)
 {
 	size_t n = load->aborted.list.n;
 	enum err err = txn_index_read(fs, load->path, base, &load->aborted);
 
 	for (size_t i = n; !err && i < load->aborted.list.n; i++) {
-		if (!aborted_is_sane(&load->aborted.list.v[i], base))
+		if (!aborted_txn_is_sane(&load->aborted.list.v[i], base))
 			err = ERR_CORRUPT_FILE;
 	}
-	if (err != ERR_CORRUPT_FILE)
+	if (err && err != ERR_CORRUPT_FILE)
 		return err;
-	log_warn("log.txn_index_damaged", "code=ML1074 log=%s segment=%" PRId64, load->name, base);
+	if (!err && load->aborted.list.n > n)
+		return ERR_NONE;
+	if (err)
+		log_warn("log.txn_index_damaged", "code=ML1074 log=%s segment=%" PRId64, load->name, base);
 	load->aborted.list.n = n;
+	if (!load->is_txn_index_bad || base < load->txn_index_bad_base)
+		load->txn_index_bad_base = base;
 	load->is_txn_index_bad = true;
 	return ERR_NONE;
 }
@@ -114,8 +105,8 @@ enum err load_aborted(struct log_load *load, struct fs *fs, const struct log_nam
 		if (load_is_segment_base(load, names->txn_indexes.v[i]))
 			err = load_aborted_file(load, fs, names->txn_indexes.v[i]);
 	}
-	if (!err && load->aborted.list.n)
-		qsort(load->aborted.list.v, load->aborted.list.n, sizeof(struct aborted_txn), aborted_cmp);
+	if (!err)
+		aborted_txns_sort(&load->aborted);
 	return err;
 }
 
@@ -139,12 +130,26 @@ static size_t aborted_below(const struct aborted_txns *txns, size_t at, int64_t 
 	return n;
 }
 
+static enum err load_remove_aborted_file(struct log_load *load, struct fs *fs, int64_t base)
+{
+	char path[FS_PATH_MAX];
+	enum err err;
+
+	if (!segment_path(path, load->path, base, ".txnindex"))
+		return ERR_TOO_LARGE;
+	err = fs->ops->unlink(fs, path);
+	return err == ERR_NOT_FOUND ? ERR_NONE : err;
+}
+
 static enum err load_write_aborted_file(struct log_load *load, struct fs *fs, int64_t base, size_t at, size_t n)
 {
-	uint8_t *bytes = mem_alloc(n * TXN_ENTRY_LEN);
+	uint8_t *bytes;
 	char path[FS_PATH_MAX];
 	enum err err = ERR_TOO_LARGE;
 
+	if (n == 0)
+		return load_remove_aborted_file(load, fs, base);
+	bytes = mem_alloc(n * TXN_ENTRY_LEN);
 	for (size_t i = 0; i < n; i++)
 		txn_entry_encode(&load->aborted.list.v[at + i], bytes + i * TXN_ENTRY_LEN);
 	if (segment_path(path, load->path, base, ".txnindex"))
@@ -163,7 +168,8 @@ static enum err load_write_aborted(struct log_load *load, struct fs *fs, const s
 	for (size_t i = 0; !err && i < load->segments.list.n; i++) {
 		int64_t next = i + 1 < load->segments.list.n ? load->segments.list.v[i + 1].base : INT64_MAX;
 		size_t n = aborted_below(now, at, next), old_n = aborted_below(before, old_at, next);
-		bool is_same = n == old_n && !load->is_txn_index_bad;
+		bool is_same = n == old_n && !(load->is_txn_index_bad &&
+					       load->segments.list.v[i].base >= load->txn_index_bad_base);
 
 		if (is_same && n)
 			is_same = memcmp(&now->list.v[at], &before->list.v[old_at], n * sizeof(now->list.v[0])) == 0;
@@ -175,7 +181,8 @@ static enum err load_write_aborted(struct log_load *load, struct fs *fs, const s
 	return err;
 }
 
-/* Producers and epochs: from the newest good snapshot that is not beyond the end, then the headers behind it.
+/* Producers and epochs: from the newest good snapshot that is not beyond the end, nor behind where aborted transactions
+ * have to be found again, then the headers behind it.
  * Snapshots that no start needs any more, and bad ones, are removed. */
 static enum err load_snapshot(struct log_load *load, struct fs *fs, const struct log_names *names)
 {
@@ -185,8 +192,9 @@ static enum err load_snapshot(struct log_load *load, struct fs *fs, const struct
 	for (size_t i = names->snapshots.n; i-- > 0;) {
 		int64_t offset = names->snapshots.v[i];
 		bool is_keeper = load_is_segment_base(load, offset) || offset == load->snapshot_keep;
+		bool is_behind = load->is_txn_index_bad && offset > load->txn_index_bad_base;
 
-		if (offset <= load->end && offset >= load->log_start && load->snapshot_offset < 0) {
+		if (!is_behind && offset <= load->end && offset >= load->log_start && load->snapshot_offset < 0) {
 			err = load_read_snapshot(load, fs, offset);
 			if (err == ERR_CORRUPT_FILE)
 				log_warn("log.snapshot_damaged", "log=%s offset=%" PRId64, load->name,
@@ -214,7 +222,7 @@ static enum err load_snapshot(struct log_load *load, struct fs *fs, const struct
 		load->epochs.entries.n = 0;
 		load->has_epochs = false;
 	}
-	if ((!load->has_epochs || load->is_txn_index_bad) && load->snapshot_offset >= 0) {
+	if (!load->has_epochs && load->snapshot_offset >= 0) {
 		producer_state_truncate_all(&load->producers);
 		load->snapshot_offset = -1;
 	}

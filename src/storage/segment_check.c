@@ -158,6 +158,8 @@ static void check_pass_over(struct segment_check *check, struct fs *fs, struct b
 		bad->end_offset = info.base_offset;
 		check->next_offset = info.last_offset + 1;
 		check->batches_n++;
+		if (check->see)
+			check->see(check, &info, good_pos);
 		break;
 	}
 	fs_close(fs, index.file);
@@ -247,6 +249,8 @@ enum err segment_check_run(struct segment_check *check, struct fs *fs, fs_file l
 									 info.base_offset > check->segment.base))};
 			check->next_offset = info.last_offset + 1;
 			check->batches_n++;
+			if (check->see)
+				check->see(check, &info, pos);
 			if (scan.pos - begin >= bytes)
 				overlap = check_next_overlaps(check, fs, &scan, &last, &end_pos);
 			if (overlap == OVERLAP_NONE)

@@ -34,6 +34,9 @@ struct segment_check {
 	int64_t next_offset; /* no batch from pos on holds an offset below */
 	bool is_wanted;      /* in: next_offset is one that the first batch ends at or behind, but may begin before */
 	struct epoch_cache epochs; /* in: see segment_check_set_epochs; may be empty */
+	/* in: told of each good batch, in order; a small one, as a marker, has its bytes. NULL: nobody asks */
+	void (*see)(struct segment_check *check, const struct batch_info *batch, int64_t pos);
+	void *ctx;
 	/* out */
 	struct log_bad found[SEGMENT_CHECK_FOUND_MAX];
 	size_t found_n;

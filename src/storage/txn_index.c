@@ -2,10 +2,47 @@
 /* See txn_index.h. */
 #include "txn_index.h"
 
+#include <stdlib.h>
+
 #include "mem.h"
 #include "segment.h"
 
 #define TXN_INDEX_MAX ((size_t)MIB(64))
+
+bool aborted_txn_is_sane(const struct aborted_txn *txn, int64_t base)
+{
+	return txn->producer_id >= 0 && txn->first_offset >= 0 && txn->first_offset < txn->last_offset &&
+	       txn->last_offset >= base;
+}
+
+static int aborted_cmp(const void *a, const void *b)
+{
+	const struct aborted_txn *x = a, *y = b;
+
+	return (x->last_offset > y->last_offset) - (x->last_offset < y->last_offset);
+}
+
+void aborted_txns_sort(struct aborted_txns *txns)
+{
+	if (txns->list.n)
+		qsort(txns->list.v, txns->list.n, sizeof(txns->list.v[0]), aborted_cmp);
+}
+
+bool aborted_txns_have(const struct aborted_txns *txns, int64_t producer_id, int64_t last_offset)
+{
+	size_t from = 0, to = txns->list.n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (txns->list.v[mid].last_offset < last_offset)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < txns->list.n && txns->list.v[from].last_offset == last_offset &&
+	       txns->list.v[from].producer_id == producer_id;
+}
 
 void txn_entry_encode(const struct aborted_txn *txn, uint8_t p[TXN_ENTRY_LEN])
 {

@@ -24,6 +24,12 @@ struct aborted_txns {
 	VEC(struct aborted_txn) list;
 };
 
+/* Whether the index of a segment that begins at `base` can have the entry. */
+bool aborted_txn_is_sane(const struct aborted_txn *txn, int64_t base);
+/* Ascending by marker. */
+void aborted_txns_sort(struct aborted_txns *txns);
+/* Whether the sorted list has one that ended with this marker. */
+bool aborted_txns_have(const struct aborted_txns *txns, int64_t producer_id, int64_t last_offset);
 void txn_entry_encode(const struct aborted_txn *txn, uint8_t p[TXN_ENTRY_LEN]);
 /* Appends the entries of a segment; a file that is not there has none. ERR_CORRUPT_FILE: not a whole number of
  * entries, another version, or more of them than anybody can have meant. */
