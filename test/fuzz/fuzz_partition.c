@@ -2,7 +2,7 @@
 /*
  * A partition of transactions: batches of a few producers and markers of any content, a snapshot and an index of
  * aborted transactions of any content, opened as after each kind of stop. What is found is sound, a second opening
- * finds the same, and a transaction that is listed as aborted ends at a marker that is there.
+ * finds the same, and the transactions that are listed as aborted lie within the log, in the order of their ends.
  *
  * Input: how it was left, where the snapshot stands, flags (1: the snapshot's checksum is made right, 2: the versions
  * of the index), lengths of snapshot and index, their bytes; then batches of 8 bytes: kind, producer, epoch, sequence
@@ -102,6 +102,8 @@ static void check_load(const struct log_load *load)
 		const struct aborted_txn *txn = &load->aborted.list.v[i];
 
 		CHECK_OP(txn->first_offset, <=, txn->last_offset);
+		CHECK_OP(txn->first_offset, >=, 0);
+		CHECK_OP(txn->last_offset, <, load->end);
 		CHECK_OP(txn->last_offset, >=, last);
 		last = txn->last_offset;
 	}
