@@ -11,6 +11,7 @@
 /* name, what the product then does wrong */
 #define FAULT_LIST(X)                                                                       \
 	X(skip_sync, "a group commit says done without syncing")                            \
+	X(skip_name_sync, "a group commit does not sync the names of new segments")         \
 	X(ack_early, "produce with acks=all answers before the high watermark gets there")  \
 	X(recover_off_by_one, "recovery keeps one batch too few")                           \
 	X(recover_no_crc, "recovery does not check the last batches")                       \

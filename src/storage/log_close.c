@@ -10,6 +10,7 @@ struct close_job {
 	struct index_write index;
 	struct bytes snapshot, epochs;
 	int64_t snapshot_offset, snapshot_remove;
+	bool syncs_names;
 	VEC(int64_t) bases; /* segments whose indexes have to be synced */
 };
 
@@ -46,7 +47,7 @@ static void close_job_run(struct io_op *op, struct fs *fs)
 		err = log_write_epochs(fs, path, job->epochs);
 	if (!err && job->snapshot.p)
 		err = log_write_snapshot(fs, path, job->snapshot_offset, job->snapshot, true);
-	if (!err && job->snapshot.p)
+	if (!err && (job->snapshot.p || job->syncs_names))
 		err = fs->ops->sync_dir(fs, path);
 	if (!err && job->snapshot_remove >= 0 && segment_path(name, path, job->snapshot_remove, ".snapshot"))
 		err = fs->ops->unlink(fs, name);
@@ -56,7 +57,7 @@ static void close_job_run(struct io_op *op, struct fs *fs)
 static bool close_job_is_empty(const struct close_job *job)
 {
 	return !job->index.bytes && !job->index.txn_n && !job->snapshot.p && !job->epochs.p &&
-	       job->snapshot_remove < 0 && job->bases.n == 0;
+	       job->snapshot_remove < 0 && job->bases.n == 0 && !job->syncs_names;
 }
 
 static void close_job_free(struct close_job *job)
@@ -106,6 +107,7 @@ void log_close_start(struct log_impl *log)
 	index_write_take(log, true, &job->index);
 	job->snapshot_offset = log->pub.end;
 	job->snapshot_remove = -1;
+	job->syncs_names = log_names_are_unsynced(log);
 	if (log->snapshot_offset != log->pub.end && log->pub.end > log->pub.log_start) {
 		job->snapshot = producer_state_encode(&log->pub.producers);
 		if (log->snapshot_offset >= 0 && !log_has_base(log, log->snapshot_offset))

@@ -336,6 +336,7 @@ struct roll_job {
 	struct bytes snapshot, epochs;
 	int64_t base;
 	int64_t reserve; /* bytes; 0: none */
+	bool syncs;      /* nothing is appended that would wait for it */
 	fs_file file;
 };
 
@@ -361,7 +362,7 @@ static enum err roll_create(struct roll_job *job, struct fs *fs)
 		err = fs->ops->reserve(fs, job->file, job->reserve);
 		err = err == ERR_NOT_SUPPORTED ? ERR_NONE : err;
 	}
-	return err ? err : fs->ops->sync_dir(fs, path);
+	return err || !job->syncs ? err : fs->ops->sync_dir(fs, path);
 }
 
 static void roll_job_run(struct io_op *op, struct fs *fs)
@@ -393,6 +394,8 @@ static void log_rolled(struct log_impl *log, struct roll_job *job)
 		log->tail->times.n = 0;
 		log->tail->ring_n = 0;
 	}
+	if (!job->syncs)
+		log->names_n++;
 	segment.file = file_cache_add(&core_of(log->pub.storage)->files, log, job->base, job->file);
 	job->file = FS_FILE_NONE;
 	vec_push(&log->segments.list, segment);
@@ -443,7 +446,8 @@ static void roll_job_done(struct io_op *op)
 	mem_free(job);
 }
 
-/* The new segment begins with the first append that waits. */
+/* The new segment begins with the first append that waits, if any does. What it waits for is held up, so the sync of
+ * the new names is left to the next commit or checkpoint: without it the log ends where the old segment does. */
 void log_roll_start(struct log_impl *log)
 {
 	struct roll_job *job = MEM_NEW(struct roll_job);
@@ -452,6 +456,7 @@ void log_roll_start(struct log_impl *log)
 	job->base = log->pub.appended.offset;
 	job->file = FS_FILE_NONE;
 	job->reserve = log->pub.config.preallocate ? log->pub.config.segment_bytes : 0;
+	job->syncs = list_is_empty(&log->queue);
 	index_write_take(log, true, &job->index);
 	/* A checkpoint under way writes the same files; and no snapshot without the epochs below it. */
 	if (!log->in_checkpoint)

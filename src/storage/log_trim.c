@@ -37,6 +37,8 @@ void part_log_truncate(struct part_log *pub, int64_t offset)
 struct trim_job {
 	struct io_op op;
 	struct log_impl *log;
+	bool syncs_first; /* what stays may be lost while what goes is lost already */
+	uint32_t names_n;
 	VEC(int64_t) bases;
 };
 
@@ -72,6 +74,8 @@ static void trim_job_run(struct io_op *op, struct fs *fs)
 {
 	struct trim_job *job = container_of(op, struct trim_job, op);
 
+	if (job->syncs_first)
+		op->err = fs->ops->sync_dir(fs, job->log->path);
 	for (size_t i = 0; !op->err && i < job->bases.n; i++) {
 		op->err = trim_segment(job, fs, job->bases.v[i]);
 		if (!op->err)
@@ -135,6 +139,8 @@ static void trim_job_done(struct io_op *op)
 
 	log->shared_n--;
 	log->is_trimming = false;
+	if (!op->err)
+		log_names_synced(log, job->names_n);
 	trim_job_trash(job);
 	if (op->err && log->pub.state != PART_LOG_FAILED) {
 		log_warn("log.trim_failed", "log=%s error=%s", log->pub.name, err_name(op->err));
@@ -187,6 +193,8 @@ void log_trim(struct log_impl *log)
 	drop = MIN(drop, (size_t)TRIM_SEGMENTS_MAX);
 	job = MEM_NEW(struct trim_job);
 	job->log = log;
+	job->syncs_first = log_names_are_unsynced(log);
+	job->names_n = log->names_n;
 	for (size_t i = 0; i < drop; i++) {
 		struct segment *segment = &log->segments.list.v[i];
 

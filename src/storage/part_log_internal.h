@@ -112,6 +112,9 @@ struct log_impl {
 	bool epochs_changed;       /* since the file was written */
 	bool epoch_is_new;         /* the last epoch was begun since, and had no records then */
 	bool in_checkpoint;        /* whose job writes the epochs and a snapshot */
+	/* Rolls whose new names the directory has; those up to names_synced_n survive the machine. */
+	uint32_t names_n, names_synced_n;
+	uint32_t commit_names_n;   /* of the commit under way */
 };
 
 static inline struct log_impl *impl_of(struct part_log *log)
@@ -123,6 +126,17 @@ static inline struct segment *log_active(struct log_impl *log)
 {
 	CHECK(log->segments.list.n > 0);
 	return &log->segments.list.v[log->segments.list.n - 1];
+}
+
+/* A roll does not wait for the disk: who makes the log durable, or removes what lies before, syncs the directory. */
+static inline bool log_names_are_unsynced(const struct log_impl *log)
+{
+	return log->names_n != log->names_synced_n;
+}
+
+static inline void log_names_synced(struct log_impl *log, uint32_t n)
+{
+	log->names_synced_n = MAX(log->names_synced_n, n);
 }
 
 static inline struct reactor *log_reactor(struct log_impl *log)

@@ -16,6 +16,7 @@
  * 1. `durable` moves only to the place that was `appended` before the sync began.
  * 2. A recovery point moves only when log, indexes, snapshot and epochs below it are durable.
  * 3. The unsynced bytes of a directory are the sum over the logs that have at least checkpoint_log_bytes of them.
+ * 4. The names of new segments are synced with what is in them: a roll does not wait for that (log_tail.c).
  */
 #include "fault.h"
 #include "log.h"
@@ -210,13 +211,42 @@ struct commit_job {
 	struct io_op op;
 	struct storage_dir *dir;
 	struct sync_files files;
+	VEC(char *) renewed; /* paths of logs that were rolled since the last one */
 };
+
+/* A file whose name is lost is lost with it. */
+static enum err commit_sync_names(const struct commit_job *job, struct fs *fs)
+{
+	enum err err = ERR_NONE;
+
+	/* One sync of the file system has done it. */
+	if (FAULT(skip_sync) || FAULT(skip_name_sync) || job->files.list.n > COMMIT_FILES_MAX)
+		return ERR_NONE;
+	for (size_t i = 0; !err && i < job->renewed.n; i++) {
+		err = fs->ops->sync_dir(fs, job->renewed.v[i]);
+		/* Of a failed log, deleted since. */
+		if (err)
+			err = err == ERR_NOT_FOUND ? ERR_NONE : ERR_IO;
+	}
+	return err;
+}
+
+static void commit_job_free(struct commit_job *job)
+{
+	sync_files_deinit(&job->files);
+	for (size_t i = 0; i < job->renewed.n; i++)
+		mem_free(job->renewed.v[i]);
+	vec_deinit(&job->renewed);
+	mem_free(job);
+}
 
 static void commit_job_run(struct io_op *op, struct fs *fs)
 {
 	struct commit_job *job = container_of(op, struct commit_job, op);
 
 	op->err = sync_files_run(&job->files, fs, COMMIT_FILES_MAX);
+	if (!op->err)
+		op->err = commit_sync_names(job, fs);
 	if (op->err)
 		log_dir_note_lost_sync(job->dir->path, fs);
 }
@@ -252,6 +282,7 @@ static void commit_finish(struct storage_dir *dir)
 		struct log_impl *log = list_entry(node, struct log_impl, dirty_link);
 
 		log_set_durable_to(log, log->commit_goal);
+		log_names_synced(log, log->commit_names_n);
 		if (log->pub.durable.offset < log->pub.appended.offset)
 			list_push_back(&dir->commit_dirty, &log->dirty_link);
 		log_synced(log);
@@ -270,8 +301,7 @@ static void commit_job_done(struct io_op *op)
 	dir_core_of(dir)->commit_took_ns = dir->storage->reactor->now_ns - dir_core_of(dir)->commit_began_ns;
 	hist_add(&dir->storage->flush_ns, dir_core_of(dir)->commit_took_ns);
 	dir_core_of(dir)->expected_bytes = dir_core_of(dir)->commit_bytes + dir_core_of(dir)->waiting_bytes;
-	sync_files_deinit(&job->files);
-	mem_free(job);
+	commit_job_free(job);
 	if (err) {
 		/* A page that could not be written may be dropped by the kernel and the next sync succeed:
 		 * the disk is no longer to be believed. Full or not: this is the end for the directory. */
@@ -299,12 +329,15 @@ void storage_commit_start(struct storage_dir *dir)
 			continue;
 		log->commit_goal = log->pub.appended;
 		log_unsynced_clear(log);
+		log->commit_names_n = log->names_n;
+		if (log_names_are_unsynced(log))
+			vec_push(&job->renewed, mem_strdup_n(log->path, strlen(log->path)));
 		sync_files_add(&job->files, log);
 		list_remove(node);
 		list_push_back(&dir->commit_running, node);
 	}
 	if (list_is_empty(&dir->commit_running)) {
-		mem_free(job);
+		commit_job_free(job);
 		return;
 	}
 	timer_stop(&dir->storage->reactor->timers, &dir_core_of(dir)->gather);
@@ -324,6 +357,7 @@ void storage_commit_start(struct storage_dir *dir)
 struct checkpoint_item {
 	struct log_impl *log;
 	struct log_pos goal;
+	uint32_t names_n;
 	struct index_write index;
 	struct bytes snapshot, epochs;
 	int64_t snapshot_offset; /* -1: none */
@@ -435,7 +469,7 @@ static void checkpoint_add(struct checkpoint_job *job, struct log_impl *log)
 {
 	struct part_log *pub = &log->pub;
 	struct checkpoint_item item = {.log = log, .goal = pub->appended, .snapshot_offset = -1,
-				       .snapshot_remove = -1};
+				       .snapshot_remove = -1, .names_n = log->names_n};
 
 	producer_state_expire(&pub->producers,
 			      log_reactor(log)->wall_ms - pub->storage->options.producer_expire_ms);
@@ -473,6 +507,7 @@ static void checkpoint_item_done(struct checkpoint_item *item, enum err err)
 		log->epochs_changed = log->epochs_changed || item->epochs.p;
 	} else if (is_live) {
 		index_write_done(log, &item->index);
+		log_names_synced(log, item->names_n);
 		if (item->snapshot_offset >= 0)
 			log->snapshot_offset = MAX(log->snapshot_offset, item->snapshot_offset);
 		log->pub.recovery_point = MAX(log->pub.recovery_point, item->goal.offset);
