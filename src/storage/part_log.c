@@ -272,11 +272,13 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 }
 
 /* What of the log is known to be durable. Even if the machine lost its power: another start in the same boot may have
- * followed, whose appends were never synced. */
+ * followed, whose appends were never synced, nor the names of segments that no recovery point has passed. */
 static void log_set_durable(struct log_impl *log, const struct log_load *load)
 {
 	struct part_log *pub = &log->pub;
 
+	if (pub->dir->stop != LOG_DIR_CLEAN && pub->appended.segment_base >= load->recovery_point)
+		log->names_n++;
 	if (pub->dir->stop != LOG_DIR_CLEAN && load->recovery_point < load->end) {
 		pub->durable = (struct log_pos){load->recovery_point, load->recovery_base,
 						load->recovery_pos};

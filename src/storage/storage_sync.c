@@ -214,12 +214,11 @@ struct commit_job {
 	VEC(char *) renewed; /* paths of logs that were rolled since the last one */
 };
 
-/* A file whose name is lost is lost with it. */
+/* A file whose name is lost is lost with it. One sync of the file system has kept the names too. */
 static enum err commit_sync_names(const struct commit_job *job, struct fs *fs)
 {
 	enum err err = ERR_NONE;
 
-	/* One sync of the file system has done it. */
 	if (FAULT(skip_sync) || FAULT(skip_name_sync) || job->files.list.n > COMMIT_FILES_MAX)
 		return ERR_NONE;
 	for (size_t i = 0; !err && i < job->renewed.n; i++) {

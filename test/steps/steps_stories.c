@@ -255,6 +255,21 @@ static bool has_rolled(struct steps *s)
 	return steps_has_path(s, "/small-0/0000000000000000001");
 }
 
+/* The new segment has its name, which nobody has synced. */
+static void off_in_roll(struct steps *s)
+{
+	on_small(s);
+	kill_on(s, "/small-0/0000000000000000001", 4);
+	op_roll(s);
+	run_until_killed(s);
+}
+
+static void op_start_and_write_small(struct steps *s)
+{
+	if (node_up(s->w, 1))
+		fill(s, part(s, 0), 4);
+}
+
 static void on_transactions(struct steps *s)
 {
 	start(s);
@@ -498,6 +513,7 @@ const struct steps_story steps_stories[] = {
 	{"stop_idle", NULL, NULL, on_idle, op_stop, NULL, false},
 	{"stop_dirs", THREE_DIRS, NULL, with_dirs, op_stop, NULL, false},
 	{"roll", NULL, NULL, on_small, op_roll, has_rolled, false},
+	{"roll_cut_short", NULL, NULL, off_in_roll, op_start_and_write_small, NULL, false},
 	/* When coordinator and partition lose different ends, nothing is promised. */
 	{"roll_transactions", NULL, NULL, on_transactions, op_roll_transactions, NULL, true},
 	{"truncate_records", NULL, NULL, on_long, op_delete_records, has_start, false},
