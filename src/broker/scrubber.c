@@ -86,6 +86,22 @@ static void scrubber_found(struct log_scrub *scrub, const struct part_log *log, 
 		  bad->offset, bad->end_offset);
 }
 
+static void scrubber_unlisted(struct log_scrub *scrub, const struct part_log *log, const char *path, int64_t pos,
+			      size_t n)
+{
+	struct scrubber *scrubber = container_of(scrub, struct scrubber, scrub);
+	const struct scrub_goal *goal = &scrubber->goals.v[scrubber->at];
+	const struct partition *partition = shard_partition(scrubber->shard, goal->topic_id, goal->index);
+
+	if (scrubber->found_n++ >= SCRUB_LINES_MAX)
+		return;
+	log_error("scrub.aborted_unlisted",
+		  "code=ML1074 topic=%s partition=%d file=%s position=%" PRId64 " markers=%zu text=\"the marker aborts "
+		  "a transaction that the .txnindex did not name when the log was opened: its records are served as "
+		  "committed. An empty .txnindex in its place is made anew by the next start\"",
+		  partition ? partition->topic : log->name, goal->index, path, pos, n);
+}
+
 static void scrubber_done(struct log_scrub *scrub)
 {
 	struct scrubber *scrubber = container_of(scrub, struct scrubber, scrub);
@@ -112,6 +128,11 @@ static void scrubber_done(struct log_scrub *scrub)
 	scrubber_wait(scrubber, (int64_t)((double)scrub->bytes / rate * 1e9));
 }
 
+static struct log_scrub scrubber_log_scrub(void)
+{
+	return (struct log_scrub){.found = scrubber_found, .unlisted = scrubber_unlisted, .done = scrubber_done};
+}
+
 static void scrubber_begin(struct scrubber *scrubber)
 {
 	scrubber->in_pass = true;
@@ -119,7 +140,7 @@ static void scrubber_begin(struct scrubber *scrubber)
 	scrubber->goals.n = 0;
 	scrubber->found_n = 0;
 	scrubber->bytes = 0;
-	scrubber->scrub = (struct log_scrub){.found = scrubber_found, .done = scrubber_done};
+	scrubber->scrub = scrubber_log_scrub();
 	list_for_each(node, next, &scrubber->shard->opened) {
 		const struct partition *partition = list_entry(node, struct partition, link);
 		struct scrub_goal goal = {partition->topic_id, partition->index};
@@ -173,7 +194,7 @@ static void scrubber_turn(struct timer *timer)
 			return;
 		}
 		scrubber->at++;
-		scrubber->scrub = (struct log_scrub){.found = scrubber_found, .done = scrubber_done};
+		scrubber->scrub = scrubber_log_scrub();
 	}
 	scrubber_end(scrubber);
 }

@@ -8,13 +8,39 @@
 
 /* Input of one piece: some milliseconds of a helper. */
 #define SCRUB_STEP_BYTES MIB(1)
+
+/* Of a transaction that was aborted. */
+struct scrub_marker {
+	int64_t producer_id;
+	int64_t offset;
+	int64_t pos;
+};
+
 struct scrub_job {
 	struct io_op op;
 	struct log_impl *log;
 	struct log_scrub *scrub;
 	struct segment_check check;
+	struct producer_state producers; /* of this piece */
+	VEC(struct scrub_marker) markers;
 	uint32_t generation;
 };
+
+static void scrub_job_see(struct segment_check *check, const struct batch_info *batch, int64_t pos)
+{
+	struct scrub_job *job = container_of(check, struct scrub_job, check);
+	struct aborted_txn txn;
+
+	if (!batch_is_transactional(batch) || batch->records_n == 0)
+		return;
+	if (producer_state_aborts(&job->producers, batch, &txn)) {
+		struct scrub_marker marker = {txn.producer_id, txn.last_offset, pos};
+
+		vec_push(&job->markers, marker);
+	}
+	producer_state_append(&job->producers, batch, NULL);
+	producer_state_settle(&job->producers, batch->last_offset + 1);
+}
 
 static void scrub_job_run(struct io_op *op, struct fs *fs)
 {
@@ -41,6 +67,36 @@ static void scrub_job_take(struct scrub_job *job)
 	}
 }
 
+/* Whether it turned out to be of another place after it was seen. */
+static bool scrub_is_found(const struct scrub_job *job, int64_t pos)
+{
+	for (size_t i = 0; i < job->check.found_n; i++) {
+		if (pos >= job->check.found[i].pos && pos < job->check.found[i].end_pos)
+			return true;
+	}
+	return false;
+}
+
+/* Those below the start may be forgotten. */
+static void scrub_job_take_markers(struct scrub_job *job)
+{
+	const struct part_log *pub = &job->log->pub;
+	char path[FS_PATH_MAX];
+	int64_t first_pos = -1;
+	size_t n = 0;
+
+	for (size_t i = 0; i < job->markers.n; i++) {
+		const struct scrub_marker *marker = &job->markers.v[i];
+
+		if (marker->offset < pub->log_start || scrub_is_found(job, marker->pos) ||
+		    aborted_txns_have(&pub->aborted, marker->producer_id, marker->offset))
+			continue;
+		first_pos = n++ ? first_pos : marker->pos;
+	}
+	if (n && segment_path(path, job->log->path, job->check.segment.base, ".log"))
+		job->scrub->unlisted(job->scrub, pub, path, first_pos, n);
+}
+
 static void scrub_job_done(struct io_op *op)
 {
 	struct scrub_job *job = container_of(op, struct scrub_job, op);
@@ -57,6 +113,7 @@ static void scrub_job_done(struct io_op *op)
 		scrub->pos = 0;
 	} else {
 		scrub_job_take(job);
+		scrub_job_take_markers(job);
 		scrub->pos = job->check.pos;
 		scrub->next_offset = job->check.next_offset;
 		if (op->err || job->check.pos >= job->check.segment.size) {
@@ -68,6 +125,8 @@ static void scrub_job_done(struct io_op *op)
 		log_drive_later(log);
 	log_unref(log);
 	segment_check_deinit(&job->check);
+	producer_state_deinit(&job->producers);
+	vec_deinit(&job->markers);
 	mem_free(job);
 	scrub->done(scrub);
 }
@@ -90,6 +149,8 @@ enum log_scrub_step part_log_scrub(struct part_log *pub, struct log_scrub *scrub
 	job->scrub = scrub;
 	job->check = (struct segment_check){.dir = log->path, .segment = log->segments.list.v[at]};
 	job->check.segment.file = NULL;
+	job->check.see = scrub_job_see;
+	producer_state_init(&job->producers, 1);
 	segment_check_set_epochs(&job->check, &pub->epochs);
 	job->generation = log->generation;
 	if (scrub->generation != log->generation || scrub->pos == 0 || scrub->offset != job->check.segment.base) {

@@ -8,7 +8,9 @@
  * 1. Only segments that are not written any more, below the recovery point: what differs there is damage.
  * 2. What is found is kept with the open log: from then on no read serves it, and what is before and behind it is
  *    served.
- * 3. A piece that a cut or a compaction overtook tells nothing; its segment is read anew.
+ * 3. A marker that aborts what is in the log, but that the log does not know as one, is told in each pass; only a start
+ *    makes the index anew. Seen are transactions that lie within one piece.
+ * 4. A piece that a cut or a compaction overtook tells nothing; its segment is read anew.
  */
 #ifndef STORAGE_LOG_SCRUB_H
 #define STORAGE_LOG_SCRUB_H
@@ -27,6 +29,8 @@ struct log_scrub {
 	/* in */
 	void (*found)(struct log_scrub *scrub, const struct part_log *log, const char *path,
 		      const struct log_bad *bad); /* each once as long as the log is open */
+	/* The first such marker of a piece, and how many. */
+	void (*unlisted)(struct log_scrub *scrub, const struct part_log *log, const char *path, int64_t pos, size_t n);
 	void (*done)(struct log_scrub *scrub);
 	/* out, at done */
 	int64_t bytes; /* read by this piece */

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The indexes of aborted transactions of old segments, damaged while the node is down: readers of committed records
-get no aborted one, and `debug check` names the markers that no index knows. Of a file that is gone nothing is left
-that a start could see; Kafka 4.3.1 sees neither that nor an empty one, and zeros only where the segment does not
-begin at 0."""
+get no aborted one, and `debug check` and the scrub name the markers that no index knows. Of a file that is gone
+nothing is left that a start could see; Kafka 4.3.1 sees neither that nor an empty one, and zeros only where the
+segment does not begin at 0."""
 import glob
 import os
+import re
 import subprocess
 
 from lib.broker import binary
@@ -32,7 +33,8 @@ class TxnIndex(TxnCase):
 
     def make(self):
         """A topic of several segments, each with an index; what is committed in it."""
-        node = self.moldau().start()
+        node = self.moldau({"log.scrub.interval.ms": 300, "log.flush.offset.checkpoint.interval.ms": 200,
+                            "log.initial.task.delay.ms": 0}).start()
         self.broker, self.c, Txn.found = node, self.conn(node), None
         topic = self.topic(self.c, internal_segment_bytes=3000)
         txns = [Txn(self, self.conn(node), f"{topic}-{i}") for i in range(2)]
@@ -82,6 +84,7 @@ class TxnIndex(TxnCase):
                         self.assertTrue(any(path.replace(".txnindex", "") in line for line in lines), lines)
                         node.start()
                         self.assertEqual(self.values(node, topic), want)
+                        self.assertNotIn("scrub.aborted_unlisted", node.log())
                         self.assertEqual(before[path], self.indexes(node, topic)[path])
                         end()
                         self.assertEqual(self.check(node) if end == node.stop else [], [])
@@ -100,6 +103,11 @@ class TxnIndex(TxnCase):
             self.assertEqual(len(lines), len(before[path]) // 34, lines)
             for line in lines:
                 self.assertRegex(line, f"^{log}: position [1-9][0-9]*: the marker aborts .*txnindex")
+            node.start()
+            # It begins anew with each piece: a transaction that began in the segment before is not seen.
+            said = node.wait_log("scrub.aborted_unlisted", "ML1074", "partition=0", f"file={log} ")
+            self.assertIn(re.search(r"position=(\d+) ", said)[1], [line.split(": ")[1].split()[1] for line in lines])
+            node.stop()
             open(path, "wb").close()  # as the message advises
             node.start()
             self.assertEqual(self.values(node, topic), want)

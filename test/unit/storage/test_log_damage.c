@@ -268,6 +268,12 @@ static void scrub_found(struct log_scrub *scrub, const struct part_log *log, con
 		s->is_near = true;
 }
 
+/* Damage is one thing, a lie of the index another. */
+static void scrub_unlisted(struct log_scrub *scrub, const struct part_log *log, const char *path, int64_t pos, size_t n)
+{
+	fail();
+}
+
 static void scrub_done(struct log_scrub *scrub)
 {
 	container_of(scrub, struct scrub, scrub)->m->is_done = true;
@@ -275,7 +281,7 @@ static void scrub_done(struct log_scrub *scrub)
 
 static enum outcome walk_scrub(struct damage *m)
 {
-	struct scrub s = {.scrub = {.found = scrub_found, .done = scrub_done}, .m = m};
+	struct scrub s = {.scrub = {.found = scrub_found, .unlisted = scrub_unlisted, .done = scrub_done}, .m = m};
 	bool is_old = m->batches[m->victim].segment < m->batches[BATCHES_N - 1].segment;
 	enum outcome outcome = damage_open(m, LOG_DIR_CLEAN, m->end);
 

@@ -30,6 +30,11 @@ static void test_found(struct log_scrub *scrub, const struct part_log *log, cons
 	s->bad[s->found_n++] = *bad;
 }
 
+static void test_unlisted(struct log_scrub *scrub, const struct part_log *log, const char *path, int64_t pos, size_t n)
+{
+	fail();
+}
+
 static void test_done(struct log_scrub *scrub)
 {
 	struct scrub_test *s = container_of(scrub, struct scrub_test, scrub);
@@ -43,7 +48,7 @@ static void scrub_all(struct storage_test *t, struct part_log *log, struct scrub
 {
 	enum log_scrub_step step;
 
-	*s = (struct scrub_test){.scrub = {.found = test_found, .done = test_done}};
+	*s = (struct scrub_test){.scrub = {.found = test_found, .unlisted = test_unlisted, .done = test_done}};
 	while ((step = part_log_scrub(log, &s->scrub)) == LOG_SCRUB_RUNS) {
 		s->is_done = false;
 		for (int i = 0; i < 10000 && !s->is_done; i++)
