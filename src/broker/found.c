@@ -164,11 +164,16 @@ static void found_look_for_mark(const struct found *found, struct fs *fs, const 
 				struct found_partition *partition)
 {
 	char full[FS_PATH_MAX];
+	struct dir_mark mark;
 
 	partition->moved_start = FOUND_NOT_MOVED;
-	if (found->has_several &&
-	    snprintf(full, sizeof(full), "%s/%.*s", path, STR_ARGS(partition->name)) < FS_PATH_MAX)
-		dir_copy_is_marked(fs, full, &partition->moved_start);
+	if (!found->has_several ||
+	    snprintf(full, sizeof(full), "%s/%.*s", path, STR_ARGS(partition->name)) >= FS_PATH_MAX ||
+	    !dir_copy_is_marked(fs, full, &mark))
+		return;
+	partition->moved_start = MAX(mark.log_start, INT64_C(-1));
+	partition->log_start = partition->moved_start;
+	partition->recovery_point = MAX(mark.end, INT64_C(-1));
 }
 
 enum err found_read_dir(struct found *found, struct fs *fs, const char *const *paths, int dir, struct err_text *text)
@@ -186,7 +191,6 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *const *p
 
 		*partition = (struct found_partition){entry->name, entry->topic_id, dir, -1, -1, -1, -1, NULL, 0};
 		found_look_for_mark(found, fs, path, partition);
-		partition->log_start = MAX(partition->moved_start, INT64_C(-1));
 		before = map_get_str(&found->by_name, partition->name);
 		if (found_add(found, fs, paths, before, partition)) {
 			err = err_text_set(text, ERR_CORRUPT_FILE,

@@ -192,7 +192,7 @@ static void move_last_run(struct io_op *op, struct fs *fs)
 {
 	struct move *move = container_of(op, struct move, op);
 
-	op->err = dir_copy_rest(fs, move->from, move->to, move->log_start);
+	op->err = dir_copy_rest(fs, move->from, move->to, &(struct dir_mark){move->log_start, move->end});
 	if (op->err)
 		return;
 	move->is_named = true;

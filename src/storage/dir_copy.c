@@ -190,26 +190,31 @@ static bool name_is_passing(const char *name)
 	return false;
 }
 
-static enum err copy_mark(struct fs *fs, const char *to, int64_t log_start)
+static enum err copy_mark(struct fs *fs, const char *to, const struct dir_mark *mark)
 {
-	char path[FS_PATH_MAX], text[32];
-	int len = snprintf(text, sizeof(text), "%" PRId64 "\n", log_start);
+	char path[FS_PATH_MAX], text[64];
+	int len = snprintf(text, sizeof(text), "%" PRId64 " %" PRId64 "\n", mark->log_start, mark->end);
 
 	if (!path_of(path, to, MOVED_FILE))
 		return ERR_TOO_LARGE;
 	return fs_write_atomic(fs, path, (struct bytes){(const uint8_t *)text, (size_t)len});
 }
 
-bool dir_copy_is_marked(struct fs *fs, const char *dir, int64_t *ret_log_start)
+bool dir_copy_is_marked(struct fs *fs, const char *dir, struct dir_mark *ret)
 {
 	char path[FS_PATH_MAX];
+	const char *space;
+	size_t len, first;
 	char *p;
-	size_t len;
 
 	if (!path_of(path, dir, MOVED_FILE) || fs_read_all(fs, path, 64, &p, &len))
 		return false;
-	if (len == 0 || parse_i64((struct str){p, len - 1}, ret_log_start))
-		*ret_log_start = -1;
+	*ret = (struct dir_mark){-1, -1};
+	space = memchr(p, ' ', len);
+	first = space ? (size_t)(space - p) : 0;
+	if (!space || p[len - 1] != '\n' || parse_i64((struct str){p, first}, &ret->log_start) ||
+	    parse_i64((struct str){space + 1, len - first - 2}, &ret->end))
+		*ret = (struct dir_mark){-1, -1};
 	mem_free(p);
 	return true;
 }
@@ -222,7 +227,7 @@ enum err dir_copy_unmark(struct fs *fs, const char *dir)
 	return err == ERR_NOT_FOUND ? ERR_NONE : err;
 }
 
-enum err dir_copy_rest(struct fs *fs, const char *from, const char *to, int64_t log_start)
+enum err dir_copy_rest(struct fs *fs, const char *from, const char *to, const struct dir_mark *mark)
 {
 	struct names names = {0};
 	char from_path[FS_PATH_MAX], to_path[FS_PATH_MAX];
@@ -251,7 +256,7 @@ enum err dir_copy_rest(struct fs *fs, const char *from, const char *to, int64_t 
 	}
 	names_deinit(&names);
 	if (!err)
-		err = copy_mark(fs, to, log_start);
+		err = copy_mark(fs, to, mark);
 	return err ? err : fs->ops->sync_dir(fs, to);
 }
 

@@ -10,7 +10,7 @@
  *   2. "<partition>.<id>-future" becomes "<partition>", durably: it lies in two directories, and the marked one counts
  *   3. the old one becomes "<partition>.<id>-delete", durably
  *   4. MOVED_FILE goes, when the checkpoint files of the new directory know the partition (until then it holds the
- *      start of the log)
+ *      start of the log and its recovery point: what a compaction has left must not be read as damage)
  */
 #ifndef STORAGE_DIR_COPY_H
 #define STORAGE_DIR_COPY_H
@@ -20,6 +20,11 @@
 
 /* In a partition's directory: it was copied here, and what else bears its name is to go. */
 #define MOVED_FILE "moved.moldau"
+
+struct dir_mark {
+	int64_t log_start; /* -1: it does not say */
+	int64_t end;       /* all below is durable in the copy; -1 */
+};
 
 struct dir_copy {
 	const char *from, *to; /* partition directories */
@@ -34,14 +39,14 @@ struct dir_copy {
  * away meanwhile is passed over. */
 enum err dir_copy_piece(struct dir_copy *copy, struct fs *fs) MUST_USE;
 /* The log is closed: makes `to` the same as `from`, durably, and marks it (step 1). */
-enum err dir_copy_rest(struct fs *fs, const char *from, const char *to, int64_t log_start) MUST_USE;
+enum err dir_copy_rest(struct fs *fs, const char *from, const char *to, const struct dir_mark *mark) MUST_USE;
 /* Steps 2 and 3. `to_dir` and `from_dir` are the log directories, `name` the partition's. */
 enum err dir_copy_rename(struct fs *fs, const char *from_dir, const char *to_dir, const char *future, const char *name,
 			 const char *away) MUST_USE;
 
 /* Step 4. */
 enum err dir_copy_unmark(struct fs *fs, const char *dir) MUST_USE;
-/* Is the partition directory a marked copy? *ret_log_start -1: it does not say. */
-bool dir_copy_is_marked(struct fs *fs, const char *dir, int64_t *ret_log_start);
+/* Is the partition directory a marked copy? */
+bool dir_copy_is_marked(struct fs *fs, const char *dir, struct dir_mark *ret);
 
 #endif

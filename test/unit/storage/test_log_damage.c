@@ -236,7 +236,7 @@ static enum outcome walk_move(struct damage *m)
 	damage_path(m, "d-0", "", from);
 	damage_path(m, "n-0", "", to);
 	from[strlen(from) - 1] = to[strlen(to) - 1] = 0;
-	assert_int_equal(dir_copy_rest(m->t.io->fs, from, to, 0), ERR_NONE);
+	assert_int_equal(dir_copy_rest(m->t.io->fs, from, to, &(struct dir_mark){0, -1}), ERR_NONE);
 	assert_int_equal(dir_copy_unmark(m->t.io->fs, to), ERR_NONE);
 	m->t.dir->stop = LOG_DIR_CLEAN;
 	m->log = log_try_open(&m->t, "n-0", m->end);

@@ -31,7 +31,7 @@ static void test_damaged(void **state)
 			storage_test_restart(&t, LOG_DIR_CLEAN);
 			log = log_open(&t, NAME, 12);
 			assert_int_equal(log->aborted.list.n, 0);
-			assert_int_equal(file_len(&t, NAME, INDEX_FILE), 0);
+			assert_int_equal(file_len(&t, NAME, INDEX_FILE), -1);
 			log_close(&t, log);
 		}
 		storage_test_deinit(&t);
