@@ -128,6 +128,12 @@ static bool is_off(struct run *r)
 	return world_node(r->w, 1)->state == SIM_NODE_OFF;
 }
 
+/* Whoever starts it again may have done so between two looks. */
+static bool has_ended(struct run *r)
+{
+	return is_off(r) || world_node(r->w, 1)->starts_n > r->starts_n;
+}
+
 static bool has_produced(struct run *r)
 {
 	return workload_has_produced(r->wl);
@@ -180,11 +186,12 @@ static bool run_dir_fails(struct run *r)
 		return false;
 	disk_heal(disk_of_node(w, 1));
 	wl_dirs_demand(r->wl->dirs, DIRS_NOTHING, 0);
+	r->starts_n = world_node(w, 1)->starts_n;
 	if (world_chance(w, 1, 2))
 		world_node_stop(w, 1);
 	else
 		world_node_kill(w, 1, world_chance(w, 1, 2) ? SIM_DEATH_POWER : SIM_DEATH_PROCESS);
-	return run_until_cond(r, is_off, RUN_STOP_MS, "the end after a directory failed") &&
+	return run_until_cond(r, has_ended, RUN_STOP_MS, "the end after a directory failed") &&
 	       run_until_cond(r, is_ready, RUN_START_MS, "ready after a directory failed");
 }
 
