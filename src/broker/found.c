@@ -7,6 +7,9 @@
 #include "dir_copy.h"
 #include "log.h"
 
+/* More than any partition's directory has. */
+#define FOUND_NAME_MAX 300
+
 void found_init(struct found *found, uint64_t seed)
 {
 	map_init(&found->by_name, MAP_STR, seed);
@@ -24,15 +27,32 @@ void found_deinit(struct found *found)
 	arena_reset(&found->arena);
 }
 
-/* Kafka separates topic and partition by a blank in the checkpoint and a dash in the name. */
-static struct found_partition *found_of_entry(struct found *found, const struct offset_entry *entry)
+/* Kafka separates topic and partition by a blank in the checkpoint and a dash in the name. False: longer than any
+ * that was found. */
+static bool found_name(char text[FOUND_NAME_MAX], struct str topic, int32_t partition, struct str *ret)
 {
-	char name[300];
-	int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(entry->topic), entry->partition);
+	int len = snprintf(text, FOUND_NAME_MAX, "%.*s-%d", STR_ARGS(topic), partition);
 
-	if (len < 0 || len >= (int)sizeof(name))
-		return NULL;
-	return map_get_str(&found->by_name, (struct str){name, (size_t)len});
+	*ret = (struct str){text, (size_t)MAX(len, 0)};
+	return len > 0 && len < FOUND_NAME_MAX;
+}
+
+/* What the map has under the partition's name. */
+static void *found_in(const struct map *map, struct str topic, int32_t partition)
+{
+	char text[FOUND_NAME_MAX];
+	struct str name;
+
+	return found_name(text, topic, partition, &name) ? map_get_str(map, name) : NULL;
+}
+
+static void found_put(struct found *found, struct map *map, struct str topic, int32_t partition, void *value)
+{
+	char text[FOUND_NAME_MAX];
+	struct str name;
+
+	if (found_name(text, topic, partition, &name))
+		map_put_str(map, arena_str(&found->arena, name), value);
 }
 
 struct found_missing {
@@ -43,23 +63,15 @@ struct found_missing {
 static void found_add_missing(struct found *found, const struct offset_entry *entry, int dir)
 {
 	struct found_missing *missing = ARENA_NEW(&found->arena, struct found_missing);
-	char name[300];
-	int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(entry->topic), entry->partition);
 
 	*missing = (struct found_missing){dir, entry->offset};
-	if (len > 0 && len < (int)sizeof(name))
-		map_put_str(&found->missing, arena_str(&found->arena, (struct str){name, (size_t)len}), missing);
+	found_put(found, &found->missing, entry->topic, entry->partition, missing);
 }
 
 int64_t found_missing(const struct found *found, struct str topic, int32_t partition, int dir)
 {
-	const struct found_missing *missing;
-	char name[300];
-	int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(topic), partition);
+	const struct found_missing *missing = found_in(&found->missing, topic, partition);
 
-	if (len < 0 || len >= (int)sizeof(name))
-		return -1;
-	missing = map_get_str(&found->missing, (struct str){name, (size_t)len});
 	return missing && missing->dir == dir ? missing->recovery_point : -1;
 }
 
@@ -76,8 +88,8 @@ static void found_read_offsets(struct found *found, struct fs *fs, const char *p
 			 "reads more of the logs instead\"",
 			 path, file, err_name(err));
 	for (size_t i = 0; !err && i < checkpoint.entries.n; i++) {
-		struct found_partition *partition = found_of_entry(found, &checkpoint.entries.v[i]);
-
+		const struct offset_entry *entry = &checkpoint.entries.v[i];
+		struct found_partition *partition = found_in(&found->by_name, entry->topic, entry->partition);
 		int64_t *value;
 
 		while (partition && partition->dir != dir)
@@ -85,9 +97,9 @@ static void found_read_offsets(struct found *found, struct fs *fs, const char *p
 		value = partition ? (int64_t *)(void *)((char *)partition + field) : NULL;
 		/* The start of a log never goes back: a copy may know a later one than the file. */
 		if (value)
-			*value = MAX(*value, checkpoint.entries.v[i].offset);
+			*value = MAX(*value, entry->offset);
 		else if (field == offsetof(struct found_partition, recovery_point))
-			found_add_missing(found, &checkpoint.entries.v[i], dir);
+			found_add_missing(found, entry, dir);
 		found->has_stale |= !value;
 	}
 	vec_deinit(&checkpoint.entries);
@@ -137,27 +149,17 @@ static enum err found_add(struct found *found, struct fs *fs, const char *const 
 
 static void found_add_futures(struct found *found, const struct log_dir_listing *listing, int dir)
 {
-	char name[300];
-
 	for (size_t i = 0; i < listing->futures.n; i++) {
 		const struct log_dir_entry *entry = &listing->futures.v[i];
-		int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(entry->topic), entry->partition);
 
 		vec_push(&found->deletable[dir], entry->name);
-		if (len > 0 && len < (int)sizeof(name))
-			map_put_str(&found->futures, arena_str(&found->arena, (struct str){name, (size_t)len}),
-				    (void *)(intptr_t)(dir + 1));
+		found_put(found, &found->futures, entry->topic, entry->partition, (void *)(intptr_t)(dir + 1));
 	}
 }
 
 int found_future(const struct found *found, struct str topic, int32_t partition)
 {
-	char name[300];
-	int len = snprintf(name, sizeof(name), "%.*s-%d", STR_ARGS(topic), partition);
-
-	if (len < 0 || len >= (int)sizeof(name))
-		return -1;
-	return (int)(intptr_t)map_get_str(&found->futures, (struct str){name, (size_t)len}) - 1;
+	return (int)(intptr_t)found_in(&found->futures, topic, partition) - 1;
 }
 
 static void found_look_for_mark(const struct found *found, struct fs *fs, const char *path,
@@ -216,8 +218,7 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *const *p
 const struct found_partition *found_get(const struct found *found, struct str topic, int32_t partition,
 					struct uuid topic_id)
 {
-	struct offset_entry entry = {.topic = topic, .partition = partition};
-	const struct found_partition *it = found_of_entry((struct found *)found, &entry);
+	const struct found_partition *it = found_in(&found->by_name, topic, partition);
 
 	while (it && !uuid_eq(it->topic_id, topic_id))
 		it = it->other;

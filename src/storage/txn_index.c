@@ -28,20 +28,27 @@ void aborted_txns_sort(struct aborted_txns *txns)
 		qsort(txns->list.v, txns->list.n, sizeof(txns->list.v[0]), aborted_cmp);
 }
 
+size_t aborted_txns_at(const struct aborted_txns *txns, int64_t offset)
+{
+	size_t low = 0, high = txns->list.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (txns->list.v[mid].last_offset < offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 bool aborted_txns_have(const struct aborted_txns *txns, int64_t producer_id, int64_t last_offset)
 {
-	size_t from = 0, to = txns->list.n;
+	size_t at = aborted_txns_at(txns, last_offset);
 
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-
-		if (txns->list.v[mid].last_offset < last_offset)
-			from = mid + 1;
-		else
-			to = mid;
-	}
-	return from < txns->list.n && txns->list.v[from].last_offset == last_offset &&
-	       txns->list.v[from].producer_id == producer_id;
+	return at < txns->list.n && txns->list.v[at].last_offset == last_offset &&
+	       txns->list.v[at].producer_id == producer_id;
 }
 
 void txn_entry_encode(const struct aborted_txn *txn, uint8_t p[TXN_ENTRY_LEN])

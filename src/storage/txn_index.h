@@ -28,6 +28,8 @@ struct aborted_txns {
 bool aborted_txn_is_sane(const struct aborted_txn *txn, int64_t base);
 /* Ascending by marker. */
 void aborted_txns_sort(struct aborted_txns *txns);
+/* Number of the first in the sorted list whose marker lies at the offset or behind it. */
+size_t aborted_txns_at(const struct aborted_txns *txns, int64_t offset);
 /* Whether the sorted list has one that ended with this marker. */
 bool aborted_txns_have(const struct aborted_txns *txns, int64_t producer_id, int64_t last_offset);
 void txn_entry_encode(const struct aborted_txn *txn, uint8_t p[TXN_ENTRY_LEN]);

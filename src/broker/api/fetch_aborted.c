@@ -6,22 +6,7 @@
  */
 #include "fetch_op.h"
 #include "part_log.h"
-
-/* The first whose marker lies at the offset or behind it. */
-static size_t aborted_first(const struct aborted_txns *all, int64_t offset)
-{
-	size_t low = 0, high = all->list.n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (all->list.v[mid].last_offset < offset)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
+#include "txn_index.h"
 
 /* Writes at most `max` into ret, and returns how many there are. */
 static int32_t aborted_collect(const struct aborted_txns *all, int64_t offset, int64_t end,
@@ -29,7 +14,7 @@ static int32_t aborted_collect(const struct aborted_txns *all, int64_t offset, i
 {
 	int32_t n = 0;
 
-	for (size_t i = aborted_first(all, offset); i < all->list.n; i++) {
+	for (size_t i = aborted_txns_at(all, offset); i < all->list.n; i++) {
 		const struct aborted_txn *txn = &all->list.v[i];
 
 		if (txn->first_offset < end) {
