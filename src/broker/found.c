@@ -162,7 +162,7 @@ int found_future(const struct found *found, struct str topic, int32_t partition)
 	return (int)(intptr_t)found_in(&found->futures, topic, partition) - 1;
 }
 
-static void found_look_for_mark(const struct found *found, struct fs *fs, const char *path,
+static void found_look_for_mark(struct found *found, struct fs *fs, const char *path,
 				struct found_partition *partition)
 {
 	char full[FS_PATH_MAX];
@@ -173,6 +173,7 @@ static void found_look_for_mark(const struct found *found, struct fs *fs, const 
 	    snprintf(full, sizeof(full), "%s/%.*s", path, STR_ARGS(partition->name)) >= FS_PATH_MAX ||
 	    !dir_copy_is_marked(fs, full, &mark))
 		return;
+	found->has_marks = true;
 	partition->moved_start = MAX(mark.log_start, INT64_C(-1));
 	partition->log_start = partition->moved_start;
 	partition->recovery_point = MAX(mark.end, INT64_C(-1));

@@ -27,6 +27,7 @@ struct found {
 	bool has_stale; /* a checkpoint file names a partition that does not lie there */
 	struct map missing; /* names of such partitions -> struct found_missing, the last one */
 	bool has_several; /* directories: a partition may have been moved between them */
+	bool has_marks;   /* some partition is a marked copy */
 	struct arena arena;
 	VEC(struct str) deletable[64]; /* per directory: names left by interrupted deletions */
 };

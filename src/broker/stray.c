@@ -209,7 +209,10 @@ static void stray_done(struct io_op *op)
 	job->done(job->ctx, job->renamed_n > 0);
 	mem_free(job);
 	broker->removal->is_renaming = false;
-	stray_unmark_next(broker->removal);
+	if (broker->found.has_marks)
+		stray_unmark_next(broker->removal);
+	else
+		stray_removal_next(broker->removal);
 }
 
 /* Does the image know this partition, with this topic id? */

@@ -2,9 +2,10 @@
 /*
  * The file half of a backend: a small table of calls that may wait for a disk. Storage writes its slow paths
  * (open, recover, roll, truncate, checkpoint, delete) as plain sequential code over this table and runs them as
- * IO_WORK on a helper thread; the reactor itself calls only what cannot wait: fs_pread with FS_NOWAIT, and
- * IO_WRITE through io.h. The posix body is thin system calls and may be used from any thread; the simulator's
- * body works on a modelled disk that tears, loses, fails and fills.
+ * IO_WORK on a helper thread; the reactor itself calls only what cannot wait: is_cached, fs_pread with FS_NOWAIT of
+ * what is cached (of anything else the kernel would begin to read for it), and IO_WRITE through io.h. The posix body
+ * is thin system calls and may be used from any thread; the simulator's body works on a modelled disk that tears,
+ * loses, fails and fills.
  *
  * Paths are absolute or relative to the process. Errors: ERR_NOT_FOUND, ERR_EXISTS, ERR_ACCESS, ERR_READ_ONLY,
  * ERR_DISK_FULL, ERR_TOO_MANY_FILES, ERR_WOULD_BLOCK (FS_NOWAIT only), ERR_BUSY (lock), ERR_IO for the rest;
