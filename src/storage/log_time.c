@@ -24,6 +24,7 @@ struct time_job {
 	int64_t offset;
 	int64_t found_ms;
 	bool is_timeless; /* the batch that has the greatest time is of format 0, which knows none */
+	bool is_measuring; /* no record is taken: found_ms becomes the greatest time of them */
 	int64_t own_base, own_pos;       /* see struct log_impl */
 	VEC(struct log_checked) checked; /* a copy; then what was looked at besides */
 	size_t checked_n;                /* of the copy */
@@ -36,6 +37,10 @@ static bool time_take(struct time_job *job, int64_t offset, int64_t timestamp, i
 {
 	if (timestamp < target || offset < job->log_start || offset >= job->bound)
 		return false;
+	if (job->is_measuring) {
+		job->found_ms = MAX(job->found_ms, timestamp);
+		return false;
+	}
 	job->offset = offset;
 	job->found_ms = timestamp;
 	return true;
@@ -163,8 +168,22 @@ static enum err time_check(struct time_job *job, struct fs *fs, const struct seg
 	return err;
 }
 
-/* With `greatest` only the headers are read: job->found_ms becomes the greatest timestamp of batches in
- * bounds. */
+/* What the batch adds to the greatest time: its header tells, but where its first records lie below the start. */
+static enum err time_measure(struct time_job *job, struct batch_scan *scan, int64_t pos, struct batch_info *info)
+{
+	enum err err;
+
+	if (info->base_offset >= job->log_start) {
+		job->found_ms = MAX(job->found_ms, info->max_timestamp);
+		return ERR_NONE;
+	}
+	job->is_measuring = true;
+	err = time_search_batch(job, scan, pos, info, 0);
+	job->is_measuring = false;
+	return err;
+}
+
+/* With `greatest` mostly the headers are read: job->found_ms becomes the greatest timestamp in bounds. */
 static enum err time_search_segment(struct time_job *job, struct fs *fs, const struct segment *segment,
 				    int64_t target,
 				    bool greatest)
@@ -199,7 +218,7 @@ static enum err time_search_segment(struct time_job *job, struct fs *fs, const s
 		if (greatest && hit.info.records_n == 0)
 			continue; /* emptied by a compaction: the time is of a record that is gone */
 		if (greatest)
-			job->found_ms = MAX(job->found_ms, hit.info.max_timestamp);
+			err = time_measure(job, &scan, hit.pos, &hit.info);
 		else if (job->timestamp_ms == INT64_MIN && hit.info.magic == 0 && target < 0)
 			job->is_timeless = true;
 		else if (hit.info.max_timestamp >= target)

@@ -3,7 +3,7 @@
 import unittest
 
 from lib.batch import GZIP, Record, batch
-from lib.case import Case
+from lib.case import Case, moldau_only
 
 NONE = (0, -1, -1)
 
@@ -103,6 +103,17 @@ class Times(Case):
             answer = self.c.list_offset(topic, 5000 + 10 * i - 3)
             self.assertEqual((answer.timestamp, answer.offset), (5000 + 10 * i, i))
         self.assertEqual(self.c.list_offset(topic, -3).offset, 9)
+
+    @moldau_only  # the original names a record that nobody can read any more
+    def test_the_greatest_time_of_what_is_left(self):
+        topic = self.topic(self.c, segment_bytes=1048576, retention_ms=-1)
+        self.c.produce(topic, batch([Record(b"v", timestamp=t) for t in (9000, 1000, 1700)], GZIP))
+        self.c.produce(topic, [Record(b"v", timestamp=1500)])
+        for start, found in ((0, (0, 9000, 0)), (1, (0, 1700, 2)), (3, (0, 1500, 3)), (4, NONE)):
+            self.assertEqual(self.c.call("DeleteRecords", 2, timeout_ms=5000, topics=[
+                {"name": topic, "partitions": [{"index": 0, "offset": start}]}]).topics[0].partitions[0].error, 0)
+            answer = self.c.list_offset(topic, -3)
+            self.assertEqual((answer.error, answer.timestamp, answer.offset), found)
 
     def test_after_a_hard_restart(self):
         self.crash()

@@ -4,7 +4,7 @@ import threading
 import time
 import unittest
 
-from lib.batch import batch, batches
+from lib.batch import Record, batch, batches
 from lib.broker import target
 from lib.case import Case, moldau_only
 
@@ -255,6 +255,37 @@ class Visible(TxnCase):
         a.end(COMMIT)
         self.wait_stable(t, 4)
         self.assertEqual(at(-1, 1), (0, 4))
+
+    def test_the_greatest_time_where_nothing_is_decided(self):
+        def at(isolation):
+            got = self.c.call("ListOffsets", 7, isolation=isolation, topics=[{"name": t, "partitions": [
+                {"index": 0, "timestamp": -3}]}]).topics[0].partitions[0]
+            return got.error, got.timestamp, got.offset
+
+        def plain(*times):
+            self.assertEqual(self.c.produce(t, [Record(b"p", timestamp=time) for time in times]).error, 0)
+
+        none = (0, -1, -1)
+        for before, within, behind, found, committed in (
+                ((1000, 2000, 1500), (3000, 2500), (2700,), (0, 3000, 3), none),
+                ((1000,), (3000,), (4000,), (0, 4000, 2), none),
+                ((5000, 1000), (3000,), (2000,), (0, 5000, 0), (0, 5000, 0)),
+                ((3000,), (3000,), (), (0, 3000, 0), (0, 3000, 0)),
+                ((), (3000,), (), (0, 3000, 0), none)):
+            with self.subTest(before=before, within=within, behind=behind):
+                t = self.topic(self.c, retention_ms=-1)
+                a = self.txn()
+                if before:
+                    plain(*before)
+                a.send(t, [Record(b"a", timestamp=time) for time in within])
+                if behind:
+                    plain(*behind)
+                self.assertEqual((at(0), at(1)), (found, committed))
+                a.end(COMMIT)
+                end = len(before + within + behind) + 1
+                self.wait_stable(t, end)
+                # a marker bears the time it was written at
+                self.assertEqual(at(1)[2], end - 1)
 
     def test_a_waiting_reader_wakes_when_the_transaction_ends(self):
         t = self.topic(self.c)

@@ -24,6 +24,7 @@ struct list_offsets_part {
 	struct owner_part owner;
 	struct log_time_query query;
 	int64_t timestamp;
+	int64_t stable;   /* what a reader may see ends here */
 	bool only_stable; /* isolation level read_committed */
 	struct list_offsets_response_topics_partitions *out;
 };
@@ -38,7 +39,8 @@ static void list_offsets_found(struct log_time_query *query)
 {
 	struct list_offsets_part *part = container_of(query, struct list_offsets_part, query);
 
-	if (!query->err && query->offset >= 0) {
+	/* The record with the greatest time is asked for, not the one of those that are decided: as Kafka. */
+	if (!query->err && query->offset >= 0 && query->offset < part->stable) {
 		part->out->offset = query->offset;
 		part->out->timestamp = query->found_timestamp_ms;
 		part->out->leader_epoch = query->leader_epoch;
@@ -50,16 +52,15 @@ static void list_offsets_ready(struct owner_part *owner, enum err err)
 {
 	struct list_offsets_part *part = container_of(owner, struct list_offsets_part, owner);
 	struct partition *partition = owner->partition;
-	int64_t stable;
 
 	if (err) {
 		list_offsets_end(part, err);
 		return;
 	}
-	stable = part->only_stable ? leader_last_stable(partition) : partition->high_watermark.offset;
+	part->stable = part->only_stable ? leader_last_stable(partition) : partition->high_watermark.offset;
 	switch (part->timestamp) {
 	case LATEST:
-		part->out->offset = stable;
+		part->out->offset = part->stable;
 		part->out->leader_epoch = epoch_cache_latest(&partition->log->epochs);
 		break;
 	case EARLIEST:
@@ -73,7 +74,8 @@ static void list_offsets_ready(struct owner_part *owner, enum err err)
 	default:
 		part->query.timestamp_ms = part->timestamp == MAX_TIMESTAMP ? INT64_MIN : part->timestamp;
 		part->query.bound = partition->high_watermark;
-		part->query.bound.offset = stable;
+		if (part->timestamp != MAX_TIMESTAMP)
+			part->query.bound.offset = part->stable;
 		part->query.done = list_offsets_found;
 		part_log_find_time(partition->log, &part->query);
 		return;
