@@ -381,6 +381,16 @@ static enum err sim_fs_file_size(struct fs *fs, fs_file file, int64_t *ret)
 	return ERR_NONE;
 }
 
+static enum err sim_fs_set_mtime(struct fs *fs, fs_file file, int64_t ms)
+{
+	struct sim_disk *d = disk_of(fs);
+
+	if (is_dying(d))
+		return fail(d, ERR_IO);
+	handle_of(d, file)->inode->mtime_ms = ms;
+	return ERR_NONE;
+}
+
 static enum err sim_fs_stat(struct fs *fs, const char *path, struct fs_stat *ret)
 {
 	struct sim_disk *d = disk_of(fs);
@@ -599,6 +609,7 @@ const struct fs_ops disk_fs_ops = {
 	.truncate = sim_fs_truncate,
 	.reserve = sim_fs_reserve,
 	.file_size = sim_fs_file_size,
+	.set_mtime = sim_fs_set_mtime,
 	.stat = sim_fs_stat,
 	.rename = sim_fs_rename,
 	.unlink = sim_fs_unlink,

@@ -84,6 +84,9 @@ struct fs_ops {
 	/* Reserves space without changing the visible size where the file system can; ERR_NOT_SUPPORTED is fine. */
 	enum err (*reserve)(struct fs *fs, fs_file file, int64_t size);
 	enum err (*file_size)(struct fs *fs, fs_file file, int64_t *ret);
+	/* When the file was last written, as others are to see it (wall clock); a later write moves it on. No sync is
+	 * needed or made for it: a power cut may take it back. */
+	enum err (*set_mtime)(struct fs *fs, fs_file file, int64_t ms);
 	enum err (*stat)(struct fs *fs, const char *path, struct fs_stat *ret);
 	enum err (*rename)(struct fs *fs, const char *from, const char *to);
 	enum err (*unlink)(struct fs *fs, const char *path);

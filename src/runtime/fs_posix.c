@@ -256,6 +256,16 @@ static enum err fs_posix_file_size(struct fs *fs, fs_file file, int64_t *ret)
 	return ERR_NONE;
 }
 
+static enum err fs_posix_set_mtime(struct fs *fs, fs_file file, int64_t ms)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+
+	/* Times before 1970 too: the nanoseconds count forward. */
+	times[1].tv_sec = (ms - (ms % 1000 + 1000) % 1000) / 1000;
+	times[1].tv_nsec = (ms % 1000 + 1000) % 1000 * NS_PER_MS;
+	return fs_posix_result(futimens((int)file, times));
+}
+
 static enum fs_kind fs_posix_kind(mode_t mode)
 {
 	return S_ISREG(mode) ? FS_KIND_FILE : S_ISDIR(mode) ? FS_KIND_DIR : FS_KIND_OTHER;
@@ -424,6 +434,7 @@ static const struct fs_ops fs_posix_ops = {
 	.truncate = fs_posix_truncate,
 	.reserve = fs_posix_reserve,
 	.file_size = fs_posix_file_size,
+	.set_mtime = fs_posix_set_mtime,
 	.stat = fs_posix_stat,
 	.rename = fs_posix_rename,
 	.unlink = fs_posix_unlink,

@@ -307,6 +307,15 @@ static enum err compact_filter_one(struct compact *c, const struct batch_info *b
 
 /* ---- the other files of the new segment ---- */
 
+/* As old as what it was made of: retention goes by it where records bear no time, Kafka's too. */
+static enum err compact_date(const struct compact *c, struct fs *fs, fs_file file)
+{
+	enum err err = fs->ops->set_mtime(fs, file, c->made.mtime_ms);
+
+	/* Where that cannot be said, a compaction is not to fail. */
+	return err == ERR_ACCESS || err == ERR_NOT_SUPPORTED ? ERR_NONE : err;
+}
+
 static enum err compact_write_small(struct compact *c, struct fs *fs, const char *suffix, const uint8_t *p, size_t len)
 {
 	fs_file file;
@@ -316,6 +325,8 @@ static enum err compact_write_small(struct compact *c, struct fs *fs, const char
 		return err;
 	if (len)
 		err = fs_pwrite_all(fs, file, p, len, 0);
+	if (!err)
+		err = compact_date(c, fs, file);
 	if (!err)
 		err = fs_sync(fs, file);
 	fs_close(fs, file);
@@ -363,6 +374,8 @@ static enum err compact_seal(struct compact *c, struct fs *fs, int64_t *ret_byte
 	for (size_t i = 0; i < c->txns.kept.list.n; i++)
 		vec_push(&c->made_aborted.list, c->txns.kept.list.v[i]);
 	c->txns.kept.list.n = 0;
+	if (!err)
+		err = compact_date(c, fs, c->out);
 	if (!err)
 		err = fs_sync(fs, c->out);
 	fs_close(fs, c->out);

@@ -69,6 +69,34 @@ class Compaction(Case):
         self.put(t, 100, model=model)
         self.compacted(t, model, 80)
 
+    def test_what_is_made_is_as_old_as_what_it_was_made_of(self):
+        t = self.topic(self.c, cleanup_policy="delete", internal_segment_bytes=5000, retention_ms=-1,
+                       min_cleanable_dirty_ratio=0.01)
+        model = {}
+        self.put(t, 200, model=model)
+        self.broker.stop()
+        files = [os.path.join(self.broker.data, t + "-0", name) for name in self.log_files(t)[:-1]]
+        self.assertGreater(len(files), 5)
+        for i, path in enumerate(files):
+            os.utime(path, (1000000000 + i, 1000000000 + i))
+        self.broker.start()
+        self.c = self.conn()
+        self.c.wait_leader(t)
+        self.c.call("IncrementalAlterConfigs", 1, resources=[{"type": 2, "name": t, "configs": [
+            {"name": "cleanup.policy", "op": 0, "value": "compact"}]}])
+        self.compacted(t, model, 80)
+
+        def check():
+            newest = 1000000000
+            for name in self.log_files(t)[:-1]:
+                ages = {os.stat(os.path.join(self.broker.data, t + "-0", name[:-3] + end)).st_mtime
+                        for end in ("log", "index", "timeindex")}
+                self.assertEqual(len(ages), 1)
+                self.assertGreaterEqual(min(ages), newest)
+                newest = min(ages)
+            self.assertEqual(newest, 1000000000 + len(files) - 1)
+        self.eventually(check)
+
     def test_tombstones_go(self):
         t = self.topic(self.c, cleanup_policy="compact", internal_segment_bytes=3000, min_cleanable_dirty_ratio=0.01,
                        delete_retention_ms=0)

@@ -11,6 +11,7 @@ struct mem_inode {
 	bool is_dir;
 	uint8_t *data, *durable;
 	size_t len, durable_len;
+	int64_t mtime_ms; /* 0: never set */
 };
 
 static struct mem_disk *disk_of(struct fs *fs)
@@ -326,6 +327,16 @@ static enum err mem_file_size(struct fs *fs, fs_file file, int64_t *ret)
 	return ERR_NONE;
 }
 
+static enum err mem_set_mtime(struct fs *fs, fs_file file, int64_t ms)
+{
+	struct mem_disk *disk = disk_of(fs);
+
+	if (disk->is_dead)
+		return ERR_IO;
+	inode_of(disk, file)->mtime_ms = ms;
+	return ERR_NONE;
+}
+
 static enum err mem_stat(struct fs *fs, const char *path, struct fs_stat *ret)
 {
 	struct mem_disk *disk = disk_of(fs);
@@ -336,7 +347,8 @@ static enum err mem_stat(struct fs *fs, const char *path, struct fs_stat *ret)
 	if (!inode)
 		return ERR_NOT_FOUND;
 	*ret = (struct fs_stat){.kind = inode->is_dir ? FS_KIND_DIR : FS_KIND_FILE,
-				.size = (int64_t)inode->len};
+				.size = (int64_t)inode->len,
+				.mtime_ms = inode->mtime_ms};
 	return ERR_NONE;
 }
 
@@ -467,6 +479,7 @@ static const struct fs_ops mem_fs_ops = {
 	.truncate = mem_truncate,
 	.reserve = mem_reserve,
 	.file_size = mem_file_size,
+	.set_mtime = mem_set_mtime,
 	.stat = mem_stat,
 	.rename = mem_rename,
 	.unlink = mem_remove,

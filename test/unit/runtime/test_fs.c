@@ -227,8 +227,10 @@ static void test_trees(void **state)
 static void test_rename_and_space(void **state)
 {
 	struct world *w = *state;
+	static const int64_t times[] = {0, 1234567890123, -1500};
 	struct fs_space space;
 	struct fs_stat stat;
+	fs_file file;
 	char from[400];
 
 	put(w, "a", "12345");
@@ -238,6 +240,13 @@ static void test_rename_and_space(void **state)
 	assert_int_equal(stat.kind, FS_KIND_FILE);
 	assert_int_equal(stat.size, 5);
 	assert_true(stat.mtime_ms > INT64_C(1600000000000));
+	for (size_t i = 0; i < ARRAY_N(times); i++) {
+		assert_int_equal(fs_open(&w->fs, in(w, "b"), FS_WRITE, &file), ERR_NONE);
+		assert_int_equal(w->fs.ops->set_mtime(&w->fs, file, times[i]), ERR_NONE);
+		fs_close(&w->fs, file);
+		assert_int_equal(w->fs.ops->stat(&w->fs, in(w, "b"), &stat), ERR_NONE);
+		assert_int_equal(stat.mtime_ms, times[i]);
+	}
 	assert_int_equal(w->fs.ops->rename(&w->fs, from, in(w, "c")), ERR_NOT_FOUND);
 	assert_int_equal(w->fs.ops->space(&w->fs, w->dir, &space), ERR_NONE);
 	assert_true(space.total >= space.usable);
