@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The last step of closing a log: index entries, epochs, the producer snapshot, and their syncs. */
 #include "log.h"
+#include "log_dir.h"
 #include "mem.h"
 #include "part_log_internal.h"
 
@@ -14,20 +15,20 @@ struct close_job {
 	VEC(int64_t) bases; /* segments whose indexes have to be synced */
 };
 
-static enum err close_job_sync(const struct close_job *job, struct fs *fs)
+enum err log_sync_small(struct fs *fs, const char *path, const int64_t *bases, size_t bases_n)
 {
-	static const char *const suffixes[] = {".index", ".timeindex"};
+	static const char *const suffixes[] = {".index", ".timeindex", ".snapshot"};
 	enum err err = ERR_NONE;
 
-	for (size_t i = 0; i < job->bases.n; i++) {
-		for (size_t k = 0; !err && k < ARRAY_N(suffixes); k++) {
-			fs_file file;
+	for (size_t i = 0; !err && i < bases_n * ARRAY_N(suffixes); i++) {
+		fs_file file;
 
-			err = segment_open_file(fs, job->log->path, job->bases.v[i], suffixes[k], FS_WRITE,
-						&file);
-			if (err)
-				break;
-			err = fs_sync(fs, file);
+		err = segment_open_file(fs, path, bases[i / ARRAY_N(suffixes)], suffixes[i % ARRAY_N(suffixes)],
+					FS_WRITE, &file);
+		if (err == ERR_NOT_FOUND) {
+			err = ERR_NONE;
+		} else if (!err) {
+			err = fs_sync(fs, file) ? ERR_IO : ERR_NONE;
 			fs_close(fs, file);
 		}
 	}
@@ -42,7 +43,7 @@ static void close_job_run(struct io_op *op, struct fs *fs)
 	enum err err = index_write_run(&job->index, fs, path);
 
 	if (!err)
-		err = close_job_sync(job, fs);
+		err = log_sync_small(fs, path, job->bases.v, job->bases.n);
 	if (!err && job->epochs.p)
 		err = log_write_epochs(fs, path, job->epochs);
 	if (!err && job->snapshot.p)
@@ -52,6 +53,9 @@ static void close_job_run(struct io_op *op, struct fs *fs)
 	if (!err && job->snapshot_remove >= 0 && segment_path(name, path, job->snapshot_remove, ".snapshot"))
 		err = fs->ops->unlink(fs, name);
 	op->err = err == ERR_NOT_FOUND ? ERR_NONE : err;
+	/* As a checkpoint: a full disk is not told from a failed sync. */
+	if (op->err)
+		log_dir_note_lost_sync(job->log->pub.dir->path, fs);
 }
 
 static bool close_job_is_empty(const struct close_job *job)

@@ -245,7 +245,10 @@ static enum err load_trust_segment(struct log_load *load, struct fs *fs, size_t 
 		load_tell_lost(load, segment->next_offset, next);
 	segment->size = size;
 	segment->next_offset = next;
-	return err;
+	/* It lies below the recovery point, where no checkpoint looks. */
+	if (!err)
+		err = load_sync_segment(load, fs, segment);
+	return err ? err : fs->ops->sync_dir(fs, load->path);
 }
 
 /* The first bad batch of segment number `at` ends the log. */

@@ -48,6 +48,7 @@ struct log_load {
 	enum log_dir_stop stop;
 	int64_t truncate_to; /* INT64_MAX: no cut */
 	bool rewrites_tail; /* what may not be on the disk is written again, so that the next sync is about all of it */
+	bool has_lost_syncs; /* with rewrites_tail: the small files too, which else need no more than a sync */
 	bool is_strict; /* nothing of it may be missing: whoever cuts it writes its recovery point first */
 	int64_t snapshot_keep; /* -1, or the offset of a snapshot not to be removed */
 	/* in and out; -1: not known. Out: clamped to what is there. */

@@ -55,6 +55,8 @@ enum err load_producers(struct log_load *load, struct fs *fs, const struct log_n
 /* When a sync fails, Linux keeps the bytes in its cache but takes them for written: the process that starts next reads
  * them, and no later sync brings them to the disk. The tail that may be such is written again. */
 enum err load_rewrite_tail(struct log_load *load, struct fs *fs) MUST_USE;
+/* The log and both indexes of a segment, not their names. */
+enum err load_sync_segment(struct log_load *load, struct fs *fs, const struct segment *segment) MUST_USE;
 /* Gaps behind the recovery point are allowed this once only: the log is synced, and they lie below it. */
 enum err load_settle_gaps(struct log_load *load, struct fs *fs) MUST_USE;
 

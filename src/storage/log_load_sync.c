@@ -6,18 +6,20 @@
 
 #define REWRITE_BYTES MIB(1)
 
-/* Writes the bytes from `pos` to the segment's end once more. */
-static enum err load_rewrite_segment(struct log_load *load, struct fs *fs, const struct segment *segment, int64_t pos)
+/* Writes the bytes from `pos` to the file's end once more. A file that is not there needs none. */
+static enum err load_rewrite_file(struct log_load *load, struct fs *fs, int64_t base, const char *suffix, int64_t pos)
 {
 	uint8_t *bytes;
+	int64_t size = 0;
 	fs_file file;
-	enum err err = segment_open_file(fs, load->path, segment->base, ".log", FS_WRITE, &file);
+	enum err err = segment_open_file(fs, load->path, base, suffix, FS_WRITE, &file);
 
 	if (err)
-		return err;
+		return err == ERR_NOT_FOUND ? ERR_NONE : err;
 	bytes = mem_alloc(REWRITE_BYTES);
-	while (!err && pos < segment->size) {
-		size_t len = (size_t)MIN(segment->size - pos, (int64_t)REWRITE_BYTES), read_len = 0;
+	err = fs->ops->file_size(fs, file, &size);
+	while (!err && pos < size) {
+		size_t len = (size_t)MIN(size - pos, (int64_t)REWRITE_BYTES), read_len = 0;
 
 		err = fs_pread(fs, file, bytes, len, pos, FS_WAIT, &read_len);
 		if (!err && read_len < len)
@@ -31,6 +33,24 @@ static enum err load_rewrite_segment(struct log_load *load, struct fs *fs, const
 	return err;
 }
 
+/* Their names bear the offsets they are of, the newest snapshot's also one within a segment. */
+static enum err load_rewrite_small(struct log_load *load, struct fs *fs)
+{
+	static const char *const suffixes[] = {".index", ".timeindex", ".txnindex", ".snapshot"};
+	enum err err = ERR_NONE;
+
+	for (size_t i = 0; i < load->segments.list.n; i++) {
+		const struct segment *segment = &load->segments.list.v[i];
+
+		/* Also of the segment that was rolled right at the recovery point. */
+		for (size_t k = 0; !err && segment->next_offset >= load->recovery_point && k < ARRAY_N(suffixes); k++)
+			err = load_rewrite_file(load, fs, segment->base, suffixes[k], 0);
+	}
+	if (!err && load->snapshot_offset >= load->recovery_point)
+		err = load_rewrite_file(load, fs, load->snapshot_offset, ".snapshot", 0);
+	return err;
+}
+
 enum err load_rewrite_tail(struct log_load *load, struct fs *fs)
 {
 	enum err err = ERR_NONE;
@@ -41,13 +61,13 @@ enum err load_rewrite_tail(struct log_load *load, struct fs *fs)
 		const struct segment *segment = &load->segments.list.v[i];
 
 		if (segment->base >= load->recovery_base)
-			err = load_rewrite_segment(load, fs, segment,
-						   segment->base == load->recovery_base ? load->recovery_pos : 0);
+			err = load_rewrite_file(load, fs, segment->base, ".log",
+						segment->base == load->recovery_base ? load->recovery_pos : 0);
 	}
-	return err;
+	return err || !load->has_lost_syncs ? err : load_rewrite_small(load, fs);
 }
 
-static enum err load_sync_segment(struct log_load *load, struct fs *fs, const struct segment *segment)
+enum err load_sync_segment(struct log_load *load, struct fs *fs, const struct segment *segment)
 {
 	static const char *const suffixes[] = {".log", ".index", ".timeindex"};
 	enum err err = ERR_NONE;

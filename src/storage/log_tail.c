@@ -16,6 +16,7 @@
 
 #include "fault.h"
 #include "log.h"
+#include "log_dir.h"
 #include "mem.h"
 #include "storage_internal.h"
 
@@ -171,8 +172,8 @@ static enum err index_write_txns(const struct index_write *write, struct fs *fs,
 		return err;
 	err = fs_pwrite_all(fs, file, write->txns, (size_t)write->txn_n * TXN_ENTRY_LEN,
 			    (int64_t)write->txn_first * TXN_ENTRY_LEN);
-	if (!err)
-		err = fs_sync(fs, file);
+	if (!err && fs_sync(fs, file))
+		err = ERR_IO;
 	fs_close(fs, file);
 	if (!err && write->txn_first == 0)
 		err = fs->ops->sync_dir(fs, path);
@@ -378,6 +379,8 @@ static void roll_job_run(struct io_op *op, struct fs *fs)
 		err = log_write_snapshot(fs, path, job->base, job->snapshot, false);
 	if (!err)
 		err = roll_create(job, fs);
+	if (err && err != ERR_DISK_FULL)
+		log_dir_note_lost_sync(job->log->pub.dir->path, fs);
 	op->err = err;
 }
 

@@ -306,8 +306,7 @@ static void open_job_done(struct io_op *op)
 	log->is_busy = false;
 	if (err && log->pub.state != PART_LOG_FAILED) {
 		log_event(err == ERR_DIR_OFFLINE ? LOG_DEBUG : LOG_ERROR, "log.open_failed",
-			  "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path,
-			  err_name(err),
+			  "log=%s dir=%s error=%s %s", log->pub.name, log->pub.dir->path, err_name(err),
 			  job->load.text.text);
 	} else if (log->pub.state != PART_LOG_FAILED) {
 		if (job->load.is_changed)
@@ -363,6 +362,7 @@ void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_sta
 		.is_strict = pub->config.is_strict,
 		.rewrites_tail = pub->config.is_synced || pub->storage->options.durability == STORAGE_SYNCED ||
 				 pub->dir->rewrites_tail,
+		.has_lost_syncs = pub->dir->rewrites_tail,
 		.snapshot_keep = -1,
 		.recovery_point = recovery_point,
 		.log_start = log_start,

@@ -185,6 +185,8 @@ void log_index_start(struct log_impl *log);
 void log_close_start(struct log_impl *log);
 /* Number of the first segment whose indexes may not be durable. */
 size_t log_first_unsynced(const struct log_impl *log);
+/* Syncs indexes and snapshots with these numbers, as far as they are there. ERR_IO when that fails, full or not. */
+enum err log_sync_small(struct fs *fs, const char *path, const int64_t *bases, size_t bases_n) MUST_USE;
 
 /* Pending index entries of a segment as bytes, for a job. */
 struct index_write {

@@ -371,29 +371,13 @@ struct checkpoint_job {
 	struct sync_files files;
 };
 
-static enum err checkpoint_sync_path(struct fs *fs, const char *path)
-{
-	struct sync_file file = {NULL, (char *)(uintptr_t)path};
-
-	return sync_file_run(&file, fs, false);
-}
-
 /* The small files and indexes of one log, one by one. */
 static enum err checkpoint_sync_item(const struct checkpoint_item *item, struct fs *fs)
 {
-	static const char *const suffixes[] = {".index", ".timeindex", ".snapshot"};
-	char path[FS_PATH_MAX];
-	enum err err = ERR_NONE;
+	enum err err = log_sync_small(fs, item->log->path, item->bases.v, item->bases.n);
 
-	for (size_t i = 0; !err && i < item->bases.n; i++) {
-		for (size_t k = 0; !err && k < ARRAY_N(suffixes); k++) {
-			if (segment_path(path, item->log->path, item->bases.v[i], suffixes[k]))
-				err = checkpoint_sync_path(fs, path);
-		}
-	}
-	if (!err && item->snapshot_offset >= 0 &&
-	    segment_path(path, item->log->path, item->snapshot_offset, ".snapshot"))
-		err = checkpoint_sync_path(fs, path);
+	if (!err && item->snapshot_offset >= 0)
+		err = log_sync_small(fs, item->log->path, &item->snapshot_offset, 1);
 	return err ? err : fs->ops->sync_dir(fs, item->log->path);
 }
 

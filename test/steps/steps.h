@@ -16,9 +16,10 @@
  * 4. The node takes records, the last batch of each producer again (as a repetition), and new topics.
  * 5. After a while nothing is left of deletions, compactions, moves and temporary files; every file is of a known kind,
  *    and agrees with the log.
- * 6. It stops clean, and the start after that finds nothing to repair.
+ * 6. It stops clean, and the start after that finds nothing to repair, although the power was cut in between.
  *
- *      prepare --fork--> operate, struck at k --> [start, struck at j] --> start --> judge --> stop --> start --> judge
+ *      prepare --fork--> operate, struck at k --> [start, struck at j] --> start --> judge --> stop, cut
+ *                                                                                         --> start --> judge
  */
 #ifndef STEPS_H
 #define STEPS_H
@@ -87,6 +88,7 @@ struct steps {
 	int parts_n;
 	struct sim_conn conn;
 	bool is_lossy; /* a power cut may have taken a suffix */
+	enum disk_cut cut_stopped; /* how the power goes after the clean stop */
 	bool is_strict; /* lines of the log that tell of a repair are failures */
 	uint32_t batches_n; /* for the names of new topics */
 	int64_t txn_producer_id;
@@ -123,8 +125,9 @@ void steps_disconnect(struct steps *s);
 /* A request, waited for; take (may be NULL) sees the answer. An error of the connection. */
 enum err steps_call(struct steps *s, int16_t api, const void *body, void (*take)(void *ctx, const void *response),
 		    void *ctx);
-/* An error that passes when asked again a little later. */
-bool steps_passes(enum err err);
+/* The same, again while the answer is an error that passes; `told` is where take puts it. */
+enum err steps_ask(struct steps *s, int16_t api, const void *body, void (*take)(void *ctx, const void *response),
+		   void *ctx, const enum err *told);
 /* The timestamp of a record, by its number. */
 int64_t steps_time_ms(const struct steps *s, int64_t number);
 /* Makes a topic, with one partition for each of the parts added. config: "name=value,..." or NULL. */

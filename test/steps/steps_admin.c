@@ -134,7 +134,7 @@ int64_t steps_offset(struct steps *s, const struct steps_part *part, int64_t tim
 	struct list_offsets_request_topics topic;
 	struct list_offsets_request request;
 	struct offset_answer answer = {ERR_NONE, -1};
-	enum err err = ERR_NONE;
+	enum err err;
 
 	msg_init(&list_offsets_request_type, &request);
 	msg_init(&list_offsets_request_topics_type, &topic);
@@ -148,13 +148,8 @@ int64_t steps_offset(struct steps *s, const struct steps_part *part, int64_t tim
 	topic.partitions_n = 1;
 	p.partition_index = part->index;
 	p.timestamp = timestamp < 0 ? timestamp : steps_time_ms(s, timestamp);
-	for (int i = 0; i < STEPS_TRIES; i++) {
-		err = steps_call(s, API_LIST_OFFSETS, &request, got_offset, &answer);
-		if (err || !steps_passes(answer.err))
-			break;
-		world_run_ms(s->w, STEPS_PAUSE_MS);
-	}
-	if (!err && answer.err)
+	err = steps_ask(s, API_LIST_OFFSETS, &request, got_offset, &answer, &answer.err);
+	if (err && err == answer.err)
 		world_fail(s->w, "%s-%d: ListOffsets answers %s", part->topic, part->index, err_name(answer.err));
 	return answer.offset;
 }

@@ -79,12 +79,26 @@ enum err steps_call(struct steps *s, int16_t api, const void *body, void (*take)
 }
 
 /* Errors that pass when asked again a little later: a start that is not over, a directory whose state is not told. */
-bool steps_passes(enum err err)
+static bool steps_passes(enum err err)
 {
 	return err == ERR_NOT_LEADER_OR_FOLLOWER || err == ERR_LEADER_NOT_AVAILABLE ||
 	       err == ERR_UNKNOWN_TOPIC_OR_PARTITION || err == ERR_COORDINATOR_LOAD_IN_PROGRESS ||
 	       err == ERR_COORDINATOR_NOT_AVAILABLE || err == ERR_NOT_COORDINATOR ||
 	       err == ERR_CONCURRENT_TRANSACTIONS || err == ERR_REQUEST_TIMED_OUT;
+}
+
+enum err steps_ask(struct steps *s, int16_t api, const void *body, void (*take)(void *ctx, const void *response),
+		   void *ctx, const enum err *told)
+{
+	enum err err = ERR_NONE;
+
+	for (int i = 0; i < STEPS_TRIES; i++) {
+		err = steps_call(s, api, body, take, ctx);
+		if (err || !steps_passes(*told))
+			break;
+		world_run_ms(s->w, STEPS_PAUSE_MS);
+	}
+	return err ? err : *told;
 }
 
 /* ---- topics ---- */
@@ -226,18 +240,11 @@ static void got_id(void *ctx, const void *response)
 static enum err get_id(struct steps *s, const char *transactional_id, struct id_answer *ret)
 {
 	struct init_producer_id_request request;
-	enum err err = ERR_NONE;
 
 	msg_init(&init_producer_id_request_type, &request);
 	request.transactional_id = transactional_id ? str_of(transactional_id) : STR_NULL;
 	request.transaction_timeout_ms = 60000;
-	for (int i = 0; i < STEPS_TRIES; i++) {
-		err = steps_call(s, API_INIT_PRODUCER_ID, &request, got_id, ret);
-		if (err || !steps_passes(ret->err))
-			break;
-		world_run_ms(s->w, STEPS_PAUSE_MS);
-	}
-	return err ? err : ret->err;
+	return steps_ask(s, API_INIT_PRODUCER_ID, &request, got_id, ret, &ret->err);
 }
 
 struct produced {
@@ -304,7 +311,7 @@ static enum err send_batch(struct steps *s, const struct batch_of *of, const cha
 	struct produce_request_topic_data topic;
 	struct produce_request request;
 	struct scratch bytes = {0};
-	enum err err = ERR_NONE;
+	enum err err;
 
 	build(s, of, &bytes);
 	msg_init(&produce_request_type, &request);
@@ -321,14 +328,9 @@ static enum err send_batch(struct steps *s, const struct batch_of *of, const cha
 	p.index = of->part->index;
 	p.records = records_mem(scratch_bytes(&bytes));
 	*ret = (struct produced){0};
-	for (int i = 0; i < STEPS_TRIES; i++) {
-		err = steps_call(s, API_PRODUCE, &request, got_produced, ret);
-		if (err || !steps_passes(ret->err))
-			break;
-		world_run_ms(s->w, STEPS_PAUSE_MS);
-	}
+	err = steps_ask(s, API_PRODUCE, &request, got_produced, ret, &ret->err);
 	scratch_deinit(&bytes);
-	return err ? err : ret->err;
+	return err;
 }
 
 static void keep_acked(struct steps *s, struct steps_part *part, const struct produced *produced)

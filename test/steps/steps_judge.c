@@ -559,6 +559,8 @@ void steps_judge(struct steps *s)
 	judge_dirs(s);
 	if (s->w->has_failed || !down(s))
 		return;
+	disk_set_cut(disk_of_node(s->w, 1), s->cut_stopped);
+	disk_power_cut(disk_of_node(s->w, 1));
 	s->is_strict = true;
 	if (!up(s, "after a clean stop"))
 		return;

@@ -86,7 +86,9 @@ static void arm(struct steps *s, int kind, uint64_t at)
 
 	if (kind < 0)
 		return;
-	disk_set_cut(d, is_power(kind) ? (enum disk_cut)(DISK_CUT_DRAWN + (kind - STEPS_POWER)) : DISK_CUT_LOST);
+	/* Where the power goes later, it goes in all ways by turns. */
+	disk_set_cut(d, is_power(kind) ? (enum disk_cut)(DISK_CUT_DRAWN + (kind - STEPS_POWER))
+				       : (enum disk_cut)(at / 4 % DISK_CUT_N));
 	if (kind == STEPS_KILL)
 		disk_crash_at(d, at, SIM_DEATH_PROCESS);
 	else if (is_power(kind))
@@ -134,7 +136,6 @@ static void die_again(struct steps *s, const struct plan *plan, struct result *r
 {
 	uint64_t before = disk_changes_n(disk_of_node(s->w, 1));
 
-	disk_of_node(s->w, 1);
 	arm(s, plan->kind_again, plan->at_again);
 	steps_disconnect(s);
 	if (node_up(s->w, 1))
@@ -161,6 +162,7 @@ static void run_plan(struct steps *s, const struct plan *plan, struct result *re
 		come_to_rest(s, plan->kind);
 	if (!s->w->has_failed && plan->at_again)
 		die_again(s, plan, result);
+	s->cut_stopped = (enum disk_cut)(plan->at % DISK_CUT_N);
 	if (!s->w->has_failed)
 		steps_judge(s);
 	result->start_changes = s->start_changes;
@@ -281,6 +283,7 @@ static void run_pairs(struct runner *r, uint64_t at)
 		{STEPS_KILL, STEPS_KILL}, {STEPS_LOST, STEPS_LOST}, {STEPS_TORN, STEPS_NAMES}, {STEPS_KILL, STEPS_EIO},
 		{STEPS_NAMES, STEPS_LOST}, {STEPS_KILL, STEPS_LOST}, {STEPS_BYTES, STEPS_TORN},
 		{STEPS_LOST, STEPS_FULL}, {STEPS_POWER, STEPS_POWER}, {STEPS_ZEROS, STEPS_ZEROS},
+		{STEPS_EIO, STEPS_LOST}, {STEPS_FULL, STEPS_NAMES}, {STEPS_EIO, STEPS_POWER},
 	};
 	uint64_t n = r->start_changes.v[at];
 

@@ -250,6 +250,13 @@ static void op_roll(struct steps *s)
 	fill(s, part(s, 0), 14);
 }
 
+/* What a checkpoint has covered must last without what a roll left to it. */
+static void op_roll_and_settle(struct steps *s)
+{
+	fill(s, part(s, 0), 14);
+	settle(s);
+}
+
 static bool has_rolled(struct steps *s)
 {
 	return steps_has_path(s, "/small-0/0000000000000000001");
@@ -281,7 +288,7 @@ static void on_transactions(struct steps *s)
 
 static void op_roll_transactions(struct steps *s)
 {
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 8; i++) {
 		uint32_t first = (uint32_t)part(s, 0)->records.n;
 
 		steps_txn_begin(s);
@@ -289,6 +296,7 @@ static void op_roll_transactions(struct steps *s)
 			return;
 		steps_txn_end(s, part(s, 0), first, i % 2);
 	}
+	settle(s);
 }
 
 /* ---- truncate: what goes at the front ---- */
@@ -513,9 +521,10 @@ const struct steps_story steps_stories[] = {
 	{"stop_idle", NULL, NULL, on_idle, op_stop, NULL, false},
 	{"stop_dirs", THREE_DIRS, NULL, with_dirs, op_stop, NULL, false},
 	{"roll", NULL, NULL, on_small, op_roll, has_rolled, false},
+	{"roll_settle", NULL, NULL, on_small, op_roll_and_settle, has_rolled, false},
 	{"roll_cut_short", NULL, NULL, off_in_roll, op_start_and_write_small, NULL, false},
 	/* When coordinator and partition lose different ends, nothing is promised. */
-	{"roll_transactions", NULL, NULL, on_transactions, op_roll_transactions, NULL, true},
+	{"roll_transactions", NULL, NULL, on_transactions, op_roll_transactions, has_rolled, true},
 	{"truncate_records", NULL, NULL, on_long, op_delete_records, has_start, false},
 	{"truncate_segments", NULL, NULL, on_long, op_delete_segments, has_no_first_segment, false},
 	{"truncate_all", NULL, NULL, on_long, op_delete_all_records, has_no_first_segment, false},
