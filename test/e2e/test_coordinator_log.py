@@ -16,10 +16,8 @@ class LogCase(TxnCase):
     def setUp(self):
         super().setUp()
         self.g = self.name()
-        self.find(self.g)
+        self.c.wait_coordinators()
         self.from_here = len(self.broker.log())
-
-    find = GroupCase.find
 
     def lines(self, key):
         """[(event, rest)] of lines that name the key, since the test began."""
@@ -40,7 +38,7 @@ class Groups(LogCase):
     def test_a_classic_group(self):
         a = Member(self, self.g, client_id="app-1").known()
         GroupCase.stable(self, a)
-        b = Member(self, self.g, client_id="app-2", session_ms=200).known()
+        b = Member(self, self.g, client_id="app-2", session_ms=1500).known()
         b.send_join()
         self.eventually(lambda: self.assertNotEqual(a.heartbeat(), 0))
         self.stable_again(a, b)
@@ -58,7 +56,7 @@ class Groups(LogCase):
             ("group.state", "from=Stable to=PreparingRebalance generation=1 members=2"),
             ("group.state", "from=PreparingRebalance to=CompletingRebalance generation=2 members=2"),
             ("group.state", "from=CompletingRebalance to=Stable generation=2 members=2"),
-            ("group.member_lost", f"member={b.id} session_ms=200"),
+            ("group.member_lost", f"member={b.id} session_ms=1500"),
             ("group.state", "from=Stable to=PreparingRebalance generation=2 members=1 why=\"a member's session ended"),
             ("group.state", "from=PreparingRebalance to=CompletingRebalance generation=3 members=1"),
             ("group.state", "from=CompletingRebalance to=Stable generation=3 members=1"),
@@ -109,7 +107,7 @@ class Transactions(LogCase):
 
     def test_one_that_is_open_for_long(self):
         t, u = self.topic(self.c, 2), self.topic(self.c)
-        b, a = self.txn("b"), self.txn("a", timeout_ms=1500)
+        b, a = self.txn("b"), self.txn("a", timeout_ms=6000)
         b.send(u, [b"before"])
         a.send(t, [b"x"], 1)
         a.send(u, [b"x"])
@@ -120,9 +118,9 @@ class Transactions(LogCase):
         self.says(
             a.id, ("transaction.producer", "epoch=0"),
             ("transaction.open_long", rf'producer={a.pid} epoch=0 host=/127.0.0.1 client="e2e" since_ms=\d+ open_s=\d '
-                                      rf'timeout_ms=1500 partitions=2 in="{where}" held_back=4 '),
+                                      rf'timeout_ms=6000 partitions=2 in="{where}" held_back=4 '),
             ("transaction.timed_out", rf'producer={a.pid} epoch=0 host=/127.0.0.1 client="e2e" open_ms=\d+ '
-                                      "timeout_ms=1500 partitions=2"))
+                                      "timeout_ms=6000 partitions=2"))
         b.end(COMMIT)
         self.wait_stable(u, 5)
 

@@ -83,15 +83,21 @@ class DirMoves(Case):
         for name in (topic, other):
             for _ in range(40):
                 self.assertEqual(conn.produce(name, [b"x" * 90000]).error, 0)
-        self.limit(conn, 200000)
+        self.limit(conn, 100000)
         places = {name: self.rows(conn, name)[0][0] for name in (topic, other)}
+        began = time.monotonic()
         for name in (topic, other):
             self.assertEqual(self.alter(conn, self.dirs[1 - places[name]], name), 0)
-        time.sleep(0.5)
-        rows = self.rows(conn, topic)
-        self.assertEqual(sorted(r[:2] for r in rows), sorted([(places[topic], False), (1 - places[topic], True)]))
-        lag, size = next(r[2:] for r in rows if r[1])
-        self.assertTrue(0 < lag <= 40 and 0 < size < 1000000, rows)
+
+        def under_way():
+            rows = self.rows(conn, topic)
+            self.assertEqual(sorted(r[:2] for r in rows), sorted([(places[topic], False), (1 - places[topic], True)]))
+            lag, size = next(r[2:] for r in rows if r[1])
+            self.assertTrue(0 < lag <= 40, rows)
+            self.assertGreater(size, 0)
+            return size
+        size = self.eventually(under_way)
+        self.assertLess(size, 500000 + 100000 * (time.monotonic() - began))
         # back to where it is: the move is over
         self.assertEqual(self.alter(conn, self.dirs[places[other]], other), 0)
         self.arrived(conn, other, places[other])
@@ -158,10 +164,10 @@ class DirMoves(Case):
                     node.crash()
                 else:
                     self.arrived(conn, topic, 1 - at)
+            self.eventually(lambda: self.assertGreater(len(told), 20))
         finally:
             stop.set()
             writer.join()
-        self.assertGreater(len(told), 20)
         self.check(self.conn(node), topic, told)
 
     @moldau_only

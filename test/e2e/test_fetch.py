@@ -162,32 +162,32 @@ class Waiting(Filled):
     def test_max_wait(self):
         answer, took = elapsed(lambda: self.fetch(5, max_wait_ms=400))
         self.assertEqual((answer.error, answer.records), (0, b""))
-        self.assertTrue(0.35 <= took < 2, took)
+        self.assertTrue(0.35 <= took < 8, took)
 
     def test_min_bytes_0_does_not_wait(self):
-        self.assertLess(elapsed(lambda: self.fetch(5, max_wait_ms=5000, min_bytes=0))[1], 1)
+        self.assertLess(elapsed(lambda: self.fetch(5, max_wait_ms=12_000, min_bytes=0))[1], 8)
 
     def test_max_wait_0_or_negative(self):
         for wait in (0, -1):
-            self.assertLess(elapsed(lambda: self.fetch(5, max_wait_ms=wait))[1], 1)
+            self.assertLess(elapsed(lambda: self.fetch(5, max_wait_ms=wait))[1], 8)
 
     def test_min_bytes_holds_back_what_is_there(self):
         answer, took = elapsed(lambda: self.fetch(0, max_wait_ms=400, min_bytes=100_000))
         self.assertEqual(len(batches(answer.records)), 5)
-        self.assertTrue(0.35 <= took < 2, took)
+        self.assertTrue(0.35 <= took < 8, took)
 
     def test_a_record_ends_the_wait(self):
-        sent = self.c.send("Fetch", 12, max_wait_ms=10_000, min_bytes=1, topics=[
+        sent = self.c.send("Fetch", 12, max_wait_ms=14_000, min_bytes=1, topics=[
             {"name": self.t, "partitions": [{"index": 0, "offset": 5}]}])
         self.assertTrue(self.c.silent(0.2))
         self.conn().produce(self.t, [b"new"])
         answer, took = elapsed(lambda: self.c.recv("Fetch", 12, sent))
-        self.assertLess(took, 1)
+        self.assertLess(took, 8)
         self.assertEqual([r.value for b in batches(answer.topics[0].partitions[0].records) for r in b.records],
                          [b"new"])
 
     def test_min_bytes_counts_what_arrives(self):
-        sent = self.c.send("Fetch", 12, max_wait_ms=10_000, min_bytes=5000, topics=[
+        sent = self.c.send("Fetch", 12, max_wait_ms=14_000, min_bytes=5000, topics=[
             {"name": self.t, "partitions": [{"index": i, "offset": 5 * (1 - i)} for i in (0, 1)]}])
         other = self.conn()
         for i in range(3):
@@ -196,17 +196,17 @@ class Waiting(Filled):
         for i in range(4):
             other.produce(self.t, [b"n" * 1000], index=i % 2)
         answer, took = elapsed(lambda: self.c.recv("Fetch", 12, sent))
-        self.assertLess(took, 1)
+        self.assertLess(took, 8)
         self.assertGreaterEqual(sum(len(p.records) for p in answer.topics[0].partitions), 5000)
 
     def test_errors_end_the_wait(self):
         for offset, index in ((9, 0), (0, 7)):
-            answer, took = elapsed(lambda: self.fetch(offset, index=index, max_wait_ms=5000))
+            answer, took = elapsed(lambda: self.fetch(offset, index=index, max_wait_ms=12_000))
             self.assertNotEqual(answer.error, 0)
-            self.assertLess(took, 1)
-        answer, took = elapsed(lambda: self.c.call("Fetch", 12, max_wait_ms=5000, min_bytes=1, topics=[
+            self.assertLess(took, 8)
+        answer, took = elapsed(lambda: self.c.call("Fetch", 12, max_wait_ms=12_000, min_bytes=1, topics=[
             {"name": self.t, "partitions": [{"index": 0, "offset": 5}, {"index": 1, "offset": 3}]}]))
-        self.assertLess(took, 1)
+        self.assertLess(took, 8)
         self.assertEqual([(p.index, p.error) for p in answer.topics[0].partitions], [(0, 0), (1, 1)])
 
     def test_an_unknown_partition_beside_a_known_one(self):
@@ -215,13 +215,13 @@ class Waiting(Filled):
         self.assertEqual({(p.index, p.error) for p in answer.topics[0].partitions}, {(0, 0), (7, 3)})
 
     def test_a_deleted_topic_ends_the_wait(self):
-        sent = self.c.send("Fetch", 12, max_wait_ms=8_000, min_bytes=1, topics=[
+        sent = self.c.send("Fetch", 12, max_wait_ms=14_000, min_bytes=1, topics=[
             {"name": self.t, "partitions": [{"index": 0, "offset": 5}]}])
         self.assertTrue(self.c.silent(0.1))
         self.conn().delete(self.t)
         answer, took = elapsed(lambda: self.c.recv("Fetch", 12, sent))
         self.assertIn(answer.topics[0].partitions[0].error, (3, 6))
-        self.assertLess(took, 6)
+        self.assertLess(took, 8)
 
     def test_a_client_that_goes_while_it_waits(self):
         for _ in range(20):
@@ -234,14 +234,14 @@ class Waiting(Filled):
 
     def test_two_hundred_waiters_wake_together(self):
         conns = [self.conn() for _ in range(200)]
-        sent = [c.send("Fetch", 12, max_wait_ms=10_000, min_bytes=1, topics=[
+        sent = [c.send("Fetch", 12, max_wait_ms=14_000, min_bytes=1, topics=[
             {"name": self.t, "partitions": [{"index": 0, "offset": 5}]}]) for c in conns]
         time.sleep(0.2)
         self.c.produce(self.t, [b"new"])
         began = time.monotonic()
         for conn, correlation in zip(conns, sent):
             self.assertEqual(conn.recv("Fetch", 12, correlation).topics[0].partitions[0].high_watermark, 6)
-        self.assertLess(time.monotonic() - began, 3)
+        self.assertLess(time.monotonic() - began, 8)
 
 
 class Epochs(Filled):
@@ -339,11 +339,11 @@ class Sessions(Filled):
 
     def test_news_end_a_wait(self):
         _, session, _ = self.call(0, 0, [(0, 5), (1, 0)])
-        sent = self.c.send("Fetch", 12, max_wait_ms=10_000, min_bytes=1, session_id=session, session_epoch=1, topics=[])
+        sent = self.c.send("Fetch", 12, max_wait_ms=14_000, min_bytes=1, session_id=session, session_epoch=1, topics=[])
         self.assertTrue(self.c.silent(0.2))
         self.conn().produce(self.t, [b"n"], index=1)
         answer, took = elapsed(lambda: self.c.recv("Fetch", 12, sent))
-        self.assertLess(took, 1)
+        self.assertLess(took, 8)
         self.assertEqual([p.index for t in answer.topics for p in t.partitions], [1])
 
     def test_an_error_is_told_every_time(self):

@@ -65,9 +65,12 @@ class Limits(Case):
         topic = self.topic(conn, 4)
         waiting = [self.conn(broker) for _ in range(20)]
         for i, c in enumerate(waiting):
+            c.send("ApiVersions", 0)
             c.send("Fetch", 12, max_wait_ms=60_000, min_bytes=1, topics=[
                 {"name": topic, "partitions": [{"index": i % 4, "offset": 0}]}])
-        self.assertTrue(waiting[-1].silent(0.2))
+        for c in waiting:
+            c.recv("ApiVersions", 0)
+        self.assertTrue(waiting[-1].silent(0.5))
         broker.signal(signal.SIGTERM)
         for i, c in enumerate(waiting):
             partition = c.recv("Fetch", 12).topics[0].partitions[0]

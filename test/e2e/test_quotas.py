@@ -7,7 +7,7 @@ import unittest
 from lib.batch import batch
 from lib.broker import free_port
 from lib.case import Case, moldau_only
-from lib.client import Conn
+from lib.client import Closed, Conn
 
 PRODUCE, CONSUME, REQUEST = "producer_byte_rate", "consumer_byte_rate", "request_percentage"
 MUTATION, CONNECT = "controller_mutation_rate", "connection_creation_rate"
@@ -174,6 +174,11 @@ class Enforce(Quotas):
         self.set(self.conn(), [("client-id", name)], **values)
         return self.conn(client_id=name)
 
+    def in_time(self, n, start):
+        """No more than the limit, and, with some patience for a machine that has other work, as much."""
+        rate = n / (time.monotonic() - start)
+        self.assertTrue(self.RATE * 0.6 <= rate <= self.RATE * 1.15, rate)
+
     def test_produce(self):
         conn = self.limited(producer_byte_rate=self.RATE)
         topic = self.topic(conn)
@@ -185,28 +190,29 @@ class Enforce(Quotas):
             sent += 20_000
             told += answer.throttle_ms
         # What came at once counts until its windows are over.
-        self.assertAlmostEqual(sent / (time.monotonic() - start), self.RATE, delta=self.RATE * 0.15)
+        self.in_time(sent, start)
         self.assertGreater(told, 1000)
 
     def test_produce_without_answer_is_slowed_too(self):
         conn = self.limited(producer_byte_rate=self.RATE)
         topic = self.topic(conn)
+        start = time.monotonic()
         for _ in range(3):
             conn.produce(topic, [b"x" * 900_000], acks=0)
-        start = time.monotonic()
         self.assertEqual(conn.call("ApiVersions", 0).error, 0)
         self.assertGreater(time.monotonic() - start, 2.5)
 
     def test_others_are_not_slowed(self):
         conn = self.limited(producer_byte_rate=1000)
         topic = self.topic(conn)
+        start, other = time.monotonic(), self.conn()
         first = conn.call("Produce", 9, acks=-1, timeout_ms=5000, topics=[
-            {"name": topic, "partitions": [{"index": 0, "records": batch([b"x" * 12_000])}]}])
-        self.assertGreater(first.throttle_ms, 500)
-        start = time.monotonic()
-        self.assertEqual(self.conn().produce(topic, [b"x" * 12_000]).error, 0)
-        self.assertLess(time.monotonic() - start, 0.4)
-        self.assertEqual(conn.call("ApiVersions", 0).error, 0)
+            {"name": topic, "partitions": [{"index": 0, "records": batch([b"x" * 14_000])}]}])
+        self.assertGreater(first.throttle_ms, 3000)
+        conn.send("ApiVersions", 0)
+        self.assertEqual(other.produce(topic, [b"x" * 14_000]).error, 0)
+        self.assertEqual(select.select([conn.sock], [], [], 0)[0], [], "it had to wait as long")
+        self.assertEqual(conn.recv("ApiVersions", 0).error, 0)
         self.assertGreater(time.monotonic() - start, 0.9)
 
     def test_fetch(self):
@@ -223,7 +229,7 @@ class Enforce(Quotas):
             self.assertEqual(answer.topics == [], answer.throttle_ms > 0)
             empty += not answer.topics
             got += sum(len(t.partitions[0].records) for t in answer.topics)
-        self.assertAlmostEqual(got / (time.monotonic() - start), self.RATE, delta=self.RATE * 0.15)
+        self.in_time(got, start)
         self.assertGreater(empty, 0)
 
     def test_fetch_sessions(self):
@@ -244,11 +250,13 @@ class Enforce(Quotas):
         self.assertGreater(answers[-1].throttle_ms, 0)
         self.assertEqual({(a.error, a.session_id) for a in answers}, {(0, first.session_id)})
         self.assertEqual(answers[-1].topics, [])
-        time.sleep(0.3)  # until every reactor knows
         other = self.conn(client_id=conn.client_id)
-        fresh = other.call("Fetch", 12, max_wait_ms=0, session_epoch=0, max_bytes=1 << 20, topics=want)
-        self.assertGreater(fresh.throttle_ms, 0)
-        self.assertEqual((fresh.error, fresh.session_id, fresh.topics), (0, 0, []))
+
+        def known():  # to every reactor
+            fresh = other.call("Fetch", 12, max_wait_ms=0, session_epoch=0, max_bytes=1 << 20, topics=want)
+            self.assertGreater(fresh.throttle_ms, 0)
+            self.assertEqual((fresh.error, fresh.session_id, fresh.topics), (0, 0, []))
+        self.eventually(known)
 
     def test_one_answer_holds_no_more_than_the_windows(self):
         conn = self.limited(consumer_byte_rate=5_000)
@@ -294,14 +302,14 @@ class Enforce(Quotas):
 
     def test_changes_are_refused(self):
         conn = self.limited(controller_mutation_rate=1)
+        start = time.monotonic()
         throttle, errors, names = self.create(conn, 7, 5, 8, 1)
         self.assertEqual(errors, [(0, None), (0, None), (89, None)])
         self.assertTrue(1500 < throttle <= 2000, throttle)
-        start = time.monotonic()
         throttle, errors, _ = self.create(conn, 7, 1, validate_only=True)
         self.assertGreater(time.monotonic() - start, 1.4)
         self.assertEqual((throttle, errors), (0, [(0, None)]))
-        throttle, errors, _ = self.create(conn, 7, 1, 1, validate_only=True)
+        throttle, errors, _ = self.create(conn, 7, 4, 1, validate_only=True)
         self.assertEqual(errors[-1], (89, None))
         time.sleep(throttle / 1000 + 0.1)  # what the client is told is rounded, and so is the time it is not heard
         answer = conn.call("DeleteTopics", 5, names=names[:2])
@@ -418,15 +426,11 @@ class Connections(Quotas):
         broker = self.moldau().start()
         conn = self.conn(broker)
         self.assertEqual(self.alter(conn, [("ip", None)], op(CONNECT, 2)), (0, None))
-        kept_out = None
-        for _ in range(40):
-            one = self.wants(self.conn(broker))
-            if not select.select([one.sock], [], [], 0.2)[0]:
-                kept_out = one
-                break
-            one.recv("ApiVersions", 0)
-        self.assertIsNotNone(kept_out)
-        self.assertTrue(kept_out.closed(3))
+
+        def crowd():
+            for _ in range(60):
+                self.wants(self.conn(broker)).recv("ApiVersions", 0)
+        self.assertRaises(Closed, crowd)
         self.assertEqual(self.alter(conn, [("ip", "127.0.0.1")], op(CONNECT, 1000)), (0, None))
         self.alive(self.conn(broker))
         self.assertEqual(self.alter(conn, [("ip", "127.0.0.1")], op(CONNECT)), (0, None))

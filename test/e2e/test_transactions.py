@@ -4,6 +4,7 @@ late and concurrent requests; epochs at their end; time."""
 import time
 
 from lib.case import Case
+from lib.client import TRANSACTION
 
 NONE, ILLEGAL_GENERATION, INVALID_REQUEST, UNKNOWN_PARTITION = 0, 22, 42, 3
 INVALID_EPOCH, INVALID_STATE, INVALID_MAPPING, INVALID_TIMEOUT, CONCURRENT = 47, 48, 49, 50, 51
@@ -15,17 +16,7 @@ class Txn(Case):
     def setUp(self):
         self.c = self.conn()
         self.tid = self.name()
-        self.find(self.tid)
-
-    def find(self, key, kind=1, seconds=30):
-        """Until the coordinator is there: the original creates its topic in the background."""
-        end = time.monotonic() + seconds
-        while True:
-            answer = self.c.call("FindCoordinator", 3, key=key, key_type=kind)
-            if answer.error == 0 or time.monotonic() > end:
-                self.assertEqual(answer.error, 0)
-                return
-            time.sleep(0.1)
+        self.c.wait_coordinators(TRANSACTION)
 
     def retry(self, call, errors=(14, 15, 16, CONCURRENT), seconds=20):
         end = time.monotonic() + seconds
@@ -213,7 +204,7 @@ class Enrolment(Txn):
                          {ids[0]: {0: 0, 1: 0}, ids[1]: {0: ABORTABLE, 1: 0}, ids[2]: {0: FENCED}})
 
     def test_offsets_enrol_the_partition_of_the_group(self):
-        self.find("some-group", 0)
+        self.c.wait_coordinators()
         for version in range(5):
             producer = self.init()
             answer = self.c.call("AddOffsetsToTxn", version, transactional_id=self.tid, producer_id=producer[0],
@@ -349,7 +340,7 @@ class Offsets(Txn):
     def setUp(self):
         super().setUp()
         self.group = "g-" + self.tid
-        self.find(self.group, 0)
+        self.c.wait_coordinators()
         self.t = self.topic(self.c, 3)
 
     def commit(self, producer, offset, version=3, index=0, topic=None, **values):

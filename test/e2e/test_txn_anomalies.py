@@ -101,8 +101,8 @@ class Data(TxnCase):
 class Offsets(TxnCase):
     """Consume, transform, produce: the offsets are part of the transaction."""
 
-    def find(self, group):
-        self.eventually(lambda: self.assertEqual(self.c.call("FindCoordinator", 3, key=group).error, 0), 30)
+    def find(self):
+        self.c.wait_coordinators()
 
     def offset(self, group, topic, stable=True):
         answer = self.c.settled("OffsetFetch", 7, group=group, require_stable=stable, topics=[
@@ -138,7 +138,7 @@ class Offsets(TxnCase):
 
     def test_redpanda_6018_no_offsets_are_lost_that_were_told_before_a_crash(self):
         t, group = self.topic(self.c), self.name()
-        self.find(group)
+        self.find()
         a = self.txn(timeout_ms=600000)
         self.assertEqual(self.commit(a, group, t, 7), 0)
         self.back()
@@ -149,7 +149,7 @@ class Offsets(TxnCase):
 
     def test_redpanda_10669_an_end_whose_answer_is_lost_has_one_outcome(self):
         out, group = self.topic(self.c), self.name()
-        self.find(group)
+        self.find()
         a = self.txn()
         for turn in range(3):
             done = max(self.decided(group, out), 0)
@@ -196,7 +196,7 @@ class Compacted(Offsets):
 
     def test_redpanda_26_1_3_compaction_leaves_the_evidence_of_what_is_open(self):
         t = self.topic(self.c)
-        self.find("open")
+        self.find()
         done, aborted, a = self.txn("done"), self.txn("aborted"), self.txn("open")
         self.assertEqual([self.commit(done, "done", t, 5), self.commit(aborted, "aborted", t, 6)], [0, 0])
         done.end(COMMIT)
@@ -307,6 +307,7 @@ class Timeouts(TxnCase):
         a.send(t, [b"x"])
         self.wait_stable(t, 2)
         self.assertEqual(a.produce(t, a.batch([b"y"])).error, 47)
+        a.timeout_ms = 60000
         a.init()
         a.send(t, [b"z"])
         a.end(COMMIT)

@@ -26,10 +26,7 @@ class Told:
 
     def __init__(self, case, group):
         self.case, self.group, self.said, self.offset = case, group, {}, 0
-        case.find(group, 0)
-        # Found is not loaded yet.
-        case.eventually(lambda: case.assertEqual(case.c.call("Heartbeat", 3, group=group, generation=1,
-                                                             member="x").error, 25), 20)
+        case.c.wait_coordinators()
 
     def producer(self, name):
         """A transactional id with an open transaction that may commit offsets of the group."""

@@ -232,7 +232,7 @@ class Moldau(Broker):
         except FileNotFoundError:
             return ""
 
-    def wait_log(self, *words, seconds=5):
+    def wait_log(self, *words, seconds=20):
         """The first log line that holds all the words."""
         end = time.monotonic() + seconds
         while True:

@@ -7,6 +7,7 @@ import unittest
 
 from . import broker as brokers
 from .broker import Moldau, NotReady, OwnKafka, target
+from .client import Closed
 
 moldau_only = unittest.skipIf(target() != "moldau", "only for Moldau")
 kafka_only = unittest.skipIf(target() != "kafka", "only for the original")
@@ -70,7 +71,23 @@ class Case(unittest.TestCase):
             raise
         return code, broker.log()
 
-    def eventually(self, check, seconds=10):
+    def served(self, broker, n):
+        """n connections that have had an answer. One that ended just before may still hold its place."""
+        out = []
+
+        def more():
+            while len(out) < n:
+                conn = self.conn(broker)
+                try:
+                    conn.call("ApiVersions", 0)
+                except (Closed, OSError) as error:
+                    conn.close()
+                    raise AssertionError(f"{len(out)} of {n} are served: {error}") from None
+                out.append(conn)
+        self.eventually(more)
+        return out
+
+    def eventually(self, check, seconds=20):
         """Until what `check` asserts is so; gives what it returned. Files may go while it looks at them."""
         end = time.monotonic() + seconds
         while True:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One connection to a broker, and the shorthands the tests use. Everything blocks, with a time limit."""
+import itertools
 import socket
 import struct
 import time
@@ -10,6 +11,19 @@ from .batch import batches
 from .wire import UUID_ZERO
 
 TIMEOUT_S = 15
+GROUP, TRANSACTION = 0, 1  # kinds of coordinators
+
+
+def one_name_each(partition_n):
+    """A name for each partition of a coordinators' topic: the hash of Java's strings decides."""
+    names = {}
+    for i in itertools.count():
+        name, value = f"waits-{i}", 0
+        for char in name:
+            value = (31 * value + ord(char)) & 0xffffffff
+        names.setdefault(abs(value - ((value & 0x80000000) << 1)) % partition_n, name)
+        if len(names) == partition_n:
+            return names.values()
 
 
 class Closed(Exception):
@@ -126,6 +140,27 @@ class Conn:
                     return topic
             time.sleep(0.02)
         raise AssertionError(f"no leader for {name}: {topic}")
+
+    def wait_coordinators(self, kind=GROUP, seconds=30):
+        """Until every partition of the coordinators' topic is there and has been loaded, not only that of one name."""
+        end = time.monotonic() + seconds
+
+        def until(call, *wanted):
+            while True:
+                answer = call()
+                if answer in wanted:
+                    return
+                if time.monotonic() > end:
+                    raise AssertionError(f"coordinators of kind {kind}: error {answer}")
+                time.sleep(0.02)
+
+        until(lambda: self.call("FindCoordinator", 3, key="", key_type=kind).error, 0)
+        topic = self.metadata(("__consumer_offsets", "__transaction_state")[kind]).topics[0]
+        for key in one_name_each(len(topic.partitions)):
+            if kind == GROUP:
+                until(lambda k=key: self.call("Heartbeat", 3, group=k, generation=1, member="x").error, 25)
+            else:
+                until(lambda k=key: self.call("DescribeTransactions", 0, transactional_ids=[k]).states[0].error, 105)
 
     def topic_id(self, name):
         return self.metadata(name).topics[0].topic_id
