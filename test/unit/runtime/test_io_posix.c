@@ -3,6 +3,8 @@
  * The posix backend against plain blocking peers on loopback: receiving, cancelling in every stage, closing with both
  * ops under way, connecting, handing over, work on helpers, waking, running out of descriptors.
  */
+#include <semaphore.h>
+
 #include "test_io.h"
 
 static void test_recv_and_end(void **state)
@@ -266,11 +268,24 @@ static void test_hand_over(void **state)
 	close(peer);
 }
 
+/* A piece of work says when it has begun, and goes on when it may. */
+struct gate {
+	sem_t begun, go;
+};
+
+static void gate_init(struct gate *gate)
+{
+	sem_init(&gate->begun, 0, 0);
+	sem_init(&gate->go, 0, 0);
+}
+
 static void work_run(struct io_op *op, struct fs *fs)
 {
 	struct call *call = container_of(op, struct call, op);
+	struct gate *gate = call->gate;
 
-	usleep(30000);
+	sem_post(&gate->begun);
+	sem_wait(&gate->go);
 	memcpy(call->data, "worked", 7);
 	op->err = ERR_CORRUPT_FILE;
 	op->result = 42;
@@ -280,17 +295,23 @@ static void test_work(void **state)
 {
 	struct world *w = *state;
 	struct call work[5] = {0};
+	struct gate gate;
 	int cancelled = 0;
 
+	gate_init(&gate);
 	for (int i = 0; i < 5; i++) {
+		work[i].gate = &gate;
 		work[i].op.work.run = work_run;
 		start(w, &work[i], IO_WORK);
 	}
 	io_cancel(w->io, &work[4].op); /* not begun for sure */
 	w->io->ops->turn(w->io, now_ns(w) + NS_PER_MS);
-	usleep(5000);
+	for (int i = 0; i < 2; i++)
+		sem_wait(&gate.begun);
 	io_cancel(w->io, &work[0].op); /* begun: runs to its end */
 	io_cancel(w->io, &work[3].op); /* in the queue behind two others */
+	for (int i = 0; i < 5; i++)
+		sem_post(&gate.go);
 	for (int i = 0; i < 5; i++) {
 		run_until(w, &work[i], 1);
 		if (work[i].err == ERR_CANCELLED) {
@@ -306,19 +327,38 @@ static void test_work(void **state)
 	assert_int_equal(work[0].err, ERR_CORRUPT_FILE);
 }
 
+/* While the one that waits for the work is at it, most likely. */
+static void *gate_opens(void *arg)
+{
+	struct gate *gate = arg;
+
+	usleep(20000);
+	for (int i = 0; i < 6; i++)
+		sem_post(&gate->go);
+	return NULL;
+}
+
 static void test_free_with_work_under_way(void **state)
 {
 	struct world *w = *state;
 	struct call work[6] = {0};
 	struct io *io = io_posix_new(w->shared);
 	struct world other = {.shared = w->shared, .io = io};
+	struct gate gate;
+	pthread_t thread;
 
+	gate_init(&gate);
 	for (int i = 0; i < 6; i++) {
+		work[i].gate = &gate;
 		work[i].op.work.run = work_run;
 		start(&other, &work[i], IO_WORK);
 	}
 	io->ops->turn(io, 0);
+	for (int i = 0; i < 2; i++)
+		sem_wait(&gate.begun);
+	assert_int_equal(pthread_create(&thread, NULL, gate_opens, &gate), 0);
 	io->ops->free(io);
+	assert_int_equal(pthread_join(thread, NULL), 0);
 	for (int i = 0; i < 6; i++)
 		assert_int_equal(work[i].done_n, 0);
 }
