@@ -318,7 +318,7 @@ class Unregister(Case):
 
 class Silent(Case):
     own = True
-    overrides = {"broker.session.timeout.ms": "2000"}
+    overrides = {"broker.session.timeout.ms": "6000"}
 
     def register(self, broker_id):
         """Appends a registration to the metadata log of the stopped broker."""
@@ -340,7 +340,7 @@ class Silent(Case):
         self.register(77)
         self.broker.start()
         self.assertEqual(self.brokers(), [node, 77])
-        self.eventually(lambda: self.assertEqual(self.brokers(), [node]), 8)
+        self.eventually(lambda: self.assertEqual(self.brokers(), [node]), 30)
         self.assertEqual(self.conn().call("UnregisterBroker", 0, broker_id=77).error, 0)
 
 

@@ -41,14 +41,14 @@ def get(port, path, headers=None, data=None):
     """(status, headers, text)"""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {}, data=data)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read().decode()
 
 
 def run(*args):
-    return subprocess.run([binary(), *args], capture_output=True, text=True, timeout=10, check=True).stdout
+    return subprocess.run([binary(), *args], capture_output=True, text=True, timeout=30, check=True).stdout
 
 
 class Metrics(Case):
@@ -455,7 +455,7 @@ class Metrics(Case):
 
     def test_health_command(self):
         def ask(port):
-            return subprocess.run([binary(), "health", "--http", str(port)], capture_output=True, text=True, timeout=10)
+            return subprocess.run([binary(), "health", "--http", str(port)], capture_output=True, text=True, timeout=30)
         done = ask(self.http)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.splitlines()[-1], "ok")

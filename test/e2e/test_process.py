@@ -58,7 +58,7 @@ class Process(Case):
     # ---- the command
 
     def run_once(self, *args, **values):
-        return subprocess.run([binary(), *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10,
+        return subprocess.run([binary(), *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
                               **values)
 
     def test_version(self):

@@ -122,7 +122,7 @@ class Offsets(TxnCase):
         return out[0]
 
     def commit(self, producer, group, topic, offset):
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         while True:
             answer = producer.conn.call("TxnOffsetCommit", 5, transactional_id=producer.id, group_id=group,
                                         producer_id=producer.pid, producer_epoch=producer.epoch, topics=[

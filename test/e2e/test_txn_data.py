@@ -25,7 +25,7 @@ class Txn:
     def init(self):
         if Txn.found is not self.case.broker:
             # Makes the coordinator's topic.
-            end = time.monotonic() + 15
+            end = time.monotonic() + 30
             while self.conn.call("FindCoordinator", 2, key=self.id, key_type=1).error and time.monotonic() < end:
                 time.sleep(0.05)
             Txn.found = self.case.broker
@@ -36,7 +36,7 @@ class Txn:
 
     def settled(self, name, version, **values):
         """The coordinator may still be loading (14, 15, 16), or at the end of the transaction before (51)."""
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         while True:
             answer = self.conn.call(name, version, **values)
             if answer.error not in (14, 15, 16, 51) or time.monotonic() > end:
@@ -44,7 +44,7 @@ class Txn:
             time.sleep(0.02)
 
     def add(self, topic, *partitions):
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         while True:
             answer = self.conn.call("AddPartitionsToTxn", 3, transactional_id=self.id, producer_id=self.pid,
                                     producer_epoch=self.epoch,
@@ -95,7 +95,7 @@ class TxnCase(Case):
     def stable(self, topic, index=0):
         return self.c.fetch(topic, 0, index, max_wait_ms=0).last_stable
 
-    def wait_stable(self, topic, offset, index=0, seconds=10):
+    def wait_stable(self, topic, offset, index=0, seconds=20):
         self.eventually(lambda: self.assertEqual(self.stable(topic, index), offset), seconds)
 
     def committed(self, topic, offset=0, index=0, max_bytes=1 << 20):

@@ -26,8 +26,8 @@ from .wire import WireError
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, "..", "..", ".."))
-READY_S = 20
-STOP_S = 20
+READY_S = 60
+STOP_S = 40
 _running = set()
 _given = {}  # port: when it was given out
 

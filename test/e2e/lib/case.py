@@ -61,7 +61,7 @@ class Case(unittest.TestCase):
             self.skipTest("KAFKA_CRASH is not set")
         self.broker.crash()
 
-    def refused(self, broker, seconds=10):
+    def refused(self, broker, seconds=40):
         """Starts a process that must end by itself; (exit code, output)."""
         broker.spawn()
         try:

@@ -10,7 +10,7 @@ from .batch import batch as make_batch
 from .batch import batches
 from .wire import UUID_ZERO
 
-TIMEOUT_S = 15
+TIMEOUT_S = 30
 GROUP, TRANSACTION = 0, 1  # kinds of coordinators
 
 
@@ -129,7 +129,7 @@ class Conn:
 
     def wait_leader(self, name, partitions=1):
         """Until Metadata names leaders and they serve: the original needs some milliseconds between both."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             topic = self.metadata(name).topics[0]
             if topic.error == 0 and len(topic.partitions) == partitions and \
@@ -238,7 +238,7 @@ class Conn:
             raise AssertionError(f"InitProducerId: error {answer.error}")
         return answer.producer_id, answer.producer_epoch
 
-    def settled(self, name, version, seconds=10, **values):
+    def settled(self, name, version, seconds=30, **values):
         """Asks again while the answer is 14 (still loading), which is how ids between two blocks are answered."""
         end = time.monotonic() + seconds
         while True:
