@@ -7,6 +7,7 @@ import uuid
 from lib.batch import Record, batch
 from lib.broker import target
 from lib.case import Case
+from lib.client import GROUP, TRANSACTION
 from lib.wire import APIS, UUID_ZERO
 
 SERVED_FROM = {"Produce": 3}  # 0 to 2 are advertised for librdkafka's sake, and refused
@@ -259,6 +260,8 @@ class EveryVersion(Case):
             return answer.coordinators[0].error if "coordinators" in answer else answer.error
 
         found = 0 if target() == "moldau" else None
+        for kind in (GROUP, TRANSACTION):
+            self.c.wait_coordinators(kind)
         self.each("FindCoordinator", (
             ("group", case(0, "g"), error, found), ("transaction", case(1, "t"), error, found, 1),
             ("two", case(0, "g", "h"), error, found), ("unknown", case(9, "x"), error, 42, 1),
