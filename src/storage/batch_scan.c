@@ -54,8 +54,7 @@ static bool batch_scan_fill(struct batch_scan *scan, int64_t pos, size_t len, si
 	return true;
 }
 
-/* Checksum of the batch at pos, part by part. False when it is wrong or the disk failed. */
-static bool batch_scan_crc(struct batch_scan *scan, int64_t pos, const struct batch_info *info)
+bool batch_scan_crc_is_good(struct batch_scan *scan, int64_t pos, const struct batch_info *info)
 {
 	bool is_old = info->magic < BATCH_MAGIC_NOW;
 	size_t at = is_old ? OLD_CRC_START : BATCH_ATTRIBUTES_AT;
@@ -92,7 +91,7 @@ bool batch_scan_next(struct batch_scan *scan, struct batch_info *ret, int64_t *r
 		scan->is_bad = true;
 		return false;
 	}
-	if (scan->want_crc && !batch_scan_crc(scan, scan->pos, &info)) {
+	if (scan->want_crc && !batch_scan_crc_is_good(scan, scan->pos, &info)) {
 		scan->is_bad = !scan->err;
 		return false;
 	}

@@ -36,6 +36,9 @@ void batch_scan_init(struct batch_scan *scan, struct fs *fs, fs_file file, int64
 void batch_scan_deinit(struct batch_scan *scan);
 /* info->bytes is not the whole batch unless it is a small one (a control batch always is). */
 bool batch_scan_next(struct batch_scan *scan, struct batch_info *ret, int64_t *ret_pos);
+/* Checksum of the batch at pos, part by part; size and crc are read of info. False when it is wrong or the disk failed.
+ * Any batch with its whole bytes below the limit. */
+bool batch_scan_crc_is_good(struct batch_scan *scan, int64_t pos, const struct batch_info *info);
 /* The whole bytes of a batch that was found, in memory the caller frees with mem_free; ret->bytes refers to
  * them. */
 enum err batch_scan_load(struct batch_scan *scan, int64_t pos, struct batch_info *info,

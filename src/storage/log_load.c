@@ -9,6 +9,7 @@
 #include "log.h"
 #include "log_load_internal.h"
 #include "mem.h"
+#include "pass_over.h"
 
 static int i64_cmp(const void *a, const void *b)
 {
@@ -251,6 +252,47 @@ static enum err load_trust_segment(struct log_load *load, struct fs *fs, size_t 
 	return err ? err : fs->ops->sync_dir(fs, load->path);
 }
 
+/* Whether the bad batch that a segment ends with may be a write that was cut, and whether good ones follow. */
+static bool load_is_torn(const struct log_load *load, struct fs *fs, const struct segment *segment, int64_t file_size,
+			 bool *ret_has_good_behind)
+{
+	struct batch_scan scan;
+	fs_file file;
+	bool is_cut;
+
+	*ret_has_good_behind = false;
+	if (segment->size >= file_size || segment_open_file(fs, load->path, segment->base, ".log", FS_READ, &file))
+		return true;
+	batch_scan_init(&scan, fs, file, segment->size, file_size, true);
+	is_cut = pass_over_is_cut(&scan, segment->next_offset);
+	*ret_has_good_behind = pass_over(&scan, segment->next_offset, INT64_MAX);
+	batch_scan_deinit(&scan);
+	fs_close(fs, file);
+	return is_cut && !*ret_has_good_behind;
+}
+
+/* A process that was killed leaves one torn write at most; after a power cut the tail may be anything, but where good
+ * batches follow, records that were written are lost. */
+static void load_tell_end(const struct log_load *load, struct fs *fs, const struct segment *segment, int64_t file_size,
+			  size_t later)
+{
+	bool has_good_behind;
+	bool is_torn = load_is_torn(load, fs, segment, file_size, &has_good_behind);
+
+	if (is_torn || (log_load_is_suspect(load) && !has_good_behind && later == 0)) {
+		log_warn("log.truncated", "log=%s offset=%" PRId64 " segment=%" PRId64 " position=%" PRId64 " bytes=%"
+			 PRId64 " segments_dropped=%zu", load->name, segment->next_offset, segment->base, segment->size,
+			 file_size - segment->size, later);
+		return;
+	}
+	log_error("log.truncated",
+		  "code=ML1079 log=%s file=%s/%020" PRId64 ".log position=%" PRId64 " offset=%" PRId64 " bytes=%" PRId64
+		  " segments_dropped=%zu text=\"the log ends there: the batch is damaged, and %s\"",
+		  load->name, load->path, segment->base, segment->size, segment->next_offset,
+		  file_size - segment->size, later,
+		  has_good_behind || later > 0 ? "what is behind it is given up" : "nothing good follows");
+}
+
 /* The first bad batch of segment number `at` ends the log. */
 static enum err load_end_at(struct log_load *load, struct fs *fs, size_t at, int64_t file_size)
 {
@@ -258,9 +300,7 @@ static enum err load_end_at(struct log_load *load, struct fs *fs, size_t at, int
 	size_t later = load->segments.list.n - at - 1;
 	enum err err;
 
-	log_warn("log.truncated", "log=%s offset=%" PRId64 " segment=%" PRId64 " bytes=%"
-		 PRId64 " segments_dropped=%zu",
-		 load->name, segment->next_offset, segment->base, file_size - segment->size, later);
+	load_tell_end(load, fs, segment, file_size, later);
 	err = load_drop_segments(load, fs, at + 1);
 	if (err)
 		return err;
@@ -319,27 +359,11 @@ static enum err load_keep_damaged_end(struct log_load *load, struct fs *fs, int6
 	return err;
 }
 
-/* A process that was killed leaves one torn write at most, with nothing behind it. */
-static bool load_has_good_behind(const struct log_load *load, struct fs *fs, const struct segment *segment,
-				 int64_t file_size)
-{
-	struct batch_scan scan;
-	fs_file file;
-	bool is_found;
-
-	if (segment->size >= file_size || segment_open_file(fs, load->path, segment->base, ".log", FS_READ, &file))
-		return false;
-	batch_scan_init(&scan, fs, file, segment->size, file_size, true);
-	scan.is_bad = true;
-	is_found = load_pass_over(&scan, segment->next_offset, INT64_MAX);
-	batch_scan_deinit(&scan);
-	fs_close(fs, file);
-	return is_found;
-}
-
 /* A log that may not lose anything is left as it is. */
 static enum err load_refuse(struct log_load *load, struct fs *fs, const struct segment *segment, int64_t file_size)
 {
+	bool has_good_behind;
+
 	if (!load->is_strict)
 		return ERR_NONE;
 	if (segment->next_offset < load->recovery_point)
@@ -351,10 +375,10 @@ static enum err load_refuse(struct log_load *load, struct fs *fs, const struct s
 		return err_text_set(&load->text, ERR_CORRUPT_FILE, "%s/%020" PRId64 ".log: the batch at position %"
 				    PRId64 " is damaged or cut, and it was closed in order", load->path, segment->base,
 				    segment->size);
-	if (load->stop == LOG_DIR_KILLED && load_has_good_behind(load, fs, segment, file_size))
+	if (load->stop == LOG_DIR_KILLED && !load_is_torn(load, fs, segment, file_size, &has_good_behind))
 		return err_text_set(&load->text, ERR_CORRUPT_FILE, "%s/%020" PRId64 ".log: the batch at position %"
-				    PRId64 " is damaged, and what follows is not", load->path, segment->base,
-				    segment->size);
+				    PRId64 " is damaged, %s", load->path, segment->base, segment->size,
+				    has_good_behind ? "and what follows is not" : "which no crash explains");
 	return ERR_NONE;
 }
 

@@ -10,21 +10,22 @@
  * What is checked:
  *   CLEAN      from the last index entry of the last segment on, with checksums; what is damaged before the recovery
  *              point, where the log ended, stays, and a new segment begins
- *   KILLED     the same, but the end is cut: writes of the same boot are there, only the last can be torn
+ *   KILLED     the same, but the end is cut: writes of the same boot are there, only the last can be torn.
+ *              Damage that good batches follow stays, with them
  *   POWER_CUT  every batch from the recovery point on, with checksums, and that segments follow each other
  *              without a gap; indexes of what is checked are made anew
  *   UNKNOWN    the same, but gaps are a compaction's; when there are any all is synced, up to a new recovery point
  *
  * 1. Nothing below the recovery point is ever cut, unless truncate_to says so.
- * 2. Behind the first bad batch nothing is kept: later segments go first, then the tail, so that a crash in
+ * 2. Behind the bad batch that ends the log nothing is kept: later segments go first, then the tail, so that a crash in
  *    between finds the same bad batch again.
  * 3. A directory that is made here is empty: nothing is looked for in it. Its names become durable at the end, then
  *    it itself; records come only after that.
  * 4. Afterwards every index entry points at a batch and names its last offset.
  * 5. A log that ends below the recovery point it is given has lost records: that is said. One that is strict is refused
  *    for that, or for damage that no crash explains, before anything is cut.
- * 6. A gap that one start has kept lies below the recovery point when it ends, where no later start minds it. The
- *    directory stays UNKNOWN until a checkpoint has written that point.
+ * 6. A gap, or damage, that one start has kept lies below the recovery point when it ends, where no later start minds
+ *    it. For a gap's sake the directory stays UNKNOWN until a checkpoint has written that point.
  */
 #ifndef STORAGE_LOG_LOAD_H
 #define STORAGE_LOG_LOAD_H
@@ -68,6 +69,7 @@ struct log_load {
 	int64_t snapshot_offset; /* of the newest snapshot, -1 */
 	fs_file active; /* .log of the last segment, for writing */
 	bool has_gaps;   /* of UNKNOWN: some offsets behind the recovery point were left out */
+	bool has_damage; /* the last segment goes on behind it */
 	bool has_epochs;  /* the file was there and good */
 	bool epochs_changed; /* headers had more than the file, which is not written yet */
 	bool is_changed; /* something had to be mended */

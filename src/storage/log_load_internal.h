@@ -41,9 +41,6 @@ enum err log_load_replay(struct log_load *load, struct fs *fs, const struct segm
 /* Of a log that was closed, whose last segment turned out to end with a bad batch: whether something that was there
  * then is missing. It is not cut. */
 bool log_load_is_end_damaged(const struct log_load *load);
-/* The scan stands at a bad batch: takes it to the next good one, of format 2, with offsets from `next` to below
- * end_max. False: there is none. */
-bool load_pass_over(struct batch_scan *scan, int64_t next, int64_t end_max) MUST_USE;
 
 enum err load_read_epochs(struct log_load *load, struct fs *fs) MUST_USE;
 enum err load_write_epochs(struct log_load *load, struct fs *fs) MUST_USE;
@@ -57,7 +54,7 @@ enum err load_producers(struct log_load *load, struct fs *fs, const struct log_n
 enum err load_rewrite_tail(struct log_load *load, struct fs *fs) MUST_USE;
 /* The log and both indexes of a segment, not their names. */
 enum err load_sync_segment(struct log_load *load, struct fs *fs, const struct segment *segment) MUST_USE;
-/* Gaps behind the recovery point are allowed this once only: the log is synced, and they lie below it. */
+/* Gaps and damage behind the recovery point are kept this once only: the log is synced, and they lie below it. */
 enum err load_settle_gaps(struct log_load *load, struct fs *fs) MUST_USE;
 
 #endif

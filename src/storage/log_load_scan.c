@@ -10,6 +10,7 @@
 #include "log.h"
 #include "log_load_internal.h"
 #include "mem.h"
+#include "pass_over.h"
 
 struct segment_check {
 	struct log_load *load;
@@ -21,6 +22,8 @@ struct segment_check {
 	bool is_last;
 	uint32_t kept_n, time_kept_n; /* entries that stay */
 	int64_t start;                /* position of the first batch to look at */
+	int64_t free_pos;             /* of the batch before which nothing was read, or only damage; -1 */
+	int64_t bad_pos;              /* of the last damage that was passed over, -1 */
 	int64_t bytes_since_index;
 	VEC(struct index_entry) entries; /* new ones */
 	VEC(struct time_entry) times;
@@ -149,7 +152,7 @@ static bool segment_check_offsets(const struct segment_check *check, const struc
 {
 	const struct segment *segment = check->segment;
 	enum log_dir_stop stop = check->load->stop;
-	bool is_first = pos == check->start && check->start > 0; /* what comes before it was not read */
+	bool is_first = pos == check->free_pos;
 
 	if (info->last_offset < next || info->last_offset >= check->end_max ||
 	    info->last_offset - segment->base > INT32_MAX)
@@ -170,78 +173,11 @@ static bool segment_check_offsets(const struct segment_check *check, const struc
 	return true;
 }
 
-/* Bytes looked through for it. */
-#define PASS_OVER_MAX MIB(64)
-#define PASS_OVER_PIECE KIB(64)
-/* Of a header: the base offset in front, and the format behind it. */
-#define PASS_OVER_HEAD 17
-
-static bool pass_over_to(struct batch_scan *scan, int64_t pos, int64_t next, int64_t end_max)
-{
-	bool want_crc = scan->want_crc, is_good;
-	struct batch_info info;
-
-	scan->pos = pos;
-	scan->is_bad = false;
-	scan->want_crc = true;
-	is_good = batch_scan_next(scan, &info, &pos) && info.magic == BATCH_MAGIC_NOW && info.base_offset >= next &&
-		  info.base_offset - next <= INT32_MAX && info.last_offset < end_max;
-	scan->want_crc = want_crc;
-	scan->pos = pos;
-	scan->is_bad = !is_good;
-	return is_good;
-}
-
-static bool pass_over_search(struct batch_scan *scan, uint8_t *piece, int64_t bad, int64_t next, int64_t end_max)
-{
-	int64_t limit = MIN(scan->limit, bad + (int64_t)PASS_OVER_MAX);
-	size_t got;
-
-	for (int64_t pos = bad + 1; pos + BATCH_HEADER_LEN <= limit; pos += (int64_t)PASS_OVER_PIECE) {
-		size_t len = (size_t)MIN((int64_t)PASS_OVER_PIECE + PASS_OVER_HEAD - 1, limit - pos);
-
-		scan->err = fs_pread(scan->fs, scan->file, piece, len, pos, FS_WAIT, &got);
-		for (size_t i = 0; !scan->err && i + PASS_OVER_HEAD <= got; i++) {
-			int64_t base = (int64_t)load_be64(piece + i);
-
-			if (piece[i + PASS_OVER_HEAD - 1] == BATCH_MAGIC_NOW && base >= next &&
-			    base - next <= INT32_MAX && pass_over_to(scan, pos + (int64_t)i, next, end_max))
-				return true;
-		}
-		if (scan->err)
-			break;
-	}
-	return false;
-}
-
-bool load_pass_over(struct batch_scan *scan, int64_t next, int64_t end_max)
-{
-	int64_t bad = scan->pos;
-	uint8_t head[BATCH_HEADER_LEN], *piece;
-	struct batch_info info;
-	size_t got;
-	bool is_found;
-
-	/* Its length may be right: then nothing inside it is taken for a batch. */
-	scan->err = fs_pread(scan->fs, scan->file, head, sizeof(head), bad, FS_WAIT, &got);
-	if (!scan->err && !batch_parse((struct bytes){head, got}, &info) &&
-	    pass_over_to(scan, bad + (int64_t)info.size, next, end_max))
-		return true;
-	piece = mem_alloc(PASS_OVER_PIECE + PASS_OVER_HEAD);
-	is_found = !scan->err && pass_over_search(scan, piece, bad, next, end_max);
-	mem_free(piece);
-	if (!is_found) {
-		scan->pos = bad;
-		scan->is_bad = true;
-	}
-	return is_found;
-}
-
 /* What the walk knows of the last good batch, should the next one show that it was none. */
 struct walk_last {
 	struct segment before; /* the segment without it */
 	int64_t pos, next;     /* of it; expected there */
-	int64_t gap;           /* offsets it left out */
+	int64_t gap;           /* offsets it left out; 0 where damage is before it */
 	int64_t bytes_since_index;
 	size_t entries_n, times_n;
 	struct time_entry last_time;
@@ -250,8 +186,10 @@ struct walk_last {
 static void walk_keep(const struct segment_check *check, const struct batch_info *info, int64_t pos, int64_t next,
 		      struct walk_last *ret)
 {
-	*ret = (struct walk_last){*check->segment, pos, next, info->base_offset - next, check->bytes_since_index,
-				  check->entries.n, check->times.n, check->last_time};
+	int64_t gap = pos == check->free_pos ? 0 : info->base_offset - next;
+
+	*ret = (struct walk_last){*check->segment, pos, next, gap, check->bytes_since_index, check->entries.n,
+				  check->times.n, check->last_time};
 }
 
 /* The batch begins below the end of the last one, which left offsets out; without that gap it would begin right behind:
@@ -270,6 +208,38 @@ static void walk_back(struct segment_check *check, const struct walk_last *last)
 	check->last_time = last->last_time;
 }
 
+/* The scan stands at a bad batch. A process that is killed leaves one torn write at most, with nothing behind it, and
+ * one that ends in order none: where good batches follow, the disk has damaged it. */
+static bool walk_pass_over(struct segment_check *check, struct batch_scan *scan)
+{
+	struct log_load *load = check->load;
+	int64_t bad = check->segment->size, next = check->segment->next_offset;
+
+	if (log_load_is_suspect(load) || load->is_strict || !check->is_last)
+		return false;
+	/* Where the one before it ends is not known yet. */
+	if (check->start > 0 && check->segment->size == check->start)
+		return false;
+	/* What followed was good, and is not of this place. */
+	if (bad == check->bad_pos)
+		return false;
+	check->bad_pos = bad;
+	scan->pos = bad;
+	scan->is_bad = true;
+	if (!pass_over(scan, next, check->end_max))
+		return false;
+	log_error("log.damaged",
+		  "code=ML1075 log=%s file=%s/%020lld.log position=%lld text=\"a batch behind offset %lld is damaged, "
+		  "and what follows at position %lld is not: it stays, and only the damage is not served\"",
+		  load->name, load->path, (long long)check->segment->base, (long long)bad, (long long)(next - 1),
+		  (long long)scan->pos);
+	check->free_pos = scan->pos;
+	/* Readers find the first one behind by the index. */
+	check->bytes_since_index = INT64_MAX / 2;
+	load->has_damage = true;
+	return true;
+}
+
 static enum err segment_check_walk(struct segment_check *check, int64_t crc_from, bool *ret_is_bad)
 {
 	struct segment *segment = check->segment;
@@ -281,17 +251,25 @@ static enum err segment_check_walk(struct segment_check *check, int64_t crc_from
 
 	batch_scan_init(&scan, check->fs, check->log, check->start, check->file_size, false);
 	segment->size = check->start;
+	check->free_pos = check->start > 0 ? check->start : -1;
+	check->bad_pos = -1;
 	for (;;) {
 		/* A batch cannot be known to reach crc_from before its header is read, so the one that begins
 		 * below it is checked too. */
 		scan.want_crc = crc_from != INT64_MAX && !FAULT(recover_no_crc);
 		if (scan.want_crc && next < crc_from && log_load_is_suspect(check->load))
 			scan.want_crc = false;
-		if (!batch_scan_next(&scan, &info, &pos))
-			break;
+		if (!batch_scan_next(&scan, &info, &pos)) {
+			if (!scan.is_bad || !walk_pass_over(check, &scan))
+				break;
+			continue;
+		}
 		if (!segment_check_offsets(check, &info, pos, next, crc_from)) {
 			if (walk_blames_last(&last, &info, next))
 				walk_back(check, &last);
+			next = segment->next_offset;
+			if (walk_pass_over(check, &scan))
+				continue;
 			scan.is_bad = true;
 			break;
 		}

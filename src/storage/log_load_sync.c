@@ -88,9 +88,10 @@ enum err load_sync_segment(struct log_load *load, struct fs *fs, const struct se
 
 enum err load_settle_gaps(struct log_load *load, struct fs *fs)
 {
+	bool has_gaps = load->has_gaps && load->stop == LOG_DIR_UNKNOWN;
 	enum err err = ERR_NONE;
 
-	if (!load->has_gaps || load->stop != LOG_DIR_UNKNOWN)
+	if (load->recovery_point == load->end || (!has_gaps && !load->has_damage))
 		return ERR_NONE;
 	for (size_t i = 0; !err && i < load->segments.list.n; i++) {
 		if (load->segments.list.v[i].base >= load->recovery_base)

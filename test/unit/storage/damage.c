@@ -197,11 +197,10 @@ static void hello_done(struct io_op *op)
 }
 
 /* What the helper, there is one, tells is heard, too. */
-static void damage_listen(struct damage *m)
+void damage_listen(struct damage *m)
 {
 	struct damage_hello hello = {.op = {.kind = IO_WORK, .work.run = hello_run, .done = hello_done}, .m = m};
 
-	m->sink_before = log_sink_set(&m->sink);
 	io_submit(m->t.io, &hello.op);
 	for (int i = 0; i < 10000 && !hello.is_done; i++)
 		turn(&m->t);
@@ -212,6 +211,7 @@ void damage_make(struct damage *m)
 {
 	*m = (struct damage){.sink = {.level = LOG_INFO, .write = damage_tell}};
 	storage_test_init_in_memory(&m->t, STORAGE_PAGE_CACHE);
+	m->sink_before = log_sink_set(&m->sink);
 	damage_listen(m);
 	m->t.config.segment_bytes = 4500;
 	m->t.config.index_interval_bytes = 600;

@@ -57,6 +57,8 @@ void damage_remove(const struct damage *m, const char *log);
 void damage_flip(struct damage *m, int at, int bit);
 /* As a process that was killed leaves it: without what closing wrote. */
 void damage_unclose(struct damage *m);
+/* What the helper tells, after the storage was started again. */
+void damage_listen(struct damage *m);
 /* The good log, closed. */
 void damage_make(struct damage *m);
 void damage_free(struct damage *m);
