@@ -7,6 +7,8 @@
 #include "dir_check.h"
 #include "fs_posix.h"
 #include "progress.h"
+#include "raft.h"
+#include "snapshot_file.h"
 
 struct check_cmd {
 	const struct cli_run *run;
@@ -41,10 +43,35 @@ static void check_read(struct dir_check *check, int64_t bytes)
 			progress_eta_s(&cmd->progress, now_ns));
 }
 
+static enum err check_record(void *ctx, struct bytes record)
+{
+	return ERR_NONE;
+}
+
+/* The files of the metadata. */
+static const char *check_judge(struct dir_check *check, const char *name, struct bytes content)
+{
+	struct snapshot_info info = {0};
+	struct quorum_state state = {0};
+	struct arena arena = {0};
+	struct err_text text;
+	enum err err;
+
+	if (strcmp(name, "quorum-state") == 0) {
+		err = quorum_state_parse(content, &state, &arena);
+		quorum_state_deinit(&state);
+		arena_reset(&arena);
+		return err ? "the content is damaged" : NULL;
+	}
+	err = snapshot_file_decode(content, check_record, NULL, &info, &text);
+	raft_voters_deinit(&info.voters);
+	return err ? "the snapshot is not whole" : NULL;
+}
+
 enum cli_exit cmd_check(const struct cli_run *run)
 {
 	struct check_cmd cmd = {.run = run};
-	struct dir_check check = {.found = check_found, .read = check_read, .ctx = &cmd};
+	struct dir_check check = {.found = check_found, .read = check_read, .judge = check_judge, .ctx = &cmd};
 	struct fs fs;
 	enum err err;
 

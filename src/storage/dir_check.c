@@ -30,6 +30,7 @@ struct check_run {
 	struct producer_state producers; /* as far as the segments were read, in order; records of transactions only */
 	int64_t known_to;          /* a start takes the indexes for complete below; behind it reads the log */
 	const char *name;          /* of the file at hand */
+	bool is_copy;              /* a -future directory */
 };
 
 static bool check_name(void *ctx, const char *name, enum fs_kind kind)
@@ -77,8 +78,11 @@ static void check_batches(struct check_run *run, const char *name, struct segmen
 		int64_t pos = check->pos;
 
 		err = segment_check_run(check, run->fs, file, CHECK_PIECE_LEN);
-		for (size_t i = 0; i < check->found_n; i++)
-			check_say(run, name, check->found[i].pos, "the batch is damaged, cut, or of another place");
+		for (size_t i = 0; i < check->found_n; i++) {
+			if (!run->is_copy || check->found[i].end_pos < check->segment.size)
+				check_say(run, name, check->found[i].pos,
+					  "the batch is damaged, cut, or of another place");
+		}
 		run->check->batches_n += check->batches_n;
 		run->check->bytes += check->pos - pos;
 		if (run->check->read)
@@ -249,7 +253,9 @@ static void check_index(struct check_run *run, const char *name, int64_t base, b
 
 /* ---- small files ---- */
 
-enum check_kind { CHECK_META, CHECK_OFFSETS, CHECK_PARTITION, CHECK_EPOCHS, CHECK_SNAPSHOT, CHECK_CLEAN };
+enum check_kind {
+	CHECK_META, CHECK_OFFSETS, CHECK_PARTITION, CHECK_EPOCHS, CHECK_SNAPSHOT, CHECK_CLEAN, CHECK_BOOTSTRAP
+};
 
 static enum err check_parse(enum check_kind kind, struct bytes text, struct arena *arena)
 {
@@ -281,27 +287,61 @@ static enum err check_parse(enum check_kind kind, struct bytes text, struct aren
 		return err;
 	case CHECK_CLEAN:
 		return clean_shutdown_parse(text, &epoch);
+	case CHECK_BOOTSTRAP:
+		break;
 	}
 	UNREACHABLE();
+}
+
+/* Tells when it cannot be read; *ret is to be freed. */
+static bool check_read_small(struct check_run *run, const char *name, char **ret, size_t *ret_len)
+{
+	char path[FS_PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%s", run->dir, name) < FS_PATH_MAX &&
+	    !fs_read_all(run->fs, path, SMALL_FILE_MAX, ret, ret_len))
+		return true;
+	check_say(run, name, 0, "the file cannot be read");
+	return false;
 }
 
 static void check_small(struct check_run *run, const char *name, enum check_kind kind)
 {
 	struct arena arena = {0};
-	char path[FS_PATH_MAX];
 	char *p;
 	size_t len;
 
-	if (snprintf(path, sizeof(path), "%s/%s", run->dir, name) >= FS_PATH_MAX)
+	if (!check_read_small(run, name, &p, &len))
 		return;
-	if (fs_read_all(run->fs, path, SMALL_FILE_MAX, &p, &len)) {
-		check_say(run, name, 0, "the file cannot be read");
-		return;
-	}
 	if (check_parse(kind, (struct bytes){(const uint8_t *)p, len}, &arena))
 		check_say(run, name, 0, "the content is damaged");
 	mem_free(p);
 	arena_reset(&arena);
+}
+
+/* A file that only others can read. */
+static void check_judge(struct check_run *run, const char *name)
+{
+	const char *what;
+	char *p;
+	size_t len;
+
+	if (!run->check->judge || !check_read_small(run, name, &p, &len))
+		return;
+	what = run->check->judge(run->check, name, (struct bytes){(const uint8_t *)p, len});
+	if (what)
+		check_say(run, name, 0, what);
+	mem_free(p);
+}
+
+/* A snapshot of the metadata is a file of batches. Where one of them is damaged that says it all. */
+static void check_metadata_snapshot(struct check_run *run, const char *name)
+{
+	int64_t found_n = run->check->found_n;
+
+	check_log(run, name, 0, INT64_MAX);
+	if (run->check->found_n == found_n)
+		check_judge(run, name);
 }
 
 static void check_txn_index(struct check_run *run, const char *name, int64_t base)
@@ -332,7 +372,9 @@ static void check_partition_file(struct check_run *run, const struct check_names
 	} else if (strcmp(name, "leader-epoch-checkpoint") == 0) {
 		check_small(run, name, CHECK_EPOCHS);
 	} else if (check_ends(name, ".checkpoint")) {
-		check_log(run, name, 0, INT64_MAX); /* a snapshot of the metadata is a file of batches */
+		check_metadata_snapshot(run, name);
+	} else if (strcmp(name, "quorum-state") == 0) {
+		check_judge(run, name);
 	} else if (segment_parse_name(str_of(name), &base, &suffix)) {
 		if (str_eq_c(suffix, ".log")) {
 			check_log(run, name, base, check_next_base(names, base));
@@ -386,6 +428,7 @@ static void check_dir_files(struct check_run *run)
 		{"meta.properties", CHECK_META},	{RECOVERY_POINT_FILE, CHECK_OFFSETS},
 		{LOG_START_FILE, CHECK_OFFSETS},	{HIGH_WATERMARK_FILE, CHECK_OFFSETS},
 		{CLEANER_FILE, CHECK_OFFSETS},		{".kafka_cleanshutdown", CHECK_CLEAN},
+		{"bootstrap.checkpoint", CHECK_BOOTSTRAP},
 	};
 	char path[FS_PATH_MAX];
 	struct fs_stat stat;
@@ -395,7 +438,10 @@ static void check_dir_files(struct check_run *run)
 		    run->fs->ops->stat(run->fs, path, &stat))
 			continue;
 		run->check->files_n++;
-		check_small(run, files[i].name, files[i].kind);
+		if (files[i].kind == CHECK_BOOTSTRAP)
+			check_metadata_snapshot(run, files[i].name);
+		else
+			check_small(run, files[i].name, files[i].kind);
 	}
 }
 
@@ -424,9 +470,10 @@ static void check_partitions(struct check_run *run, const struct check_names *na
 		const char *name = names->list.v[i];
 
 		if (log_dir_parse_name(str_of(name), &topic, &index) || check_ends(name, "-delete") ||
-		    check_ends(name, "-future") || snprintf(dir, sizeof(dir), "%s/%s", path, name) >= FS_PATH_MAX)
+		    snprintf(dir, sizeof(dir), "%s/%s", path, name) >= FS_PATH_MAX)
 			continue;
 		run->dir = dir;
+		run->is_copy = check_ends(name, "-future");
 		if (check_partition(run, only_sizes) && !only_sizes)
 			check_say(run, "", 0, "the directory cannot be listed");
 	}

@@ -200,6 +200,35 @@ class Damage(Case):
             with self.subTest(row[0]):
                 self.one(*row)
 
+    @moldau_only
+    def test_check_reads(self):
+        """What no row of the table is about: the files of the metadata, and a copy that was on its way."""
+        node, topic, index = self.make()
+        node.stop()
+        metadata = os.path.join(self.dirs[0], "__cluster_metadata-0")
+        future = os.path.join(self.dirs[0], f"{topic}-{index}.{'0a' * 16}-future")
+        shutil.copytree(os.path.join(self.dirs[1], f"{topic}-{index}"), future)
+        for path in glob.glob(os.path.join(future, "*index")):  # they come with the rest
+            os.unlink(path)
+        log = os.path.join(future, f"{0:020}.log")
+        for path, how, is_found in [
+                (os.path.join(metadata, "quorum-state"), junk, True),
+                (os.path.join(metadata, "quorum-state"), cut, True),
+                (os.path.join(self.dirs[0], "bootstrap.checkpoint"), flip, True),
+                (os.path.join(self.dirs[0], "bootstrap.checkpoint"), cut_at_batch, True),
+                (os.path.join(self.dirs[0], "bootstrap.checkpoint"), empty, True),
+                (log, flip, True),
+                (log, cut, False),  # the copy goes on there
+                (os.path.join(future, "leader-epoch-checkpoint"), junk, True)]:
+            with self.subTest(os.path.basename(path) + " " + how.__name__):
+                self.assertEqual(self.check(self.dirs[0]), [])
+                shutil.copy(path, path + ".copy")
+                how(path)
+                lines = self.check(self.dirs[0])
+                self.assertEqual([line.startswith(f"{path}: position ") for line in lines], [True] * is_found, lines)
+                os.rename(path + ".copy", path)
+        node.close()
+
     def lost(self, at, how):
         node, topic, index = self.make(internal_segment_bytes=2000)
         node.stop()
