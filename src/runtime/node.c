@@ -13,6 +13,7 @@
 #include <signal.h>
 
 #include "mem.h"
+#include "process.h"
 
 enum err node_init(struct node *node, int id, struct io **ios, int reactors_n)
 {
@@ -44,6 +45,8 @@ static void *node_loop(void *arg)
 {
 	struct reactor *reactor = arg;
 
+	/* A client waits for a turn, and nobody for the helper that compacts on the same processor. */
+	process_thread_short_slice();
 	while (!__atomic_load_n(&reactor->node->stop, __ATOMIC_ACQUIRE))
 		reactor_turn(reactor, INT64_MAX);
 	return NULL;

@@ -12,6 +12,9 @@ enum err signal_start(signal_fn *fn, void *ctx) MUST_USE;
 /* Raises the soft descriptor limit to the hard one; returns it. */
 int64_t process_raise_file_limit(void);
 int process_cpus(void);
+/* The calling thread runs sooner after it is woken than threads that compute at that moment, for it is content with a
+ * short slice of the processor. It gets no larger share for that. Linux 6.12; before, nothing changes. */
+void process_thread_short_slice(void);
 int64_t process_rss_bytes(void);
 /* What the system counts of this process. */
 struct process_stats {

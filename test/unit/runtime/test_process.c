@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 #include "test_runtime.h"
@@ -55,6 +57,31 @@ static void test_limits(void **state)
 	assert_true(process_rss_bytes() > 100000);
 }
 
+static void test_short_slice(void **state)
+{
+	struct utsname system;
+	int major, minor;
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime_ns, deadline_ns, period_ns;
+	} before, after;
+
+	uname(&system);
+	assert_int_equal(sscanf(system.release, "%d.%d", &major, &minor), 2);
+	if (major < 6 || (major == 6 && minor < 12))
+		skip();
+	assert_int_equal(syscall(SYS_sched_getattr, 0, &before, sizeof(before), 0), 0);
+	process_thread_short_slice();
+	assert_int_equal(syscall(SYS_sched_getattr, 0, &after, sizeof(after), 0), 0);
+	assert_int_equal(after.runtime_ns, 100000);
+	assert_true(after.runtime_ns < before.runtime_ns);
+	assert_int_equal(after.policy, before.policy);
+	assert_int_equal(after.nice, before.nice);
+}
+
 static void test_port_owner(void **state)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -99,6 +126,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_short_slice),
 		cmocka_unit_test(test_port_owner),
 		cmocka_unit_test(test_file_owner),
 	};
