@@ -193,16 +193,18 @@ class Telemetry(Case):
     # ---- what is shown
 
     def test_the_latest_values_are_shown(self):
-        self.subscribe("one", metrics="*", interval_ms="100")
+        # What is shown goes some intervals after the last push.
+        self.subscribe("one", metrics="*", interval_ms="2000")
         name = self.name()
         conn = self.client(client_id=name)
         got = self.get(conn)
         for temperature in (1.5, 2.5):
-            time.sleep(0.15)
+            time.sleep(2.1)
             self.assertEqual(self.push(conn, got, otlp.message(
                 otlp.gauge("kafka.server.temp", otlp.point(temperature, topic='a"b\\'), otlp.point(9, topic="c")),
                 otlp.total("deltas.total", otlp.point(7)), otlp.total("sums.total", otlp.point(7), delta=False))), 0)
         shown = {f: {k: v for k, v in rows.items() if name in k} for f, rows in self.shown().items()}
+        shown = {f: rows for f, rows in shown.items() if rows}  # those of others go when they are old
         own = f'client_id="{name}",client_software_name="e2e-client",client_software_version="1.2",' \
               'client_source_address="127.0.0.1"'
         temps = shown["client_kafka_server_temp"]
@@ -212,14 +214,13 @@ class Telemetry(Case):
             self.assertTrue(labels.endswith('topic="c"' if value == 9 else 'topic="a\\"b\\\\"'), labels)
         self.assertEqual(list(shown["client_deltas_total"].values()), [14.0], "what came since adds up")
         self.assertEqual(list(shown["client_sums_total"].values()), [7.0])
-        self.assertEqual(self.shown("application/openmetrics-text").keys() >= shown.keys(), True)
+        self.assertLessEqual(shown.keys(), self.shown("application/openmetrics-text").keys())
 
     def test_nobody_can_fill_the_page(self):
-        self.subscribe("one", metrics="*", interval_ms="100")
+        self.subscribe("one", metrics="*", interval_ms="60000")
         conn = self.client(client_id=self.name())
         got = self.get(conn)
         many = otlp.message(*(otlp.gauge(f"many.{i}", otlp.point(i)) for i in range(3000)))
-        time.sleep(0.15)
         self.assertEqual(self.push(conn, got, many), 0)
         self.assertEqual(len([f for f in self.shown() if f.startswith("client_many_")]), 2000)
 
