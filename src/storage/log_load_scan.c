@@ -20,6 +20,7 @@ struct segment_check {
 	int64_t file_size;
 	int64_t end_max; /* the next segment begins here */
 	bool is_last;
+	bool is_trusted; /* its contents are on the disk: damage hides nothing behind it */
 	uint32_t kept_n, time_kept_n; /* entries that stay */
 	int64_t start;                /* position of the first batch to look at */
 	int64_t free_pos;             /* of the batch before which nothing was read, or only damage; -1 */
@@ -209,13 +210,14 @@ static void walk_back(struct segment_check *check, const struct walk_last *last)
 }
 
 /* The scan stands at a bad batch. A process that is killed leaves one torn write at most, with nothing behind it, and
- * one that ends in order none: where good batches follow, the disk has damaged it. */
+ * one that ends in order none: where good batches follow, the disk has damaged it. So it has in a segment that is
+ * trusted, whose indexes would else end there and hide what follows from queries by time. */
 static bool walk_pass_over(struct segment_check *check, struct batch_scan *scan)
 {
 	struct log_load *load = check->load;
 	int64_t bad = check->segment->size, next = check->segment->next_offset;
 
-	if (log_load_is_suspect(load) || load->is_strict || !check->is_last)
+	if (load->is_strict || (!check->is_trusted && (log_load_is_suspect(load) || !check->is_last)))
 		return false;
 	/* Where the one before it ends is not known yet. */
 	if (check->start > 0 && check->segment->size == check->start)
@@ -236,7 +238,7 @@ static bool walk_pass_over(struct segment_check *check, struct batch_scan *scan)
 	check->free_pos = scan->pos;
 	/* Readers find the first one behind by the index. */
 	check->bytes_since_index = INT64_MAX / 2;
-	load->has_damage = true;
+	load->has_damage = load->has_damage || check->is_last;
 	return true;
 }
 
@@ -399,6 +401,7 @@ enum err log_load_scan(struct log_load *load, struct fs *fs, size_t at, int64_t 
 	enum err err = segment_check_open(&check);
 
 	check.is_last = at + 1 == load->segments.list.n;
+	check.is_trusted = crc_from == INT64_MAX && !check.is_last;
 	check.end_max = check.is_last ? INT64_MAX : load->segments.list.v[at + 1].base;
 	if (!err)
 		err = segment_check_run(&check, from_offset, crc_from, ret_is_bad);

@@ -318,6 +318,31 @@ static void read_job_load_page(struct read_job *job, struct fs *fs)
 	job->page = page;
 }
 
+/* Where the bound lies. The way from the index may lead over damage, and so may the one from the hit: what is served
+ * then ends there. */
+static enum err read_job_find_bound(struct read_job *job, struct fs *fs)
+{
+	struct segment_hit bound;
+	enum err err = segment_find(fs, job->log->path, &job->segment, job->file, job->bound_offset, job->limit,
+				    &bound);
+
+	if (err == ERR_CORRUPT_FILE)
+		err = segment_find_behind(fs, &job->segment, job->file, job->hit.pos, job->bound_offset, job->limit,
+					  &bound);
+	if (err == ERR_CORRUPT_FILE && bound.pos <= job->hit.pos) {
+		job->hit = bound;
+		return err;
+	}
+	if (err && err != ERR_NOT_FOUND && err != ERR_CORRUPT_FILE)
+		return err;
+	job->bound_pos = err == ERR_NOT_FOUND ? job->limit : bound.pos;
+	/* No batch lies between, if the header tells the truth. */
+	if (job->hit.pos < job->bound_pos || segment_is_good_at(fs, job->file, job->hit.pos, job->limit))
+		return ERR_NONE;
+	job->hit.info.base_offset = job->offset;
+	return ERR_CORRUPT_FILE;
+}
+
 static void read_job_run(struct io_op *op, struct fs *fs)
 {
 	struct read_job *job = container_of(op, struct read_job, op);
@@ -329,13 +354,8 @@ static void read_job_run(struct io_op *op, struct fs *fs)
 	if (job->behind_bad > 0 && (err == ERR_CORRUPT_FILE || (!err && job->hit.pos < job->behind_bad)))
 		err = segment_find_behind(fs, &job->segment, job->file, job->behind_bad, job->offset, job->limit,
 					  &job->hit);
-	if (!err && job->bound_offset >= 0) {
-		struct segment_hit bound;
-
-		err = segment_find(fs, job->log->path, &job->segment, job->file, job->bound_offset, job->limit, &bound);
-		job->bound_pos = err ? job->limit : bound.pos;
-		err = err == ERR_NOT_FOUND ? ERR_NONE : err;
-	}
+	if (!err && job->bound_offset >= 0)
+		err = read_job_find_bound(job, fs);
 	job->found = !err;
 	if (!err)
 		read_job_load_page(job, fs);

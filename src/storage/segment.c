@@ -89,8 +89,7 @@ static enum err segment_find_start(struct fs *fs, const char *dir, const struct 
 	return err;
 }
 
-/* Whether the batch there has its checksum. */
-static bool segment_is_good_at(struct fs *fs, fs_file log, int64_t pos, int64_t limit)
+bool segment_is_good_at(struct fs *fs, fs_file log, int64_t pos, int64_t limit)
 {
 	struct batch_scan scan;
 	struct batch_info info;

@@ -67,7 +67,9 @@ struct segment_hit {
 enum err segment_find(struct fs *fs, const char *dir, const struct segment *segment, fs_file log,
 		      int64_t offset,
 		      int64_t limit, struct segment_hit *ret) MUST_USE;
-/* The same from a place on where a batch begins, without the index. */
+/* Whether the batch there has its checksum. */
+bool segment_is_good_at(struct fs *fs, fs_file log, int64_t pos, int64_t limit);
+/* The same as segment_find from a place on where a batch begins, without the index. */
 enum err segment_find_behind(struct fs *fs, const struct segment *segment, fs_file log, int64_t pos, int64_t offset,
 			     int64_t limit, struct segment_hit *ret) MUST_USE;
 

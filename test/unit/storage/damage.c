@@ -12,7 +12,8 @@ static void damage_tell(struct log_sink *sink, enum log_level level, const char 
 {
 	struct damage *m = container_of(sink, struct damage, sink);
 
-	if (level >= LOG_WARN)
+	/* An index that is made anew says nothing of the log. */
+	if (level >= LOG_WARN && strcmp(event, "log.index_rebuild") != 0)
 		m->has_told = true;
 	if (getenv("MOLDAU_DAMAGE_SHOW"))
 		fprintf(stderr, "    %s %s\n", event, text);

@@ -4,6 +4,8 @@
  * what it gave before, or an error that names the place, and then only near it. MOLDAU_DAMAGE_ALL=1: every bit,
  * MOLDAU_DAMAGE_WALK: one walk, MOLDAU_DAMAGE_SHOW=1: what is told meanwhile.
  */
+#include <unistd.h>
+
 #include "damage.h"
 #include "dir_check.h"
 #include "dir_copy.h"
@@ -91,6 +93,67 @@ static enum outcome walk_fetch_all(struct damage *m)
 	return outcome;
 }
 
+struct get {
+	struct log_read read;
+	bool is_done;
+};
+
+static void get_done(struct log_read *read)
+{
+	container_of(read, struct get, read)->is_done = true;
+}
+
+/* From the beginning of one batch to that of another, of which the log has to find the place. */
+static enum outcome damage_read_between(struct damage *m, int from, int to)
+{
+	struct get get = {.read = {.offset = m->batches[from].base, .max_bytes = 100000, .whole_first = true,
+				   .bound = part_log_bound_at(m->log, m->batches[to].base), .done = get_done}};
+	enum outcome outcome = HARMLESS;
+	size_t at = 0;
+
+	get.is_done = part_log_read(m->log, &get.read);
+	for (int i = 0; i < 20000 && !get.is_done; i++)
+		turn(&m->t);
+	assert_true(get.is_done);
+	if (get.read.err)
+		return get.read.err == ERR_CORRUPT_MESSAGE && m->has_told ? NOTICED : SILENT;
+	if (get.read.piece.len == 0)
+		outcome = SILENT;
+	for (int i = from; outcome == HARMLESS && at < get.read.piece.len; i++) {
+		uint8_t bytes[2000];
+		size_t got = 0;
+
+		assert_true(m->batches[i].len <= sizeof(bytes));
+		if (i >= to || at + m->batches[i].len > get.read.piece.len ||
+		    fs_pread(m->t.io->fs, get.read.piece.file, bytes, m->batches[i].len,
+			     get.read.piece.pos + (int64_t)at, FS_WAIT, &got) ||
+		    (memcmp(bytes, m->batches[i].bytes, got) != 0 && !damage_is_between(m, i, bytes, got)))
+			outcome = SILENT;
+		at += m->batches[i].len;
+	}
+	log_read_release(&get.read);
+	return outcome;
+}
+
+/* Readers of what is decided: the end of what they may see lies anywhere. */
+static enum outcome walk_fetch_below(struct damage *m)
+{
+	enum outcome outcome = HARMLESS;
+
+	for (int from = MAX(m->victim - 2, 0); from <= m->victim + 1 && from + 1 < BATCHES_N; from++) {
+		outcome = worse(outcome, damage_open(m, LOG_DIR_CLEAN, m->end));
+		if (!m->log)
+			return outcome;
+		for (int to = from + 1; to <= m->victim + 3 && to < BATCHES_N; to++) {
+			if (m->batches[to].base < m->log->end)
+				outcome = worse(outcome, damage_read_between(m, from, to));
+		}
+		log_close(&m->t, m->log);
+		m->has_told = false;
+	}
+	return outcome;
+}
+
 struct ask {
 	struct log_time_query query;
 	bool is_done;
@@ -134,6 +197,21 @@ static enum outcome walk_time(struct damage *m)
 	}
 	log_close(&m->t, m->log);
 	return outcome;
+}
+
+/* The start has to make the indexes anew, over the damage. */
+static enum outcome walk_time_anew(struct damage *m)
+{
+	for (size_t i = 0; i < m->files_n; i++) {
+		const char *name = m->files[i].name, *dot = strrchr(name, '.');
+		char path[600];
+
+		if (!dot || (strcmp(dot, ".index") != 0 && strcmp(dot, ".timeindex") != 0))
+			continue;
+		damage_path(m, "d-0", name, path);
+		assert_int_equal(unlink(path), 0);
+	}
+	return walk_time(m);
 }
 
 static enum outcome walk_time_max(struct damage *m)
@@ -354,6 +432,13 @@ static bool is_beyond_knowledge(const struct damage *m, enum outcome (*walk)(str
 	if (walk == walk_compact && strcmp(field, "leader epoch") == 0 && m->victim > 0 &&
 	    m->batches[m->victim - 1].epoch < victim->epoch)
 		return (int32_t)load_be32(header + 12) >= m->batches[m->victim - 1].epoch;
+	/* Of what nothing good follows only the index knew the time, and it is gone. */
+	if (walk == walk_time_anew && m->victim >= BATCHES_N - 4 &&
+	    (m->victim == BATCHES_N - 1 || strcmp(field, "last offset") == 0 || strcmp(field, "length") == 0))
+		return true;
+	/* A gap, so it seems, up to what is not decided: nothing is served until that moves. */
+	if (walk == walk_fetch_below && (strcmp(field, "base offset") == 0 || strcmp(field, "last offset") == 0))
+		return true;
 	/* The last offset of a log moved up: the log goes on behind a gap, as one does that was compacted. */
 	return strcmp(field, "base offset") == 0 && m->victim == BATCHES_N - 1 &&
 	       (walk == walk_unknown || walk == walk_check) && load_be64(header) > (uint64_t)victim->base;
@@ -367,6 +452,7 @@ static const struct {
 	{"clean", walk_clean},         {"killed", walk_killed},     {"power", walk_power_cut},
 	{"unknown", walk_unknown},     {"compact", walk_compact},   {"delete", walk_delete_records},
 	{"move", walk_move},           {"scrub", walk_scrub},       {"check", walk_check},
+	{"time anew", walk_time_anew}, {"below", walk_fetch_below},
 };
 
 /* First of all, in the middle, the one that an index entry names, a marker, the last of a segment, the first of one,
