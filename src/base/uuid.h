@@ -33,6 +33,13 @@ static inline bool uuid_is_zero(struct uuid a)
 	return a.hi == 0 && a.lo == 0;
 }
 
+/* Equal, or different in so few bits, six at most, as one character of the text holds, that no two ids are which were
+ * made at random: one is the other, damaged. */
+static inline bool uuid_is_near(struct uuid a, struct uuid b)
+{
+	return __builtin_popcountll(a.hi ^ b.hi) + __builtin_popcountll(a.lo ^ b.lo) <= 6;
+}
+
 /* Order of the unsigned 128-bit number. */
 int uuid_cmp(struct uuid a, struct uuid b);
 /* A random id that is not reserved and whose text does not begin with '-', as Kafka makes them. */

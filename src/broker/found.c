@@ -216,8 +216,8 @@ enum err found_read_dir(struct found *found, struct fs *fs, const char *const *p
 	return ERR_NONE;
 }
 
-const struct found_partition *found_get(const struct found *found, struct str topic, int32_t partition,
-					struct uuid topic_id)
+static const struct found_partition *found_exact(const struct found *found, struct str topic, int32_t partition,
+						 struct uuid topic_id)
 {
 	const struct found_partition *it = found_in(&found->by_name, topic, partition);
 
@@ -226,7 +226,20 @@ const struct found_partition *found_get(const struct found *found, struct str to
 	return it;
 }
 
+const struct found_partition *found_get(const struct found *found, struct str topic, int32_t partition,
+					struct uuid topic_id)
+{
+	const struct found_partition *it = found_exact(found, topic, partition, topic_id);
+
+	if (it)
+		return it;
+	it = found_in(&found->by_name, topic, partition);
+	while (it && (uuid_is_zero(it->topic_id) || !uuid_is_near(it->topic_id, topic_id)))
+		it = it->other;
+	return it;
+}
+
 const struct found_partition *found_unnamed(const struct found *found, struct str topic, int32_t partition)
 {
-	return found_get(found, topic, partition, UUID_ZERO);
+	return found_exact(found, topic, partition, UUID_ZERO);
 }

@@ -41,7 +41,8 @@ void found_deinit(struct found *found);
  * directory was out of order. */
 enum err found_read_dir(struct found *found, struct fs *fs, const char *const *paths, int dir,
 			struct err_text *text) MUST_USE;
-/* NULL when it was not there, or is of another topic. */
+/* NULL when it was not there, or is of another topic. One whose id is nearly the same is of this topic, with a damaged
+ * partition.metadata, which the opening of the log writes again. */
 const struct found_partition *found_get(const struct found *found, struct str topic, int32_t partition,
 					struct uuid topic_id);
 

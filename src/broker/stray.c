@@ -22,8 +22,11 @@
 struct stray_dir {
 	const char *path;
 	struct str name;
-	struct uuid unique;
+	struct uuid topic_id, unique;
 };
+
+/* Named in the log, each; of more only their number is told. */
+#define STRAYS_TOLD_MAX 100
 
 struct stray_job {
 	struct io_op op;
@@ -41,10 +44,17 @@ static void stray_run(struct io_op *op, struct fs *fs)
 	for (size_t i = 0; i < job->strays.n; i++) {
 		const struct stray_dir *stray = &job->strays.v[i];
 
-		if (log_dir_rename_away(fs, stray->path, stray->name, "-stray", stray->unique))
+		char id[UUID_TEXT_LEN + 1];
+		enum err err = log_dir_rename_away(fs, stray->path, stray->name, "-stray", stray->unique);
+
+		if (err)
 			job->failed_n++;
 		else
 			job->renamed_n++;
+		uuid_format(stray->topic_id, id);
+		if (i < STRAYS_TOLD_MAX)
+			log_warn("log_dir.stray_found", "code=ML1019 dir=%s log=%.*s topic_id=%s result=%s",
+				 stray->path, STR_ARGS(stray->name), id, err ? err_name(err) : "renamed");
 	}
 	op->err = ERR_NONE;
 }
@@ -234,7 +244,7 @@ static bool stray_is_known(const struct broker *broker, const struct found_parti
 	if (uuid_is_zero(found->topic_id))
 		return !found_get(&broker->found, name, partition, topic->id) &&
 		       found == found_unnamed(&broker->found, name, partition);
-	return uuid_eq(topic->id, found->topic_id);
+	return found == found_get(&broker->found, name, partition, topic->id);
 }
 
 void stray_rename_all(struct broker *broker, void (*done)(void *ctx, bool has_renamed), void *ctx)
@@ -253,7 +263,7 @@ void stray_rename_all(struct broker *broker, void (*done)(void *ctx, bool has_re
 	while ((found = map_next(&broker->found.by_name, &it)) != NULL) {
 		for (; found; found = found->other) {
 			struct stray_dir stray = {broker->dirs[found->dir].path, found->name,
-						  uuid_random(&reactor->rng)};
+						  found->topic_id, uuid_random(&reactor->rng)};
 
 			if (!stray_is_known(broker, found))
 				vec_push(&job->strays, stray);

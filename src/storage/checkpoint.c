@@ -85,6 +85,8 @@ static bool text_field(struct str *text, struct str key, struct str *ret)
 	return true;
 }
 
+#define PARTITION_METADATA_LEN (sizeof("version: 0\ntopic_id: ") - 1 + UUID_TEXT_LEN)
+
 enum err partition_metadata_parse(struct bytes text, struct uuid *ret_topic_id)
 {
 	struct str rest = bytes_str(text), version, id;
@@ -94,6 +96,27 @@ enum err partition_metadata_parse(struct bytes text, struct uuid *ret_topic_id)
 	if (!text_field(&rest, STR("topic_id"), &id) || rest.len || id.len != UUID_TEXT_LEN)
 		return ERR_CORRUPT_FILE;
 	return uuid_parse(id, ret_topic_id) ? ERR_CORRUPT_FILE : ERR_NONE;
+}
+
+struct uuid partition_metadata_guess(struct bytes text)
+{
+	char id[UUID_TEXT_LEN];
+	struct uuid uuid;
+
+	if (text.len != PARTITION_METADATA_LEN)
+		return UUID_ZERO;
+	memcpy(id, text.p + text.len - UUID_TEXT_LEN, UUID_TEXT_LEN);
+	if (!uuid_parse((struct str){id, UUID_TEXT_LEN}, &uuid))
+		return uuid;
+	for (int i = 0; i < UUID_TEXT_LEN; i++) {
+		char c = id[i];
+
+		id[i] = 'A';
+		if (!uuid_parse((struct str){id, UUID_TEXT_LEN}, &uuid))
+			return uuid;
+		id[i] = c;
+	}
+	return UUID_ZERO;
 }
 
 struct bytes partition_metadata_encode(struct uuid topic_id, struct arena *arena)

@@ -27,6 +27,8 @@ enum err offset_checkpoint_parse(struct bytes text, struct arena *arena, struct 
 struct bytes offset_checkpoint_encode(const struct offset_checkpoint *checkpoint, struct arena *arena);
 
 enum err partition_metadata_parse(struct bytes text, struct uuid *ret_topic_id) MUST_USE;
+/* Of a damaged one, of which a character is wrong: an id that is near the right one (uuid_is_near); else zero. */
+struct uuid partition_metadata_guess(struct bytes text);
 struct bytes partition_metadata_encode(struct uuid topic_id, struct arena *arena);
 
 struct meta_properties {

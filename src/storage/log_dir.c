@@ -435,7 +435,7 @@ static struct uuid log_dir_topic_id(struct fs *fs, const char *dir, const char *
 	if (fs_read_all(fs, path, SMALL_FILE_MAX, &p, &len))
 		return UUID_ZERO;
 	if (partition_metadata_parse((struct bytes){(const uint8_t *)p, len}, &id))
-		id = UUID_ZERO;
+		id = partition_metadata_guess((struct bytes){(const uint8_t *)p, len});
 	mem_free(p);
 	return id;
 }

@@ -69,7 +69,7 @@ struct log_dir_entry {
 	struct str name;  /* "orders-4" */
 	struct str topic; /* "orders" */
 	int32_t partition;
-	struct uuid topic_id; /* zero: no partition.metadata */
+	struct uuid topic_id; /* zero: no partition.metadata; near it when that is damaged */
 };
 
 struct log_dir_listing {

@@ -114,8 +114,22 @@ static enum err load_write_metadata(struct log_load *load, struct fs *fs)
 	return err;
 }
 
-/* ERR_NOT_FOUND: no such file. */
-static enum err load_read_metadata(struct log_load *load, struct fs *fs, struct uuid *ret)
+/* One byte of it is not what it is to be. Two ids that were made at random are never that near. */
+static bool load_is_nearly(const struct log_load *load, struct bytes content)
+{
+	struct arena arena = {0};
+	struct bytes want = partition_metadata_encode(load->topic_id, &arena);
+	size_t wrong_n = content.len == want.len ? 0 : 2;
+
+	for (size_t i = 0; i < want.len && wrong_n < 2; i++)
+		wrong_n += content.p[i] != want.p[i];
+	arena_reset(&arena);
+	return wrong_n == 1;
+}
+
+/* Whose the directory is. ERR_NOT_FOUND: no such file. *ret_is_ours: the file is damaged, but it is known what it has
+ * to be; nobody else has a log that is strict. */
+static enum err load_read_metadata(struct log_load *load, struct fs *fs, struct uuid *ret, bool *ret_is_ours)
 {
 	char path[FS_PATH_MAX];
 	char *p;
@@ -128,7 +142,15 @@ static enum err load_read_metadata(struct log_load *load, struct fs *fs, struct 
 	if (err)
 		return err;
 	err = partition_metadata_parse((struct bytes){(const uint8_t *)p, len}, ret);
+	*ret_is_ours = !uuid_is_zero(load->topic_id) && (err || !uuid_eq(*ret, load->topic_id)) &&
+		       (load->is_strict || load_is_nearly(load, (struct bytes){(const uint8_t *)p, len}));
 	mem_free(p);
+	if (*ret_is_ours) {
+		log_error("log.metadata_damaged",
+			  "code=ML1080 log=%s file=%s text=\"it is damaged and written again: the metadata says "
+			  "whose the directory is\"", load->name, path);
+		return ERR_NONE;
+	}
 	if (err)
 		return err_text_set(&load->text, err, "%s is damaged", path);
 	return ERR_NONE;
@@ -141,6 +163,7 @@ enum err load_prepare_dir(struct log_load *load, struct fs *fs)
 {
 	struct fs_stat stat;
 	struct uuid found;
+	bool is_ours = false;
 	enum err err = fs->ops->stat(fs, load->path, &stat);
 
 	if (err == ERR_NOT_FOUND) {
@@ -149,8 +172,8 @@ enum err load_prepare_dir(struct log_load *load, struct fs *fs)
 	}
 	if (err)
 		return err;
-	err = load_read_metadata(load, fs, &found);
-	if (err == ERR_NOT_FOUND)
+	err = load_read_metadata(load, fs, &found, &is_ours);
+	if (err == ERR_NOT_FOUND || is_ours)
 		return load_write_metadata(load, fs);
 	if (err)
 		return err;

@@ -78,6 +78,7 @@ class Anomalies(Case):
         size = os.path.getsize(glob.glob(os.path.join(place, "*.log"))[0])
         broker.start()
         self.conn(broker).wait_leader(topic)
+        broker.wait_log("log_dir.stray_found", "ML1019", f"log={topic}-0", "topic_id=AAAAAAAAAAAAAAAAAAAAAQ")
         for _ in range(2):
             kept = glob.glob(os.path.join(broker.data, "*-stray", "*.log"))
             self.assertEqual([os.path.getsize(f) for f in kept], [size])

@@ -53,6 +53,22 @@ def flip_length(path):
         f.write(b"\x7f")
 
 
+def flip_id(path):
+    """A character of the topic id, so that it is one all the same."""
+    with open(path, "r+b") as f:
+        data = f.read()
+        at = data.index(b"topic_id: ") + 15
+        f.seek(at)
+        f.write(b"B" if data[at:at + 1] != b"B" else b"C")
+
+
+def flip_id_bit(path):
+    """So that it is none."""
+    with open(path, "r+b") as f:
+        f.seek(f.read().index(b"topic_id: ") + 15)
+        f.write(b"\x01")
+
+
 WHOLE, SHORTER, OFFLINE, REFUSED = "whole", "shorter", "offline", "refused"
 CORRUPT_MESSAGE = 2
 # what, the file (the first in order of names), how, clean stop before, outcome, does the check find it
@@ -68,6 +84,9 @@ TABLE = [
     ("cut snapshot", "t/*.snapshot", cut, True, WHOLE, True),
     ("junk epochs", "t/leader-epoch-checkpoint", junk, True, WHOLE, True),
     ("missing epochs", "t/leader-epoch-checkpoint", os.unlink, True, WHOLE, False),
+    ("other topic id", "t/partition.metadata", flip_id, True, WHOLE, False),
+    ("other topic id after a kill", "t/partition.metadata", flip_id, False, WHOLE, False),
+    ("no topic id", "t/partition.metadata", flip_id_bit, True, WHOLE, True),
     ("junk recovery points", "recovery-point-offset-checkpoint", junk, True, WHOLE, True),
     ("junk start offsets", "log-start-offset-checkpoint", junk, True, WHOLE, True),
     ("junk high watermarks", "replication-offset-checkpoint", junk, True, WHOLE, True),
@@ -199,6 +218,26 @@ class Damage(Case):
         for row in TABLE:
             with self.subTest(row[0]):
                 self.one(*row)
+
+    @moldau_only
+    def test_metadata_topic_id(self):
+        """Whose the metadata log is everybody knows."""
+        node, topic, index = self.make()
+        path = os.path.join(self.dirs[0], "__cluster_metadata-0", "partition.metadata")
+        for how in (flip_id, flip_id_bit, junk, empty):
+            with self.subTest(how.__name__):
+                node.stop()
+                with open(path, "rb") as f:
+                    before = f.read()
+                how(path)
+                node.start()
+                node.wait_log("log.metadata_damaged", "ML1080", path)
+                self.assertEqual(len(self.values(self.conn(node), topic, index)[0]), N)
+                with open(path, "rb") as f:
+                    self.assertEqual(f.read(), before)
+                self.assertNotIn("-stray", " ".join(os.listdir(self.dirs[0]) + os.listdir(self.dirs[1])))
+        node.stop()
+        node.close()
 
     @moldau_only
     def test_check_reads(self):

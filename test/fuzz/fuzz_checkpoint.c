@@ -55,6 +55,9 @@ static void try_rest(struct bytes text, struct arena *arena)
 	if (!partition_metadata_parse(text, &id)) {
 		err = partition_metadata_parse(partition_metadata_encode(id, arena), &id_again);
 		CHECK(uuid_eq(id, id_again));
+		CHECK(uuid_eq(id, partition_metadata_guess(partition_metadata_encode(id, arena))));
+	} else {
+		id = partition_metadata_guess(text);
 	}
 	CHECK_OP(err, ==, ERR_NONE);
 	if (!clean_shutdown_parse(text, &epoch)) {

@@ -90,8 +90,21 @@ static void check_partition(struct arena *arena, struct bytes in, char *rest)
 	uuid_format(id, text);
 	assert_string_equal(text, strtok(rest, " \n"));
 	assert_true(bytes_eq(in, partition_metadata_encode(id, arena)));
-	for (size_t len = 0; len < in.len; len++)
-		assert_int_equal(partition_metadata_parse((struct bytes){in.p, len}, &id), ERR_CORRUPT_FILE);
+	for (size_t len = 0; len < in.len; len++) {
+		struct uuid unused;
+
+		assert_int_equal(partition_metadata_parse((struct bytes){in.p, len}, &unused), ERR_CORRUPT_FILE);
+	}
+	for (size_t i = 0; i < in.len * 8; i++) {
+		uint8_t *p = arena_alloc(arena, in.len);
+		struct uuid found;
+
+		memcpy(p, in.p, in.len);
+		p[i / 8] ^= (uint8_t)(1 << i % 8);
+		if (partition_metadata_parse((struct bytes){p, in.len}, &found))
+			found = partition_metadata_guess((struct bytes){p, in.len});
+		assert_true(uuid_is_near(found, id));
+	}
 }
 
 static void check_meta(struct arena *arena, struct bytes in, char *rest)
