@@ -265,12 +265,26 @@ static bool cli_read(struct cli_run *run, int argc, char **argv, enum cli_exit *
 	return *ret != CLI_OK;
 }
 
+static bool cli_asks_version(const char *word)
+{
+	return strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0 || strcmp(word, "-v") == 0;
+}
+
+/* As the command of that name, where the program has one. */
+static const struct cli_command *cli_version_command(const struct cli_program *program)
+{
+	char *words[] = {"version"};
+	int words_n = 0;
+
+	return cli_find(program, 1, words, &words_n);
+}
+
 enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv, FILE *out, FILE *err)
 {
 	struct cli_run run = {.program = program, .out = out, .err = err};
 	enum cli_exit code = CLI_OK;
 	bool is_help;
-	int words_n;
+	int words_n = 0;
 
 	argc--;
 	argv++;
@@ -288,6 +302,12 @@ enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv,
 		return CLI_OK;
 	}
 	run.command = cli_find(program, argc, argv, &words_n);
+	/* moldau --version, moldau server start --version: nothing may follow. */
+	if (cli_asks_version(argv[argc - 1]) && !is_help && cli_version_command(program) &&
+	    (run.command ? !run.command->is_raw && argc == words_n + 1 : argc == 1)) {
+		run.command = cli_version_command(program);
+		return run.command->run(&run);
+	}
 	if (!run.command) {
 		/* moldau server --help: everything there is */
 		if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {

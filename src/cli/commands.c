@@ -202,7 +202,7 @@ static const struct cli_command moldau_commands[] = {
 	{
 		.words = "version",
 		.args = "",
-		.summary = "Print the version",
+		.summary = "Print the version, as --version and -V do",
 		.run = cmd_version,
 	},
 };

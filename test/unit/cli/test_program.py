@@ -75,7 +75,13 @@ class Program(unittest.TestCase):
     # ---- words
 
     def test_version(self):
-        self.assertRegex(self.run_once("version").stdout, r"^moldau \d+\.\d+\.\d+ ")
+        told = self.run_once("version").stdout
+        self.assertRegex(told, r"^moldau \d+\.\d+\.\d+ ")
+        for words in (["--version"], ["-V"], ["-v"], ["server", "start", "--version"]):
+            result = self.run_once(*words)
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, told, ""))
+        for words in (["--version", "x"], ["--versions"], ["-VV"], ["server", "--version"]):
+            self.assertEqual(self.run_once(*words, code=2).stdout, "")
 
     def test_help_goes_to_stdout(self):
         for args in (["--help"], ["help"], ["dev", "--help"], ["help", "server", "start"], ["explain", "-h"]):
