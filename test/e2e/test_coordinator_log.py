@@ -4,7 +4,7 @@ import re
 import unittest
 
 from lib.batch import Record, batch, now_ms
-from test_consumer_groups import Consumer
+from lib.consumer import Consumer
 from test_groups import SETTINGS, GroupCase, Member
 from test_txn_data import ABORT, COMMIT, TxnCase
 

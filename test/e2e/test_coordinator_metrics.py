@@ -4,7 +4,7 @@ import re
 import unittest
 
 from lib.broker import free_port
-from test_consumer_groups import Consumer
+from lib.consumer import Consumer
 from test_groups import Member, commit
 from test_http import get
 from test_txn_data import ABORT, COMMIT, OLD, TxnCase

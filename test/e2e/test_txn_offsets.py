@@ -12,8 +12,8 @@ import uuid
 
 from lib.batch import batch
 from lib.broker import target
+from lib.consumer import Consumer
 import test_transactions as coordinator
-from test_consumer_groups import Consumer
 from test_groups import Member, subscription
 
 EXPECTED = os.path.join(os.path.dirname(os.path.realpath(__file__)), "txn_offsets.json")
