@@ -22,8 +22,8 @@
 
 #include "mem.h"
 
-/* The shortest that the kernel takes. */
-#define SLICE_SHORT_NS 100000
+/* Most turns are shorter. The kernel takes a fifth of it too, and then interrupts long turns for others' slices. */
+#define SLICE_SHORT_NS 500000
 
 struct signal_wait {
 	sigset_t set;

@@ -76,7 +76,7 @@ static void test_short_slice(void **state)
 	assert_int_equal(syscall(SYS_sched_getattr, 0, &before, sizeof(before), 0), 0);
 	process_thread_short_slice();
 	assert_int_equal(syscall(SYS_sched_getattr, 0, &after, sizeof(after), 0), 0);
-	assert_int_equal(after.runtime_ns, 100000);
+	assert_int_equal(after.runtime_ns, 500000);
 	assert_true(after.runtime_ns < before.runtime_ns);
 	assert_int_equal(after.policy, before.policy);
 	assert_int_equal(after.nice, before.nice);
