@@ -372,6 +372,7 @@ class Large(Settings):
     def test_answers_have_a_bound(self):
         """A small request must not ask for more memory than there is."""
         resources = [{"type": BROKER, "name": self.node}] * 20000
+        self.c = self.conn(timeout=120)
         self.c.send("DescribeConfigs", 4, resources=resources, include_synonyms=True, include_documentation=True)
         frame = self.c.recv_frame()  # not decoded, which would take a minute here
         self.assertLess(len(frame), 200 << 20)

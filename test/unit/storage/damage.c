@@ -86,7 +86,7 @@ static void damage_append(struct damage *m, int i)
 	a.append.done = damage_appended;
 	assert_int_equal(batch_check_header(built, BATCH_CHECK_CRC, &a.append.info), ERR_NONE);
 	assert_int_equal(part_log_append(m->log, &a.append, batch->epoch), ERR_NONE);
-	for (int k = 0; k < 10000 && !a.is_done; k++)
+	for (int k = 0; k < TURNS_MAX && !a.is_done; k++)
 		turn(&m->t);
 	assert_true(a.is_done);
 	assert_int_equal(a.append.err, ERR_NONE);
@@ -203,7 +203,7 @@ void damage_listen(struct damage *m)
 	struct damage_hello hello = {.op = {.kind = IO_WORK, .work.run = hello_run, .done = hello_done}, .m = m};
 
 	io_submit(m->t.io, &hello.op);
-	for (int i = 0; i < 10000 && !hello.is_done; i++)
+	for (int i = 0; i < TURNS_MAX && !hello.is_done; i++)
 		turn(&m->t);
 	assert_true(hello.is_done);
 }

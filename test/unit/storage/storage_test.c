@@ -35,7 +35,7 @@ void storage_test_start(struct storage_test *t, enum log_dir_stop stop)
 
 void storage_test_stop(struct storage_test *t)
 {
-	for (int i = 0; i < 100000 && !storage_is_idle(&t->storage); i++)
+	for (int i = 0; i < TURNS_MAX && !storage_is_idle(&t->storage); i++)
 		turn(t);
 	storage_deinit(&t->storage);
 	node_deinit(&t->node);
@@ -115,8 +115,6 @@ static void test_advanced(struct part_log *log)
 	((struct storage_test *)log->ctx)->told++;
 }
 
-#define TURNS_MAX 20000
-
 struct part_log *log_try_open(struct storage_test *t, const char *name, int64_t recovery_point)
 {
 	struct part_log *log = part_log_new(&t->storage, t->dir, str_of(name), t->topic_id, &t->config);
@@ -157,7 +155,7 @@ void checkpoint(struct storage_test *t)
 {
 	t->told = 0;
 	assert_true(storage_checkpoint(&t->storage, checkpoint_is_done));
-	for (int i = 0; i < 10000 && t->told >= 0; i++)
+	for (int i = 0; i < TURNS_MAX && t->told >= 0; i++)
 		turn(t);
 	assert_int_equal(t->told, -1);
 }
@@ -165,13 +163,13 @@ void checkpoint(struct storage_test *t)
 void log_kill(struct storage_test *t, struct part_log *log)
 {
 	/* Jobs under way end first, then nothing is begun any more. */
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < TURNS_MAX && (i < 3 || !storage_is_idle(&t->storage)); i++)
 		turn(t);
 	log->advanced = NULL;
 	log->state = PART_LOG_FAILED;
 	log->failure = ERR_LOG_CLOSED;
 	part_log_free(log);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < TURNS_MAX && (i < 3 || !storage_is_idle(&t->storage)); i++)
 		turn(t);
 }
 

@@ -49,6 +49,9 @@ void storage_test_restart(struct storage_test *t, enum log_dir_stop stop);
 void storage_test_start(struct storage_test *t, enum log_dir_stop stop);
 void storage_test_stop(struct storage_test *t);
 
+/* A millisecond when nothing happens. Who waits for a disk, which may be busy with other work, does so at most
+ * TURNS_MAX times: that is for what hangs. */
+#define TURNS_MAX 200000
 void turn(struct storage_test *t);
 /* Opens a log and waits; fails the test when it does not open. */
 struct part_log *log_open(struct storage_test *t, const char *name, int64_t recovery_point);

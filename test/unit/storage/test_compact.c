@@ -87,7 +87,7 @@ static void model_put(struct model *m, bool has_producer)
 	a.append.done = model_appended;
 	assert_int_equal(batch_check_header(built, BATCH_CHECK_CRC, &a.append.info), ERR_NONE);
 	assert_int_equal(part_log_append(m->log, &a.append, 3), ERR_NONE);
-	for (int i = 0; i < 10000 && !a.is_done; i++)
+	for (int i = 0; i < TURNS_MAX && !a.is_done; i++)
 		turn(&m->t);
 	assert_true(a.is_done);
 	assert_int_equal(a.append.err, ERR_NONE);
@@ -108,7 +108,7 @@ static void model_checkpoint(struct model *m)
 	m->is_done = false;
 	m->t.storage.ctx = &m->t;
 	assert_true(storage_checkpoint(&m->t.storage, model_checkpointed));
-	for (int i = 0; i < 10000 && !m->is_done; i++)
+	for (int i = 0; i < TURNS_MAX && !m->is_done; i++)
 		turn(&m->t);
 	assert_true(m->is_done);
 	m->log->recovery_written = m->log->recovery_point;
@@ -130,7 +130,7 @@ static void model_compact(struct model *m, int64_t cleaner_offset, size_t map_by
 
 static void model_wait(struct model *m)
 {
-	for (int i = 0; i < 200000 && !m->is_done; i++)
+	for (int i = 0; i < TURNS_MAX && !m->is_done; i++)
 		turn(&m->t);
 	assert_true(m->is_done);
 }
@@ -398,7 +398,7 @@ static int64_t put_bytes(struct model *m, uint8_t *p, size_t len)
 
 	assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &a.append.info), ERR_NONE);
 	assert_int_equal(part_log_append(m->log, &a.append, 3), ERR_NONE);
-	for (int i = 0; i < 10000 && !a.is_done; i++)
+	for (int i = 0; i < TURNS_MAX && !a.is_done; i++)
 		turn(&m->t);
 	assert_true(a.is_done);
 	assert_int_equal(a.append.err, ERR_NONE);

@@ -112,7 +112,7 @@ static enum outcome damage_read_between(struct damage *m, int from, int to)
 	size_t at = 0;
 
 	get.is_done = part_log_read(m->log, &get.read);
-	for (int i = 0; i < 20000 && !get.is_done; i++)
+	for (int i = 0; i < TURNS_MAX && !get.is_done; i++)
 		turn(&m->t);
 	assert_true(get.is_done);
 	if (get.read.err)
@@ -169,7 +169,7 @@ static enum outcome damage_ask(struct damage *m, int64_t time, int64_t want, int
 	struct ask ask = {.query = {.timestamp_ms = time, .bound = m->log->appended, .done = ask_done}};
 
 	part_log_find_time(m->log, &ask.query);
-	for (int i = 0; i < 20000 && !ask.is_done; i++)
+	for (int i = 0; i < TURNS_MAX && !ask.is_done; i++)
 		turn(&m->t);
 	assert_true(ask.is_done);
 	if (ask.query.err)
@@ -263,7 +263,7 @@ static enum outcome walk_compact(struct damage *m)
 	m->is_done = false;
 	part_log_cleanable(m->log, -1, &m->log->appended, &job.range);
 	part_log_compact(m->log, &job);
-	for (int i = 0; i < 20000 && !m->is_done; i++)
+	for (int i = 0; i < TURNS_MAX && !m->is_done; i++)
 		turn(&m->t);
 	assert_true(m->is_done);
 	if (!job.err && !m->compacted)
@@ -297,7 +297,7 @@ static enum outcome walk_delete_records(struct damage *m)
 	m->log->ctx = &m->t;
 	m->log->advanced = NULL;
 	part_log_open(m->log, m->end, b->last);
-	for (int i = 0; i < 20000 && m->log->state == PART_LOG_OPENING; i++)
+	for (int i = 0; i < TURNS_MAX && m->log->state == PART_LOG_OPENING; i++)
 		turn(&m->t);
 	outcome = worse(outcome, damage_read(m, b->last, 1));
 	outcome = worse(outcome, damage_read(m, b->last + 1, 1));
@@ -369,7 +369,7 @@ static enum outcome walk_scrub(struct damage *m)
 	m->is_done = true;
 	while (part_log_scrub(m->log, &s.scrub) == LOG_SCRUB_RUNS) {
 		m->is_done = false;
-		for (int i = 0; i < 20000 && !m->is_done; i++)
+		for (int i = 0; i < TURNS_MAX && !m->is_done; i++)
 			turn(&m->t);
 		assert_true(m->is_done);
 	}

@@ -51,7 +51,7 @@ static void scrub_all(struct storage_test *t, struct part_log *log, struct scrub
 	*s = (struct scrub_test){.scrub = {.found = test_found, .unlisted = test_unlisted, .done = test_done}};
 	while ((step = part_log_scrub(log, &s->scrub)) == LOG_SCRUB_RUNS) {
 		s->is_done = false;
-		for (int i = 0; i < 10000 && !s->is_done; i++)
+		for (int i = 0; i < TURNS_MAX && !s->is_done; i++)
 			turn(t);
 		assert_true(s->is_done);
 	}

@@ -93,7 +93,7 @@ static void test_killed(void **state)
 	assert_int_equal(log_time(&t, log, INT64_MIN), 999);
 	assert_int_equal(log->max_timestamp_ms, 1999);
 	part_log_sync(log);
-	for (int i = 0; i < 1000 && log->durable.offset < 1000; i++)
+	for (int i = 0; i < TURNS_MAX && log->durable.offset < 1000; i++)
 		turn(&t);
 	assert_int_equal(log->durable.offset, 1000);
 	log_close(&t, log);
@@ -241,7 +241,7 @@ static void test_truncate(void **state)
 		assert_int_equal(log_put(&t, log, &spec, i / 50), ERR_NONE);
 	t.told = 0;
 	part_log_truncate(log, 251);
-	for (int i = 0; i < 1000 && log->end != 250; i++)
+	for (int i = 0; i < TURNS_MAX && log->end != 250; i++)
 		turn(&t);
 	assert_int_equal(log->end, 250);
 	assert_int_equal(log->appended.offset, 250);
@@ -250,7 +250,7 @@ static void test_truncate(void **state)
 	assert_int_equal(log_put(&t, log, &spec, 9), ERR_NONE);
 	assert_int_equal(log_check_all(&t, log), 126);
 	part_log_truncate(log, 0);
-	for (int i = 0; i < 1000 && log->end != 0; i++)
+	for (int i = 0; i < TURNS_MAX && log->end != 0; i++)
 		turn(&t);
 	assert_int_equal(log->end, 0);
 	assert_int_equal(log_put(&t, log, &spec, 9), ERR_NONE);
@@ -281,7 +281,7 @@ static void txn_append(struct storage_test *t, struct part_log *log, uint8_t *p,
 
 	assert_int_equal(batch_check_header((struct bytes){p, len}, BATCH_CHECK_CRC, &put.append.info), ERR_NONE);
 	assert_int_equal(part_log_append(log, &put.append, 0), ERR_NONE);
-	for (int i = 0; i < 1000 && !put.done; i++)
+	for (int i = 0; i < TURNS_MAX && !put.done; i++)
 		turn(t);
 	assert_true(put.done);
 }
@@ -317,7 +317,7 @@ static void txn_abort(struct storage_test *t, struct part_log *log, int64_t prod
 static void truncate_to(struct storage_test *t, struct part_log *log, int64_t offset)
 {
 	part_log_truncate(log, offset);
-	for (int i = 0; i < 1000 && log->end != offset; i++)
+	for (int i = 0; i < TURNS_MAX && log->end != offset; i++)
 		turn(t);
 	assert_int_equal(log->end, offset);
 }
@@ -379,9 +379,8 @@ static void test_set_start(void **state)
 	assert_int_equal(log->log_start, 255);
 	assert_int_equal(log_get(&t, log, 254, 100, &p, &len), ERR_OFFSET_OUT_OF_RANGE);
 	assert_int_equal(log_time(&t, log, 1000), 255);
-	for (int i = 0; i < 3000 && file_len(&t, "s-0", "00000000000000000000.log.deleted") != -1; i++)
-		turn(&t);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < TURNS_MAX && (file_len(&t, "s-0", "00000000000000000000.log") != -1 ||
+					  file_len(&t, "s-0", "00000000000000000000.log.deleted") != -1); i++)
 		turn(&t);
 	assert_int_equal(file_len(&t, "s-0", "00000000000000000000.log"), -1);
 	assert_int_equal(log_get(&t, log, 255, 100, &p, &len), ERR_NONE);
@@ -393,7 +392,7 @@ static void test_set_start(void **state)
 	storage_test_restart(&t, LOG_DIR_CLEAN);
 	log = part_log_new(&t.storage, t.dir, STR("s-0"), t.topic_id, &t.config);
 	part_log_open(log, 300, 255);
-	for (int i = 0; i < 1000 && log->state == PART_LOG_OPENING; i++)
+	for (int i = 0; i < TURNS_MAX && log->state == PART_LOG_OPENING; i++)
 		turn(&t);
 	assert_int_equal(log->log_start, 255);
 	assert_int_equal(log->end, 300);
@@ -411,10 +410,10 @@ static void test_delete_and_recreate(void **state)
 	log = log_open(&t, "d-0", -1);
 	assert_int_equal(log_put(&t, log, &spec, 1), ERR_NONE);
 	part_log_close(log);
-	for (int i = 0; i < 1000 && log->state != PART_LOG_CLOSED; i++)
+	for (int i = 0; i < TURNS_MAX && log->state != PART_LOG_CLOSED; i++)
 		turn(&t);
 	part_log_delete(log, NULL, NULL);
-	for (int i = 0; i < 1000 && file_len(&t, "d-0", "partition.metadata") >= 0; i++)
+	for (int i = 0; i < TURNS_MAX && file_len(&t, "d-0", "partition.metadata") >= 0; i++)
 		turn(&t);
 	assert_int_equal(file_len(&t, "d-0", "partition.metadata"), -1);
 	log = log_open(&t, "d-0", -1);
@@ -424,7 +423,7 @@ static void test_delete_and_recreate(void **state)
 	/* Deleting a log that never had a directory takes nobody else's away. */
 	t.topic_id.lo = ~t.topic_id.lo;
 	part_log_delete(part_log_new(&t.storage, t.dir, STR("d-0"), t.topic_id, &t.config), NULL, NULL);
-	for (int i = 0; i < 1000 && !storage_is_idle(&t.storage); i++)
+	for (int i = 0; i < TURNS_MAX && !storage_is_idle(&t.storage); i++)
 		turn(&t);
 	assert_true(file_len(&t, "d-0", "partition.metadata") > 0);
 	/* Another id: the old directory is kept aside, never mixed, never removed. */
@@ -451,11 +450,11 @@ static void test_stopped_storage_begins_nothing(void **state)
 	storage_test_init(&t, STORAGE_PAGE_CACHE);
 	log = log_open(&t, "d-0", -1);
 	part_log_close(log);
-	for (int i = 0; i < 1000 && log->state != PART_LOG_CLOSED; i++)
+	for (int i = 0; i < TURNS_MAX && log->state != PART_LOG_CLOSED; i++)
 		turn(&t);
 	part_log_delete(log, NULL, NULL);
-	for (int i = 0; i < 1000 && (file_len(&t, "d-0", "partition.metadata") >= 0 || !storage_is_idle(&t.storage));
-	     i++)
+	for (int i = 0; i < TURNS_MAX && (file_len(&t, "d-0", "partition.metadata") >= 0 ||
+					  !storage_is_idle(&t.storage)); i++)
 		turn(&t);
 	storage_stop(&t.storage);
 	for (int64_t end_ns = t.reactor->now_ns + 1500 * NS_PER_MS; t.reactor->now_ns < end_ns;) {
@@ -485,7 +484,7 @@ static void test_synced(void **state)
 			assert_int_equal(log_put_many(&t, logs[i], &spec, 1, 5), 5);
 	}
 	for (int i = 0; i < 6; i++) {
-		for (int k = 0; k < 1000 && logs[i]->durable.offset < 100; k++)
+		for (int k = 0; k < TURNS_MAX && logs[i]->durable.offset < 100; k++)
 			turn(&t);
 		assert_int_equal(logs[i]->durable.offset, 100);
 		assert_int_equal(logs[i]->durable.file_pos, logs[i]->appended.file_pos);
@@ -522,7 +521,7 @@ static void test_sync_during_a_commit(void **state)
 			turn(&t);
 		met += t.dir->commit_is_running;
 		part_log_sync(second);
-		for (int k = 0; k < 2000 && second->durable.offset < second->end; k++)
+		for (int k = 0; k < TURNS_MAX && second->durable.offset < second->end; k++)
 			turn(&t);
 		assert_int_equal(second->durable.offset, second->end);
 	}

@@ -142,7 +142,7 @@ static void test_order(void **state)
 
 static void turns(struct storage_test *t, struct part_log *log)
 {
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < TURNS_MAX; i++) {
 		turn(t);
 		if (i > 3 && storage_is_idle(&t->storage))
 			return;
@@ -220,7 +220,7 @@ static void test_many_segments(void **state)
 	assert_int_equal(before, 300);
 	part_log_retain(log, end, &gone);
 	assert_int_equal(gone.segments_n, 300);
-	for (int i = 0; i < 20000 && part_log_segments_n(log) > 1; i++) {
+	for (int i = 0; i < TURNS_MAX && part_log_segments_n(log) > 1; i++) {
 		turn(&t);
 		now = part_log_segments_n(log);
 		assert_in_range(before - now, now > before ? -1 : 0, 64);
@@ -261,7 +261,7 @@ static void test_removal_of_much(void **state)
 		fclose(file);
 		storage_trash(&t.storage, path, false, i < 50 ? 0 : 1000000);
 	}
-	for (int i = 0; i < 20000 && !(began && core->removal.total == 0); i++) {
+	for (int i = 0; i < TURNS_MAX && !(began && core->removal.total == 0); i++) {
 		turn(&t);
 		began = began || core->removal.total > 0;
 		assert_in_range(core->removals_n, 0, 2);
