@@ -261,6 +261,7 @@ static enum err broker_mark_and_read(struct broker *broker, struct fs *fs, struc
 	for (int i = 0; !err && i < broker->dirs_n; i++) {
 		if (broker->dirs[i].is_offline)
 			continue;
+		disk_watch_make_room(fs, broker->dirs[i].path);
 		err = log_dir_mark_running(&broker->dirs[i], fs);
 		if (err && broker_leave_out(broker, fs, i, err, "it cannot be written")) {
 			err = ERR_NONE;

@@ -250,9 +250,12 @@ static void checkpoint_confirm_returns(struct reactor *reactor, struct msg *msg)
 static void checkpoint_confirm_run(struct reactor *reactor, struct msg *msg)
 {
 	struct checkpoint_leg *leg = container_of(msg, struct checkpoint_leg, msg);
+	struct storage *storage = &leg->shard->storage;
 	struct shard_topic *topic;
 	uint32_t it = 0;
 
+	for (int d = 0; d < storage->dirs_n; d++)
+		storage_dir_checkpointed(&storage->dirs[d], leg->is_written[d]);
 	while ((topic = map_next(&leg->shard->topics, &it)) != NULL) {
 		for (int32_t i = 0; i < topic->partitions_n; i++) {
 			struct partition *partition = topic->partitions[i];

@@ -11,6 +11,8 @@
  * After a power cut the round that finds every log of a directory opened says so in the directory's running mark.
  *
  * 1. A recovery point is written after the data below it was synced, never before.
+ * 2. Where a round could not write, no shard takes records for that directory until one has: what its files still say
+ *    of a removed partition would cut a new one of the same name.
  */
 #ifndef BROKER_CHECKPOINTER_H
 #define BROKER_CHECKPOINTER_H

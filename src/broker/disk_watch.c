@@ -17,6 +17,8 @@
 #define BIGGEST_N 3
 /* The ballast is made only where it is a small part of what is left. */
 #define BALLAST_ROOM 8
+/* A start writes marks, the state of the quorum, a few records of metadata, indexes that have to be made anew. */
+#define START_ROOM MIB(1)
 
 struct big_topic {
 	char name[250];
@@ -43,6 +45,7 @@ struct biggest_leg {
 	struct disk_watch *watch;
 	struct shard *shard;
 	struct big_topic topics[BIGGEST_N];
+	bool has_unopened; /* the sizes of some are not known yet */
 };
 
 struct disk_watch {
@@ -152,9 +155,13 @@ static void biggest_returns(struct reactor *reactor, struct msg *msg)
 {
 	struct biggest_leg *leg = container_of(msg, struct biggest_leg, msg);
 	struct disk_watch *watch = leg->watch;
+	struct disk *disk = &watch->disks[watch->legs_dir];
+	bool has_unopened = false;
 
 	if (--watch->legs_out > 0)
 		return;
+	for (int i = 0; i < watch->broker->shards_n; i++)
+		has_unopened = has_unopened || watch->legs[i].has_unopened;
 	/* A topic's partitions may lie on several shards; the names are few. */
 	memset(watch->biggest, 0, sizeof(watch->biggest));
 	for (int i = 0; i < watch->broker->shards_n; i++) {
@@ -175,6 +182,12 @@ static void biggest_returns(struct reactor *reactor, struct msg *msg)
 				biggest_add(watch->biggest, topic->name, bytes);
 		}
 	}
+	/* Soon after a start nothing is known yet: the next look tells. */
+	if (watch->biggest[0].bytes == 0 && has_unopened) {
+		disk->said_ns = 0;
+		disk->is_full_said = false;
+		return;
+	}
 	disk_say(watch, watch->legs_dir);
 }
 
@@ -185,6 +198,7 @@ static void biggest_arrives(struct reactor *reactor, struct msg *msg)
 	uint32_t it = 0;
 
 	memset(leg->topics, 0, sizeof(leg->topics));
+	leg->has_unopened = leg->shard->unopened_n > 0 || leg->shard->opening_n > 0;
 	while ((topic = map_next(&leg->shard->topics, &it)) != NULL) {
 		const char *name = NULL;
 		int64_t bytes = 0;
@@ -329,6 +343,17 @@ static void disk_watch_done(struct io_op *op)
 static bool ballast_path(char ret[FS_PATH_MAX], const char *dir)
 {
 	return snprintf(ret, FS_PATH_MAX, "%s/" BALLAST_FILE, dir) < FS_PATH_MAX;
+}
+
+void disk_watch_make_room(struct fs *fs, const char *path)
+{
+	char ballast[FS_PATH_MAX];
+	struct fs_space space;
+
+	if (fs->ops->space(fs, path, &space) || space.usable >= START_ROOM || !ballast_path(ballast, path))
+		return;
+	if (!fs->ops->unlink(fs, ballast))
+		log_info("log_dir.ballast", "dir=%s text=\"given up: there is room to start\"", path);
 }
 
 static enum err ballast_make(struct fs *fs, const char *path, int64_t bytes)

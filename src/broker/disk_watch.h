@@ -19,10 +19,14 @@
 #define BALLAST_FILE ".moldau_ballast"
 
 struct broker;
+struct fs;
 struct disk_watch;
 
 /* At start, blocking: what log.dir.full.percent keeps free of a directory's disk, in bytes. */
 int64_t disk_watch_reserve(const struct broker *broker, int dir);
+/* At start, blocking: gives up the ballast of the directory `path` where there is hardly room for what a start
+ * writes. */
+void disk_watch_make_room(struct fs *fs, const char *path);
 struct disk_watch *disk_watch_new(struct broker *broker);
 void disk_watch_free(struct disk_watch *watch);
 void disk_watch_start(struct disk_watch *watch);

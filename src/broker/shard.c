@@ -97,7 +97,7 @@ static void shard_partition_closed(struct shard *shard, struct partition *partit
 	int dir = partition->log->dir->index;
 
 	list_remove(&partition->link);
-	if (partition->log->state == PART_LOG_CLOSED) {
+	if (partition->log->state == PART_LOG_CLOSED || partition->log->dir->state != LOG_DIR_OFFLINE) {
 		part_log_delete(partition->log, shard_one_renamed, shard);
 		partition->log = NULL;
 	} else {
@@ -129,7 +129,7 @@ void shard_partition_log_changed(struct partition *partition)
 	if (partition->state != PARTITION_STOPPED || partition->is_held)
 		return;
 	if (state == PART_LOG_OPEN)
-		part_log_close(partition->log);
+		partition_close(partition);
 	else if (partition->is_deleted && (state == PART_LOG_CLOSED || state == PART_LOG_FAILED))
 		reactor_defer(shard->reactor, &partition->free_later, shard_partition_free_later);
 }

@@ -218,6 +218,14 @@ void partition_stop(struct partition *partition, enum err err)
 	watch_list_fail(&partition->hw_watches, err);
 	watch_list_fail(&partition->open_watches, err);
 	if (partition->log->state == PART_LOG_OPEN)
+		partition_close(partition);
+}
+
+void partition_close(struct partition *partition)
+{
+	if (partition->is_deleted)
+		part_log_discard(partition->log);
+	else
 		part_log_close(partition->log);
 }
 

@@ -88,6 +88,8 @@ void partition_become_leader(struct partition *partition, int32_t leader_epoch);
 void partition_resign(struct partition *partition, int32_t leader_epoch);
 /* Fails every waiter with err and closes the log; `partition->log` tells when it is closed. */
 void partition_stop(struct partition *partition, enum err err);
+/* Closes an open log: in order, unless its files go (is_deleted). */
+void partition_close(struct partition *partition);
 /* Starts to open the log unless it is open or under way. */
 void partition_open(struct partition *partition);
 /* Closes the open log; requests wait until partition_release opens it again, wherever it lies then. */

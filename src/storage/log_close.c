@@ -102,11 +102,29 @@ size_t log_first_unsynced(const struct log_impl *log)
 	return log_segment_at(log, log->pub.recovery_point - 1);
 }
 
-/* The log is written and synced: what remains are the small files. */
+static void log_close_at_once(struct log_impl *log)
+{
+	log_ref(log);
+	log_closed(log);
+	log_unref(log);
+}
+
+void part_log_discard(struct part_log *pub)
+{
+	impl_of(pub)->is_discarded = true;
+	part_log_close(pub);
+}
+
+/* The log is written and synced: what remains are the small files, of one that is opened again. */
 void log_close_start(struct log_impl *log)
 {
-	struct close_job *job = MEM_NEW(struct close_job);
+	struct close_job *job;
 
+	if (log->is_discarded) {
+		log_close_at_once(log);
+		return;
+	}
+	job = MEM_NEW(struct close_job);
 	job->log = log;
 	index_write_take(log, true, &job->index);
 	job->snapshot_offset = log->pub.end;
@@ -125,9 +143,7 @@ void log_close_start(struct log_impl *log)
 		job->bases.n = 0;
 	if (close_job_is_empty(job)) {
 		close_job_free(job);
-		log_ref(log);
-		log_closed(log);
-		log_unref(log);
+		log_close_at_once(log);
 		return;
 	}
 	log->is_busy = true;

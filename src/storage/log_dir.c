@@ -316,6 +316,26 @@ static enum err log_dir_remove_mark(struct log_dir *dir, struct fs *fs, const ch
 	return err ? err : fs->ops->sync_dir(fs, dir->path);
 }
 
+/* Also when it was written by another life of the node. */
+static bool log_dir_has_content(struct fs *fs, const char *full, struct bytes content)
+{
+	char *there = NULL;
+	size_t len = 0;
+	bool is_same = !fs_read_all(fs, full, content.len, &there, &len) && len == content.len &&
+		       memcmp(there, content.p, len) == 0;
+
+	mem_free(there);
+	return is_same;
+}
+
+/* A mark that is there takes no room, which a disk that was full when the process died may not have. */
+static enum err log_dir_write_mark(const char *dir, struct fs *fs, const char *path, struct bytes content)
+{
+	if (log_dir_has_content(fs, path, content))
+		return fs->ops->sync_dir(fs, dir);
+	return fs_write_atomic(fs, path, content);
+}
+
 /* The running mark comes first: an end between the two would be of no known kind. */
 enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs)
 {
@@ -325,7 +345,8 @@ enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs)
 
 	CHECK(log_dir_path(path, dir->path, RUNNING_FILE));
 	if (unchecked)
-		err = fs_write_atomic(fs, path, (struct bytes){(const uint8_t *)unchecked, strlen(unchecked)});
+		err = log_dir_write_mark(dir->path, fs, path,
+					 (struct bytes){(const uint8_t *)unchecked, strlen(unchecked)});
 	else
 		err = log_dir_mark_checked(dir->path, fs);
 	if (!err)
@@ -344,7 +365,7 @@ enum err log_dir_mark_checked(const char *dir, struct fs *fs)
 	if (fs->ops->boot_id(fs, boot))
 		memset(boot, '?', 36);
 	boot[36] = '\n';
-	return fs_write_atomic(fs, path, (struct bytes){(const uint8_t *)boot, 37});
+	return log_dir_write_mark(dir, fs, path, (struct bytes){(const uint8_t *)boot, 37});
 }
 
 enum err log_dir_mark_clean(struct log_dir *dir, struct fs *fs, int64_t broker_epoch)
@@ -548,18 +569,6 @@ enum err log_dir_read_offsets(struct fs *fs, const char *path, const char *file,
 	err = offset_checkpoint_parse((struct bytes){(const uint8_t *)p, len}, arena, ret);
 	mem_free(p);
 	return err;
-}
-
-/* Also when it was written by another life of the node. */
-static bool log_dir_has_content(struct fs *fs, const char *full, struct bytes content)
-{
-	char *there = NULL;
-	size_t len = 0;
-	bool is_same = !fs_read_all(fs, full, content.len, &there, &len) && len == content.len &&
-		       memcmp(there, content.p, len) == 0;
-
-	mem_free(there);
-	return is_same;
 }
 
 enum err log_dir_write_offsets(struct fs *fs, const char *path, const char *file,

@@ -300,6 +300,18 @@ static bool delete_job_owns(const struct delete_job *job, struct fs *fs)
 	return err || uuid_eq(found, job->topic_id);
 }
 
+/* There is no room for another name. ERR_NOT_FOUND: nothing is left to remove. */
+static enum err delete_job_remove(const struct delete_job *job, struct fs *fs)
+{
+	char path[FS_PATH_MAX];
+	enum err err;
+
+	if (snprintf(path, sizeof(path), "%s/%s", job->dir, job->name) >= FS_PATH_MAX)
+		return ERR_TOO_LARGE;
+	err = fs_remove_tree(fs, path);
+	return err ? err : ERR_NOT_FOUND;
+}
+
 static void delete_job_run(struct io_op *op, struct fs *fs)
 {
 	struct delete_job *job = container_of(op, struct delete_job, op);
@@ -308,6 +320,8 @@ static void delete_job_run(struct io_op *op, struct fs *fs)
 		op->err = ERR_NOT_FOUND;
 	else
 		op->err = log_dir_rename_away(fs, job->dir, str_of(job->name), "-delete", job->unique);
+	if (op->err == ERR_DISK_FULL)
+		op->err = delete_job_remove(job, fs);
 }
 
 static void delete_job_done(struct io_op *op)

@@ -474,13 +474,13 @@ static void log_drive_close(struct log_impl *log)
 	if (log->shared_n > 0 || log->index_is_running || !list_is_empty(&log->reads) ||
 	    !list_is_empty(&log->queries))
 		return;
-	if (log->pub.recovery_point < log->pub.end && core->closing_n > CLOSE_EACH_MAX &&
+	if (!log->is_discarded && log->pub.recovery_point < log->pub.end && core->closing_n > CLOSE_EACH_MAX &&
 	    log->pub.dir->state == LOG_DIR_ONLINE) {
 		/* Every closing log is driven at its end. */
 		if (core->checkpoints_running || storage_checkpoint(log->pub.storage, NULL))
 			return;
 	}
-	if (log->pub.durable.offset < log->pub.appended.offset) {
+	if (!log->is_discarded && log->pub.durable.offset < log->pub.appended.offset) {
 		if (log->sync_to < log->pub.appended.offset) {
 			log->sync_to = log->pub.appended.offset;
 			storage_commit_later(log->pub.dir);

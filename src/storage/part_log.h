@@ -105,6 +105,9 @@ void part_log_free(struct part_log *log);
 void part_log_open(struct part_log *log, int64_t recovery_point, int64_t log_start);
 /* Writes what is queued, syncs, trims indexes, writes the producer snapshot, closes files. `advanced` tells the end. */
 void part_log_close(struct part_log *log);
+/* Closes a log whose files part_log_delete takes next: nothing but what is queued is written, and nothing is synced. A
+ * full disk has no room for more, and deleting is what makes some. */
+void part_log_discard(struct part_log *log);
 
 /* One append: a whole batch v2, validated by the caller, in memory the caller keeps and lets the log stamp. */
 struct log_append {
@@ -196,8 +199,9 @@ void part_log_retain(struct part_log *log, int64_t high_watermark, struct log_re
 /* How many segments there are; 0 unless OPEN. */
 int32_t part_log_segments_n(const struct part_log *log);
 void part_log_set_config(struct part_log *log, const struct log_config *config);
-/* After close: renames the directory to "-delete" and removes it after file.delete.delay.ms, in the background; one
- * that bears another topic id is left alone. `log` is freed at once. renamed(ctx) runs, later, when the name is free
+/* After close or discard, or FAILED while its directory is not: renames the directory to "-delete" and removes it after
+ * file.delete.delay.ms, in the background; where a full disk has no room for that name it removes it at once. One that
+ * bears another topic id is left alone. `log` is freed at once. renamed(ctx) runs, later, when the name is free
  * for another log (or could not be freed); NULL: nobody asks. */
 void part_log_delete(struct part_log *log, void (*renamed)(void *ctx), void *ctx);
 

@@ -95,6 +95,7 @@ struct log_impl {
 	int32_t shared_n;     /* shared work under way */
 	bool wants_repair;
 	bool wants_close;
+	bool is_discarded;    /* it is not opened again */
 	bool wants_open_file;
 	int64_t roll_at;      /* a new segment is to begin here, and the log with it; -1 */
 	int64_t truncate_to;  /* INT64_MAX: none asked for */

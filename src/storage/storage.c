@@ -10,6 +10,9 @@
 #include "storage_internal.h"
 
 #define TICK_NS NS_PER_S
+/* Reactors know nothing of each other's writes: each asks again when it has used this share of the room. */
+#define ROOM_SHARE 8
+#define ROOM_MIN MIB(1)
 /* Space that must be there before a full directory is tried again, besides full_reserve_bytes. */
 #define FULL_SPACE_MIN KIB(256)
 
@@ -184,10 +187,14 @@ static void probe_job_done(struct io_op *op)
 	/* Some more than the limit, or the state would change with every deleted segment. */
 	int64_t enough = MAX(reserve + reserve / 8, FULL_SPACE_MIN) + dir->resume_more_bytes;
 	bool has_space = !op->err && job->space.usable >= enough;
+	bool is_back = dir->state == LOG_DIR_FULL && has_space;
 
 	core_of(storage)->works--;
 	dir_core_of(dir)->probe_is_running = false;
-	if (dir->state == LOG_DIR_FULL && has_space) {
+	dir_core_of(dir)->room_bytes = MAX((job->space.usable - reserve) / ROOM_SHARE, ROOM_MIN);
+	if (is_back && dir->needs_checkpoint && storage->checkpoint_due) {
+		storage->checkpoint_due(storage);
+	} else if (is_back) {
 		storage_dir_set_state(dir, LOG_DIR_ONLINE);
 		if (storage->dir_changed)
 			storage->dir_changed(storage, dir, ERR_NONE);
@@ -197,6 +204,13 @@ static void probe_job_done(struct io_op *op)
 			storage->dir_changed(storage, dir, ERR_DISK_FULL);
 	}
 	mem_free(job);
+}
+
+void storage_dir_checkpointed(struct storage_dir *dir, bool is_written)
+{
+	dir->needs_checkpoint = !is_written;
+	if (!is_written)
+		storage_dir_set_state(dir, LOG_DIR_FULL);
 }
 
 static void dir_probe_start(struct storage_dir *dir)
@@ -214,6 +228,17 @@ static void dir_probe_start(struct storage_dir *dir)
 	dir_core_of(dir)->probe_is_running = true;
 	core_of(storage)->works++;
 	io_submit(storage->reactor->io, &job->op);
+}
+
+void storage_dir_written(struct storage_dir *dir, int64_t bytes)
+{
+	struct dir_core *core = dir_core_of(dir);
+
+	core->was_written = true;
+	core->room_bytes -= bytes;
+	/* Once a second is not enough where little room is left, and nothing is known of it before the first write. */
+	if (core->room_bytes < 0 && dir->state == LOG_DIR_ONLINE && dir_reserve(dir) > 0)
+		dir_probe_start(dir);
 }
 
 /* --- the tick --- */

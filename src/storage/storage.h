@@ -46,6 +46,7 @@ struct storage_dir {
 	bool rewrites_tail;        /* a sync failed in this boot (log_dir.h): opening a log writes its tail again */
 	int64_t reserve_bytes;     /* FULL when less than this is usable (0: only on ENOSPC) */
 	int64_t resume_more_bytes; /* to be ONLINE again this much more has to be there */
+	bool needs_checkpoint;     /* to be ONLINE again the checkpoint files have to be written */
 	/* --- private to storage --- */
 	struct list commit_dirty;   /* logs with appended, not yet durable data */
 	struct list commit_running; /* logs in the sync under way */
@@ -94,6 +95,8 @@ struct storage_dir *storage_add_dir(struct storage *storage, const char *path, s
 				    enum log_dir_stop stop);
 /* The caller met an error in the directory: it becomes FULL (ERR_DISK_FULL) or OFFLINE, and dir_changed tells. */
 void storage_dir_failed(struct storage_dir *dir, enum err err);
+/* The checkpoint files of the directory were written, or could not be: then it is FULL, at least, until they are. */
+void storage_dir_checkpointed(struct storage_dir *dir, bool is_written);
 /* Another reactor saw the change: no callback. */
 void storage_dir_set_state(struct storage_dir *dir, enum log_dir_state state);
 

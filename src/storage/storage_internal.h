@@ -45,6 +45,7 @@ struct dir_core {
 	bool wants_checkpoint; /* something was written since the last one, be it synced or not */
 	bool probe_is_running;
 	bool was_written; /* since the last tick */
+	int64_t room_bytes; /* may be written before it is asked again how much space there is */
 };
 
 static inline struct storage_core *core_of(const struct storage *storage)
@@ -58,6 +59,8 @@ static inline struct dir_core *dir_core_of(const struct storage_dir *dir)
 }
 
 void storage_tick_start(struct storage *storage);
+/* So much was written to the directory. */
+void storage_dir_written(struct storage_dir *dir, int64_t bytes);
 void storage_commit_start(struct storage_dir *dir);
 /* See storage_checkpoint; whole: of all logs, else of those that have much to sync. */
 bool storage_checkpoint_run(struct storage *storage, bool is_whole, void (*done)(struct storage *storage));

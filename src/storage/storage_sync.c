@@ -56,7 +56,7 @@ void storage_log_dirty(struct log_impl *log, int64_t bytes)
 
 	log_unsynced_add(log, bytes);
 	dir_core_of(dir)->waiting_bytes += bytes;
-	dir_core_of(dir)->was_written = true;
+	storage_dir_written(dir, bytes);
 	dir_core_of(dir)->wants_checkpoint = true;
 	if (!list_is_linked(&log->dirty_link)) {
 		log->dirty_since_ns = storage->reactor->now_ns;

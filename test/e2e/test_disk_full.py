@@ -50,6 +50,94 @@ class DiskFull(Case):
         stat = os.statvfs(self.root)
         return stat.f_bavail * stat.f_frsize
 
+    def take_all(self):
+        """Somebody else takes what there is, to the last page."""
+        with open(os.path.join(self.root, "junk"), "ab", buffering=0) as f:
+            for size in (1 << 20, 1 << 16, 4096):
+                try:
+                    while f.write(bytes(size)) == size:
+                        pass
+                except OSError:
+                    pass
+
+    def take_all_and_ballast(self, conn, topic):
+        """The same again when the ballast was given up."""
+        def check():
+            self.take_all()
+            self.assertEqual(conn.produce(topic, [b"x"]).error, STORAGE)
+            self.assertFalse(os.path.exists(os.path.join(self.root, "data", ".moldau_ballast")))
+            self.assertEqual(self.usable(), 0)
+        self.eventually(check, 20)
+        self.take_all()
+
+    def node_of_two(self, **overrides):
+        """The metadata has a disk of its own."""
+        other = tempfile.TemporaryDirectory(prefix="moldau-e2e-metadata-")
+        self.addCleanup(other.cleanup)
+        return self.node(40, **{"metadata.log.dir": other.name, **overrides})
+
+    @moldau_only
+    def test_deleted_where_not_a_byte_is_left(self):
+        node = self.node_of_two()
+        conn = self.conn(node)
+        topic, other = self.topic(conn, 4), self.topic(conn)
+        for i in range(40):
+            self.assertEqual(conn.produce(topic, BATCH, i % 4).error, 0)
+        self.take_all_and_ballast(conn, topic)
+        conn.delete(topic)
+        self.eventually(lambda: self.assertEqual([name for name in os.listdir(node.data) if topic in name], []))
+        self.assertGreater(self.usable(), 7 * MB)
+        self.eventually(lambda: self.assertEqual(conn.produce(other, [b"x"]).error, 0), 20)
+
+    @moldau_only
+    def test_a_new_topic_is_not_cut_by_the_marks_of_the_old_one(self):
+        """The checkpoint files could not be written when it was deleted, and a kill follows."""
+        node = self.node_of_two(**{"log.segment.delete.delay.ms": "60000"})
+        conn = self.conn(node)
+        topic = self.topic(conn)
+        for _ in range(4):
+            self.assertEqual(conn.produce(topic, BATCH).error, 0)
+        answer = conn.call("DeleteRecords", 2, timeout_ms=5000, topics=[
+            {"name": topic, "partitions": [{"index": 0, "offset": 3}]}])
+        self.assertEqual(answer.topics[0].partitions[0].error, 0)
+        self.take_all_and_ballast(conn, topic)
+        conn.delete(topic)
+        node.wait_log("checkpoint.failed", "DISK_FULL")
+        os.unlink(os.path.join(self.root, "junk"))
+        conn.create(topic, wait=False)
+        self.eventually(lambda: self.assertEqual(conn.produce(topic, [b"0"]).error, 0), 20)
+        self.assertEqual(conn.produce(topic, [b"1"]).error, 0)
+        node.crash()
+        conn = self.conn(node)
+        conn.wait_leader(topic)
+        got = conn.read_all(topic)
+        self.assertEqual([r.offset for r in got], list(range(len(got))))
+        self.assertEqual([r.value for r in got][-2:], [b"0", b"1"])
+
+    @moldau_only
+    def test_a_start_where_not_a_byte_is_left(self):
+        """What was kept for that is given up, writes are refused from the first one on, and all else goes on."""
+        node = self.node(40)
+        ballast = os.path.join(node.data, ".moldau_ballast")
+        self.eventually(lambda: self.assertTrue(os.path.exists(ballast)))
+        conn = self.conn(node)
+        topic, other = self.topic(conn), self.topic(conn)
+        for _ in range(20):
+            self.assertEqual(conn.produce(topic, BATCH).error, 0)
+        self.assertEqual(conn.produce(other, [b"x"]).error, 0)
+        node.kill()
+        self.take_all()
+        self.assertEqual(self.usable(), 0)
+        node.start()
+        node.wait_log("log_dir.ballast", "room to start")
+        conn = self.conn(node)
+        conn.wait_leader(topic)
+        self.whole(conn, topic, 20)
+        self.eventually(lambda: self.assertEqual(conn.produce(other, [b"x"]).error, STORAGE), 20)
+        conn.delete(topic)
+        os.unlink(os.path.join(self.root, "junk"))
+        self.eventually(lambda: self.assertEqual(conn.produce(other, [b"x"]).error, 0), 20)
+
     @moldau_only
     def test_percent(self):
         node = self.node(40)
