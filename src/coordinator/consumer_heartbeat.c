@@ -165,8 +165,7 @@ static bool regexes_are_equal(const struct consumer_group_regular_expression_val
 	return true;
 }
 
-/* Expressions that topics may have joined or left since: each is resolved anew when the image moved, at most once per
- * pause. Writes what differs. */
+/* Expressions that topics may have joined or left since. Writes what differs. */
 static bool beat_refresh_regexes(struct beat *beat)
 {
 	const struct image *image = beat->store->image;
@@ -176,9 +175,7 @@ static bool beat_refresh_regexes(struct beat *beat)
 
 	if (FAULT(regex_never_anew))
 		return false;
-	if (!beat->consumer || beat->consumer->regexes.n == 0 || beat->consumer->regex_image_offset == image->offset ||
-	    (beat->consumer->regexes_resolved_ms &&
-	     now_ms - beat->consumer->regexes_resolved_ms < CONSUMER_REGEX_PAUSE_MS))
+	if (!beat->consumer || beat->consumer->regexes.n == 0 || !group_consumer_regexes_are_due(beat->consumer))
 		return false;
 	for (uint32_t it = 0; (regex = map_next(&beat->consumer->regexes, &it)) != NULL;) {
 		struct consumer_regex_change *fresh = &beat->change.regexes[beat->change.regexes_n];
@@ -425,7 +422,8 @@ static bool beat_is_calm(const struct beat *beat, const struct consumer_heartbea
 	    member->current.epoch != request->member_epoch || member->current.epoch != consumer->target_epoch ||
 	    consumer->epoch != consumer->target_epoch || consumer->image_offset != image_offset ||
 	    consumer->failures_n != beat->store->shard->failures_n ||
-	    (consumer->regexes.n > 0 && consumer->regex_image_offset != image_offset) ||
+	    (consumer->regexes.n > 0 && (consumer->regex_image_offset != image_offset ||
+					 group_consumer_regexes_are_due(consumer))) ||
 	    !str_eq(heartbeat->client_id, member->meta->value.client_id) ||
 	    !str_eq(heartbeat->client_host, member->meta->value.client_host))
 		return false;

@@ -35,14 +35,9 @@ bool consumer_is_large(const struct group_consumer *consumer)
 
 static bool job_regexes_are_due(const struct group_consumer *consumer)
 {
-	const struct group_store *store = consumer->group->store;
-
 	if (!consumer->regex_members_n || FAULT(regex_never_anew))
 		return false;
-	return consumer->owes_regexes ||
-	       (consumer->regex_image_offset != store->image->offset &&
-		(!consumer->regexes_resolved_ms ||
-		 store->shard->now_ms - consumer->regexes_resolved_ms >= CONSUMER_REGEX_PAUSE_MS));
+	return consumer->owes_regexes || group_consumer_regexes_are_due(consumer);
 }
 
 bool consumer_is_stale(const struct group_consumer *consumer)

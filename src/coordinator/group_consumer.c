@@ -520,6 +520,18 @@ void group_consumer_notice_failures(struct group_consumer *consumer)
 	consumer_find_owed(consumer);
 }
 
+bool group_consumer_regexes_are_due(const struct group_consumer *consumer)
+{
+	const struct group_store *store = consumer->group->store;
+	int64_t since_ms = store->shard->now_ms - consumer->regexes_resolved_ms;
+
+	if (!consumer->regexes_resolved_ms)
+		return consumer->regex_image_offset != store->image->offset;
+	return since_ms >= CONSUMER_REGEX_PAUSE_MS &&
+	       (consumer->regex_image_offset != store->image->offset ||
+		since_ms > store->settings.consumer_regex_refresh_interval_ms);
+}
+
 static void consumer_loaded(struct group *group)
 {
 	struct consumer_member *member;

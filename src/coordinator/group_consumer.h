@@ -105,6 +105,9 @@ void consumer_owners_deinit(struct group_consumer *consumer);
 /* What was seen of the image counts only with the records that came of it: after a failure of the log all is looked at
  * again, expressions after their pause. */
 void group_consumer_notice_failures(struct group_consumer *consumer);
+/* Are its expressions to be resolved anew? When the image moved, and also when the last time is longer ago than
+ * group.consumer.regex.refresh.interval.ms; but not before CONSUMER_REGEX_PAUSE_MS have passed since. */
+bool group_consumer_regexes_are_due(const struct group_consumer *consumer);
 const char *group_consumer_state(const struct group *group);
 /* Tells the log which state a consumer group has come to, if it has: one line. Any other group is left alone. */
 void group_consumer_tell_state(struct group_store *store, struct str id);

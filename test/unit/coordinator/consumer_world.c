@@ -38,6 +38,7 @@ static const struct group_settings world_settings = {
 	.consumer_heartbeat_interval_ms = 5000,
 	.consumer_max_size = 1000,
 	.consumer_assignment_interval_ms = 1000,
+	.consumer_regex_refresh_interval_ms = 600000,
 	.consumer_has_uniform = true,
 	.consumer_has_range = true,
 };

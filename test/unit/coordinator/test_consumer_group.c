@@ -364,6 +364,25 @@ static void test_expressions_of_large_groups_are_resolved_beside_them(void **sta
 	consumer_world_check(&w);
 }
 
+/* However quiet the metadata is; by a job the second time. The image's offset does not tell of the new topics. */
+static void test_expressions_are_resolved_anew_after_their_interval(void **state UNUSED)
+{
+	w.store.settings.consumer_regex_refresh_interval_ms = 60000;
+	BEAT(.member = "m1", .regex = "a|logs-.*");
+	for (int passed_ms = 0; passed_ms < 150000; passed_ms += 3000) {
+		consumer_world_pass(&w, 3000);
+		BEAT(.member = "m1", .epoch = the_member("m1")->current.epoch);
+		if (passed_ms == 6000 || passed_ms == 81000) {
+			w.store.inline_max = passed_ms > 6000 ? -1 : w.store.inline_max;
+			consumer_world_topic(&w, passed_ms > 6000 ? "logs-1" : "logs-2", 2);
+			w.image->offset--;
+		}
+		if (passed_ms == 54000 || passed_ms == 72000 || passed_ms == 120000)
+			assert_int_equal(the_member("m1")->target.n, passed_ms == 54000 ? 6 : 8);
+	}
+	assert_int_equal(the_member("m1")->target.n, 10);
+}
+
 #define TOPICS_N 120000
 
 /* Its records are megabytes, and several times as much in memory. */
@@ -561,6 +580,7 @@ int main(void)
 		STORY(test_static_member_comes_back),
 		STORY(test_fenced_epochs),
 		STORY(test_expressions_follow_topics),
+		STORY(test_expressions_are_resolved_anew_after_their_interval),
 		STORY(test_new_partitions_are_given_out),
 		STORY(test_targets_are_made_once_per_interval),
 		STORY(test_refused_requests),
