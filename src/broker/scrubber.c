@@ -49,6 +49,7 @@ struct scrubber *scrubber_new(struct shard *shard)
 void scrubber_free(struct scrubber *scrubber)
 {
 	CHECK(!scrubber->is_out);
+	log_scrub_deinit(&scrubber->scrub);
 	vec_deinit(&scrubber->goals);
 	mem_free(scrubber);
 }
@@ -140,6 +141,7 @@ static void scrubber_begin(struct scrubber *scrubber)
 	scrubber->goals.n = 0;
 	scrubber->found_n = 0;
 	scrubber->bytes = 0;
+	log_scrub_deinit(&scrubber->scrub);
 	scrubber->scrub = scrubber_log_scrub();
 	list_for_each(node, next, &scrubber->shard->opened) {
 		const struct partition *partition = list_entry(node, struct partition, link);
@@ -194,6 +196,7 @@ static void scrubber_turn(struct timer *timer)
 			return;
 		}
 		scrubber->at++;
+		log_scrub_deinit(&scrubber->scrub);
 		scrubber->scrub = scrubber_log_scrub();
 	}
 	scrubber_end(scrubber);

@@ -14,6 +14,19 @@
 /* Formats 0 and 1: the checksum covers everything from here. */
 #define OLD_CRC_START 16
 
+bool batch_order_take(struct batch_order *order, const struct batch_info *info)
+{
+	if (!batch_is_between(info, order->next_offset, order->end_offset))
+		return false;
+	order->next_offset = info->last_offset + 1;
+	if (info->magic < BATCH_MAGIC_NOW || info->leader_epoch == NO_LEADER_EPOCH)
+		return true;
+	if (info->leader_epoch < order->leader_epoch)
+		return false;
+	order->leader_epoch = info->leader_epoch;
+	return true;
+}
+
 void batch_scan_init(struct batch_scan *scan, struct fs *fs, fs_file file, int64_t pos, int64_t limit,
 		     bool want_crc)
 {

@@ -17,6 +17,21 @@
 #include "batch.h"
 #include "fs.h"
 
+/* No checksum covers base offset and leader epoch: from batch to batch offsets ascend, and epochs do not fall. */
+struct batch_order {
+	int64_t next_offset, end_offset; /* what a batch holds lies between; end exclusive */
+	int32_t leader_epoch;            /* of the batch before; -1: none */
+};
+
+/* Whether what the batch holds lies between the offsets. */
+static inline bool batch_is_between(const struct batch_info *info, int64_t next_offset, int64_t end_offset)
+{
+	return info->base_offset >= next_offset && info->last_offset < end_offset;
+}
+
+/* The next batch; false when it is not of this place. */
+bool batch_order_take(struct batch_order *order, const struct batch_info *info) MUST_USE;
+
 struct batch_scan {
 	struct fs *fs;
 	fs_file file;

@@ -234,7 +234,7 @@ static enum err compact_begin_filter(struct compact *c, struct fs *fs)
 	c->phase = COMPACT_FILTER;
 	c->filter.map_end = c->compacted_to;
 	c->at = c->group = 0;
-	c->reader.leader_epoch = NO_LEADER_EPOCH;
+	c->reader.order.leader_epoch = NO_LEADER_EPOCH;
 	compact_txns_deinit(&c->txns);
 	compact_txns_init(&c->txns, &c->aborted, c->options.seed);
 	if (c->segments.list.n)

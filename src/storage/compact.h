@@ -18,6 +18,7 @@
 #ifndef STORAGE_COMPACT_H
 #define STORAGE_COMPACT_H
 
+#include "batch_scan.h"
 #include "compact_filter.h"
 #include "fmt.h"
 #include "index_file.h"
@@ -44,8 +45,7 @@ struct compact_reader {
 	fs_file file;
 	int64_t pos;   /* in the file, of the next batch */
 	int64_t limit;
-	int64_t next_offset, end_offset; /* what a batch holds lies between */
-	int32_t leader_epoch;            /* of the batch before, in this file or those read before; -1: none */
+	struct batch_order order; /* the epoch is that of the batch before, in this file or those read before */
 	uint8_t *buf;
 	size_t cap, start, len; /* unread bytes lie at buf + start */
 };

@@ -11,7 +11,7 @@
 void compact_reader_init(struct compact_reader *reader)
 {
 	*reader = (struct compact_reader){.file = FS_FILE_NONE, .cap = READER_BUF_LEN,
-					  .leader_epoch = NO_LEADER_EPOCH};
+					  .order.leader_epoch = NO_LEADER_EPOCH};
 	reader->buf = mem_alloc(reader->cap);
 }
 
@@ -32,8 +32,8 @@ enum err compact_reader_open(struct compact_reader *reader, struct fs *fs, const
 	reader->fs = fs;
 	reader->pos = 0;
 	reader->limit = segment->size;
-	reader->next_offset = segment->base;
-	reader->end_offset = segment->next_offset;
+	reader->order.next_offset = segment->base;
+	reader->order.end_offset = segment->next_offset;
 	reader->start = reader->len = 0;
 	return segment_open_file(fs, dir, segment->base, ".log", FS_READ, &reader->file);
 }
@@ -68,20 +68,6 @@ static enum err compact_reader_fill(struct compact_reader *reader, size_t want)
 	return err;
 }
 
-/* No checksum covers base offset and leader epoch: neither goes down. */
-static bool compact_reader_is_in_order(struct compact_reader *reader, const struct batch_info *info)
-{
-	if (info->base_offset < reader->next_offset || info->last_offset >= reader->end_offset)
-		return false;
-	reader->next_offset = info->last_offset + 1;
-	if (info->magic < BATCH_MAGIC_NOW || info->leader_epoch == NO_LEADER_EPOCH)
-		return true;
-	if (info->leader_epoch < reader->leader_epoch)
-		return false;
-	reader->leader_epoch = info->leader_epoch;
-	return true;
-}
-
 enum err compact_reader_next(struct compact_reader *reader, struct batch_info *ret)
 {
 	struct batch_info info;
@@ -100,7 +86,7 @@ enum err compact_reader_next(struct compact_reader *reader, struct batch_info *r
 		return err;
 	if (reader->len < info.size ||
 	    batch_check_header((struct bytes){reader->buf + reader->start, info.size}, BATCH_CHECK_CRC, ret) ||
-	    !compact_reader_is_in_order(reader, ret))
+	    !batch_order_take(&reader->order, ret))
 		return ERR_CORRUPT_FILE;
 	reader->start += info.size;
 	reader->len -= info.size;

@@ -155,13 +155,10 @@ static bool segment_check_offsets(const struct segment_check *check, const struc
 	enum log_dir_stop stop = check->load->stop;
 	bool is_first = pos == check->free_pos;
 
-	if (info->last_offset < next || info->last_offset >= check->end_max ||
-	    info->last_offset - segment->base > INT32_MAX)
+	if (!batch_is_between(info, next, check->end_max) || info->last_offset - segment->base > INT32_MAX)
 		return false;
 	if (info->magic < BATCH_MAGIC_NOW)
 		return true;
-	if (info->base_offset < next)
-		return false;
 	if (!is_first && stop == LOG_DIR_KILLED && check->is_last)
 		return info->base_offset == next || info->last_offset < check->load->recovery_point;
 	if (!is_first && stop == LOG_DIR_POWER_CUT && next >= crc_from)

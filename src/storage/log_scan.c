@@ -32,6 +32,7 @@ struct log_scan_state {
 	void *ctx;
 	bool is_over;
 	struct err_text *text;
+	struct batch_order order;
 };
 
 static enum err log_scan_batches(struct log_scan_state *state, struct batch_scan *scan, int64_t base)
@@ -43,6 +44,11 @@ static enum err log_scan_batches(struct log_scan_state *state, struct batch_scan
 	while (!state->is_over && batch_scan_next(scan, &info, &pos)) {
 		enum err err;
 
+		if (!batch_order_take(&state->order, &info))
+			return err_text_set(state->text, ERR_CORRUPT_FILE,
+					    "%s/%020" PRId64 ".log: the batch at position %" PRId64 ", of offset %"
+					    PRId64 " and epoch %" PRId32 ", is not of this place", state->dir, base,
+					    pos, info.base_offset, info.leader_epoch);
 		if (info.last_offset < state->offset)
 			continue;
 		err = batch_scan_load(scan, pos, &info, &p);
@@ -64,7 +70,8 @@ static enum err log_scan_batches(struct log_scan_state *state, struct batch_scan
 	return ERR_NONE;
 }
 
-static enum err log_scan_segment(struct log_scan_state *state, int64_t base)
+/* `end`: where the next one begins. */
+static enum err log_scan_segment(struct log_scan_state *state, int64_t base, int64_t end)
 {
 	struct segment segment = SEGMENT_INIT(base);
 	struct segment_hit hit;
@@ -83,6 +90,8 @@ static enum err log_scan_segment(struct log_scan_state *state, int64_t base)
 	if (state->offset > base &&
 	    segment_find(state->fs, state->dir, &segment, file, state->offset, segment.size, &hit))
 		hit.pos = 0;
+	state->order.next_offset = base;
+	state->order.end_offset = end;
 	batch_scan_init(&scan, state->fs, file, hit.pos, segment.size, true);
 	err = log_scan_batches(state, &scan, base);
 	batch_scan_deinit(&scan);
@@ -101,7 +110,7 @@ enum err log_scan(struct fs *fs, const char *dir, int64_t offset, log_scan_fn *f
 		  struct err_text *text)
 {
 	struct log_scan_state state = {.fs = fs, .dir = dir, .offset = offset, .fn = fn, .ctx = ctx,
-				       .text = text};
+				       .text = text, .order.leader_epoch = NO_LEADER_EPOCH};
 	struct log_scan_names names = {0};
 	enum err err = fs->ops->list(fs, dir, log_scan_name, &names);
 
@@ -112,7 +121,8 @@ enum err log_scan(struct fs *fs, const char *dir, int64_t offset, log_scan_fn *f
 	for (size_t i = 0; !err && !state.is_over && i < names.bases.n; i++) {
 		if (i + 1 < names.bases.n && names.bases.v[i + 1] <= offset)
 			continue;
-		err = log_scan_segment(&state, names.bases.v[i]);
+		err = log_scan_segment(&state, names.bases.v[i],
+				       i + 1 < names.bases.n ? names.bases.v[i + 1] : INT64_MAX);
 	}
 	vec_deinit(&names.bases);
 	return err;

@@ -21,7 +21,7 @@ struct scrub_job {
 	struct log_impl *log;
 	struct log_scrub *scrub;
 	struct segment_check check;
-	struct producer_state producers; /* of this piece */
+	struct producer_state *producers; /* the walk's */
 	VEC(struct scrub_marker) markers;
 	uint32_t generation;
 };
@@ -33,13 +33,13 @@ static void scrub_job_see(struct segment_check *check, const struct batch_info *
 
 	if (!batch_is_transactional(batch) || batch->records_n == 0)
 		return;
-	if (producer_state_aborts(&job->producers, batch, &txn)) {
+	if (producer_state_aborts(job->producers, batch, &txn)) {
 		struct scrub_marker marker = {txn.producer_id, txn.last_offset, pos};
 
 		vec_push(&job->markers, marker);
 	}
-	producer_state_append(&job->producers, batch, NULL);
-	producer_state_settle(&job->producers, batch->last_offset + 1);
+	producer_state_append(job->producers, batch, NULL);
+	producer_state_settle(job->producers, batch->last_offset + 1);
 }
 
 static void scrub_job_run(struct io_op *op, struct fs *fs)
@@ -52,6 +52,11 @@ static void scrub_job_run(struct io_op *op, struct fs *fs)
 		return;
 	op->err = segment_check_run(&job->check, fs, file, SCRUB_STEP_BYTES);
 	fs_close(fs, file);
+	/* The end of a transaction may be what is damaged. */
+	if (op->err || job->check.found_n)
+		producer_state_truncate_all(job->producers);
+	else
+		producer_state_expire(job->producers, INT64_MAX);
 }
 
 static void scrub_job_take(struct scrub_job *job)
@@ -125,10 +130,17 @@ static void scrub_job_done(struct io_op *op)
 		log_drive_later(log);
 	log_unref(log);
 	segment_check_deinit(&job->check);
-	producer_state_deinit(&job->producers);
 	vec_deinit(&job->markers);
 	mem_free(job);
 	scrub->done(scrub);
+}
+
+void log_scrub_deinit(struct log_scrub *scrub)
+{
+	if (scrub->open_txns)
+		producer_state_deinit(scrub->open_txns);
+	mem_free(scrub->open_txns);
+	scrub->open_txns = NULL;
 }
 
 enum log_scrub_step part_log_scrub(struct part_log *pub, struct log_scrub *scrub)
@@ -150,9 +162,15 @@ enum log_scrub_step part_log_scrub(struct part_log *pub, struct log_scrub *scrub
 	job->check = (struct segment_check){.dir = log->path, .segment = log->segments.list.v[at]};
 	job->check.segment.file = NULL;
 	job->check.see = scrub_job_see;
-	producer_state_init(&job->producers, 1);
 	segment_check_set_epochs(&job->check, &pub->epochs);
 	job->generation = log->generation;
+	if (!scrub->open_txns) {
+		scrub->open_txns = MEM_NEW(struct producer_state);
+		producer_state_init(scrub->open_txns, 1);
+	}
+	if (scrub->generation != log->generation)
+		producer_state_truncate_all(scrub->open_txns);
+	job->producers = scrub->open_txns;
 	if (scrub->generation != log->generation || scrub->pos == 0 || scrub->offset != job->check.segment.base) {
 		scrub->pos = 0;
 		scrub->next_offset = job->check.segment.base;

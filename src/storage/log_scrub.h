@@ -9,7 +9,8 @@
  * 2. What is found is kept with the open log: from then on no read serves it, and what is before and behind it is
  *    served.
  * 3. A marker that aborts what is in the log, but that the log does not know as one, is told in each pass; only a start
- *    makes the index anew. Seen are transactions that lie within one piece.
+ *    makes the index anew. Remembered from one piece to the next are the transactions that are open there; behind
+ *    damage none.
  * 4. A piece that a cut or a compaction overtook tells nothing; its segment is read anew.
  */
 #ifndef STORAGE_LOG_SCRUB_H
@@ -38,8 +39,11 @@ struct log_scrub {
 	/* private: where it is */
 	int64_t offset, pos, next_offset;
 	uint32_t generation;
+	struct producer_state *open_txns; /* NULL before the first piece; a helper's while one runs */
 };
 
 enum log_scrub_step part_log_scrub(struct part_log *log, struct log_scrub *scrub);
+/* After the walk, or before its end; no piece is under way. */
+void log_scrub_deinit(struct log_scrub *scrub);
 
 #endif

@@ -39,8 +39,8 @@ static bool pass_over_to(struct pass_over *over, int64_t pos, int64_t next, stru
 	scan->pos = pos;
 	scan->is_bad = false;
 	scan->want_crc = true;
-	is_good = batch_scan_next(scan, ret, &pos) && ret->magic == BATCH_MAGIC_NOW && ret->base_offset >= next &&
-		  ret->base_offset - next <= INT32_MAX && ret->last_offset < over->end_max;
+	is_good = batch_scan_next(scan, ret, &pos) && ret->magic == BATCH_MAGIC_NOW &&
+		  batch_is_between(ret, next, over->end_max) && ret->base_offset - next <= INT32_MAX;
 	scan->want_crc = want_crc;
 	return is_good;
 }

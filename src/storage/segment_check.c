@@ -63,9 +63,9 @@ static int64_t check_behind(const struct segment_check *check, struct fs *fs, co
  * with an offset that is wanted. */
 static bool check_is_misplaced(const struct segment_check *check, const struct batch_info *info, bool is_first)
 {
-	if (info->base_offset < check->segment.base || info->last_offset >= check->segment.next_offset)
-		return true;
-	return (is_first ? info->last_offset : info->base_offset) < check->next_offset;
+	int64_t next = is_first ? check->segment.base : MAX(check->segment.base, check->next_offset);
+
+	return !batch_is_between(info, next, check->segment.next_offset) || info->last_offset < check->next_offset;
 }
 
 /* ---- epochs ---- */

@@ -373,6 +373,7 @@ static enum outcome walk_scrub(struct damage *m)
 			turn(&m->t);
 		assert_true(m->is_done);
 	}
+	log_scrub_deinit(&s.scrub);
 	log_close(&m->t, m->log);
 	/* It looks at sealed segments only. */
 	if (m->is_good || (!is_old && m->found_n == 0))
@@ -404,6 +405,47 @@ static enum outcome walk_check(struct damage *m)
 	return m->found_n >= 1 ? NOTICED : SILENT;
 }
 
+struct scan {
+	struct damage *m;
+	int at;
+	bool is_wrong, differs; /* another batch than the victim, or that */
+};
+
+static bool scan_batch(void *ctx, const struct batch_info *info, struct bytes bytes)
+{
+	struct scan *scan = ctx;
+	const struct damage_batch *want = &scan->m->batches[MIN(scan->at, BATCHES_N - 1)];
+	bool is_same = bytes.len == want->len && memcmp(bytes.p, want->bytes, want->len) == 0;
+
+	if (!is_same && scan->at == scan->m->victim && !scan->m->is_good)
+		scan->differs = true;
+	else if (!is_same)
+		scan->is_wrong = true;
+	scan->at++;
+	return true;
+}
+
+/* As the metadata log is read at a start: in order from the first batch on, and no further than the damage. */
+static enum outcome walk_scan(struct damage *m)
+{
+	struct scan scan = {.m = m};
+	struct err_text text;
+	char path[600];
+	enum err err;
+
+	damage_path(m, "d-0", "", path);
+	path[strlen(path) - 1] = 0;
+	err = log_scan(m->t.io->fs, path, 0, scan_batch, &scan, &text);
+	if (getenv("MOLDAU_DAMAGE_SHOW") && err)
+		fprintf(stderr, "    %s\n", text.text);
+	if (err)
+		return err == ERR_CORRUPT_FILE && !scan.is_wrong && !m->is_good &&
+				       (scan.at == m->victim || scan.at == m->victim + 1)
+			       ? NOTICED
+			       : SILENT;
+	return scan.is_wrong || scan.differs || scan.at != BATCHES_N ? SILENT : HARMLESS;
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -429,7 +471,7 @@ static bool is_beyond_knowledge(const struct damage *m, enum outcome (*walk)(str
 	if (damage_is_between(m, m->victim, header, sizeof(header)))
 		return true;
 	/* The first batch of an epoch says the one before: the new file has it so, and who reads it is refused. */
-	if (walk == walk_compact && strcmp(field, "leader epoch") == 0 && m->victim > 0 &&
+	if ((walk == walk_compact || walk == walk_scan) && strcmp(field, "leader epoch") == 0 && m->victim > 0 &&
 	    m->batches[m->victim - 1].epoch < victim->epoch)
 		return (int32_t)load_be32(header + 12) >= m->batches[m->victim - 1].epoch;
 	/* Of what nothing good follows only the index knew the time, and it is gone. */
@@ -439,9 +481,13 @@ static bool is_beyond_knowledge(const struct damage *m, enum outcome (*walk)(str
 	/* A gap, so it seems, up to what is not decided: nothing is served until that moves. */
 	if (walk == walk_fetch_below && (strcmp(field, "base offset") == 0 || strcmp(field, "last offset") == 0))
 		return true;
+	/* Behind the last batch nothing tells of an epoch. */
+	if (walk == walk_scan && strcmp(field, "leader epoch") == 0 && m->victim == BATCHES_N - 1)
+		return (int32_t)load_be32(header + 12) >= victim->epoch || (int32_t)load_be32(header + 12) == -1;
 	/* The last offset of a log moved up: the log goes on behind a gap, as one does that was compacted. */
 	return strcmp(field, "base offset") == 0 && m->victim == BATCHES_N - 1 &&
-	       (walk == walk_unknown || walk == walk_check) && load_be64(header) > (uint64_t)victim->base;
+	       (walk == walk_unknown || walk == walk_check || walk == walk_scan) &&
+	       load_be64(header) > (uint64_t)victim->base;
 }
 
 static const struct {
@@ -452,6 +498,7 @@ static const struct {
 	{"clean", walk_clean},         {"killed", walk_killed},     {"power", walk_power_cut},
 	{"unknown", walk_unknown},     {"compact", walk_compact},   {"delete", walk_delete_records},
 	{"move", walk_move},           {"scrub", walk_scrub},       {"check", walk_check},
+	{"scan", walk_scan},
 	{"time anew", walk_time_anew}, {"below", walk_fetch_below},
 };
 

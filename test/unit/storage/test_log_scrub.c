@@ -56,6 +56,7 @@ static void scrub_all(struct storage_test *t, struct part_log *log, struct scrub
 		assert_true(s->is_done);
 	}
 	assert_int_equal(step, LOG_SCRUB_OVER);
+	log_scrub_deinit(&s->scrub);
 }
 
 static void flip(struct storage_test *t, const char *name, int64_t pos)
