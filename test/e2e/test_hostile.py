@@ -34,6 +34,14 @@ class Hostile(Case):
     def ready(self, conn):
         conn.wait_coordinators()
 
+    def answered(self, conn):
+        """Not with too much. Who takes more than ten seconds for it, on a busy machine, may be closed."""
+        began = time.monotonic()
+        try:
+            self.assertLess(len(conn.recv_frame()), 300 << 20)
+        except Closed:
+            self.assertGreater(time.monotonic() - began, 8)
+
     def alive(self):
         with self.conn(self.broker) as conn:
             self.assertEqual(conn.call("ApiVersions", 0).error, 0)
@@ -77,7 +85,7 @@ class Hostile(Case):
         for n in (2_000, 20_000):
             with self.conn(self.broker, timeout=60) as other:
                 other.send("OffsetFetch", 8, groups=[{"group": self.group, "topics": None}] * n)
-                self.assertLess(len(other.recv_frame()), 300 << 20)
+                self.answered(other)
             self.alive()
 
     def test_one_group_described_again_and_again(self):
@@ -92,7 +100,7 @@ class Hostile(Case):
         for n in (1000, 20_000):
             with self.conn(self.broker, timeout=60) as other:
                 other.send("DescribeGroups", 5, groups=[self.group + "2"] * n)
-                self.assertLess(len(other.recv_frame()), 300 << 20)
+                self.answered(other)
             self.alive()
 
     def test_one_transaction_described_again_and_again(self):
