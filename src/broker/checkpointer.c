@@ -66,6 +66,7 @@ struct checkpointer {
 	bool syncs; /* in this round every shard syncs first */
 	bool syncs_next;
 	bool is_saved[BROKER_DIRS_MAX]; /* the last round wrote all files there */
+	bool is_told[BROKER_DIRS_MAX];  /* that it could not, since it last could */
 	void (*done)(void *ctx);
 	void *ctx;
 };
@@ -304,12 +305,15 @@ static void checkpoint_job_done(struct io_op *op)
 	if (!op->err && job->mark_checked)
 		c->is_marked[job->dir] = true;
 	if (op->err && c->broker->shards[0].storage.dirs[job->dir].state != LOG_DIR_OFFLINE) {
-		log_warn("checkpoint.failed",
-			 "code=ML1061 dir=%s error=%s text=\"recovery points could not be written; a "
-			 "start after a crash reads more\"",
-			 c->broker->dirs[job->dir].path, err_name(op->err));
+		/* A full disk is tried every second. */
+		if (!c->is_told[job->dir])
+			log_warn("checkpoint.failed",
+				 "code=ML1061 dir=%s error=%s text=\"recovery points could not be written; a "
+				 "start after a crash reads more\"",
+				 c->broker->dirs[job->dir].path, err_name(op->err));
 		storage_dir_failed(&c->broker->shards[0].storage.dirs[job->dir], op->err);
 	}
+	c->is_told[job->dir] = op->err;
 	if (--c->out == 0)
 		checkpointer_confirm(c);
 }

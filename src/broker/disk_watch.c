@@ -145,7 +145,9 @@ static void disk_say(struct disk_watch *watch, int i)
 		log_warn("log_dir.full",
 			 "code=ML1051 dir=%s usable_bytes=%" PRId64 " biggest=\"%s\" text=\"Writes paused; reads and "
 			 "deletions go on. Free space, or keep less of the biggest topics: writes resume by "
-			 "themselves\"", dir->path, disk->space.usable, big);
+			 "themselves%s\"", dir->path, disk->space.usable, big,
+			 disk->space.usable > dir->reserve_bytes + MIB(1)
+				 ? ". There are bytes left: look for inodes (df -i) and quotas" : "");
 	else
 		log_warn("log_dir.filling", "code=ML1050 dir=%s percent=%d usable_bytes=%" PRId64
 			 " full=\"%s\" biggest=\"%s\"", dir->path, disk_percent(disk), disk->space.usable, when, big);
