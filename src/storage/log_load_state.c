@@ -138,7 +138,10 @@ static enum err load_remove_aborted_file(struct log_load *load, struct fs *fs, i
 	if (!segment_path(path, load->path, base, ".txnindex"))
 		return ERR_TOO_LARGE;
 	err = fs->ops->unlink(fs, path);
-	return err == ERR_NOT_FOUND ? ERR_NONE : err;
+	if (err)
+		return err == ERR_NOT_FOUND ? ERR_NONE : err;
+	/* It must not come back below a later snapshot, and be believed. */
+	return fs->ops->sync_dir(fs, load->path);
 }
 
 static enum err load_write_aborted_file(struct log_load *load, struct fs *fs, int64_t base, size_t at, size_t n)
@@ -186,6 +189,7 @@ static enum err load_write_aborted(struct log_load *load, struct fs *fs, const s
  * Snapshots that no start needs any more, and bad ones, are removed. */
 static enum err load_snapshot(struct log_load *load, struct fs *fs, const struct log_names *names)
 {
+	bool has_later = false; /* than the end: of what was cut off */
 	enum err err = ERR_NONE;
 
 	load->snapshot_offset = -1;
@@ -214,11 +218,16 @@ static enum err load_snapshot(struct log_load *load, struct fs *fs, const struct
 		err = fs->ops->unlink(fs, path);
 		if (err && err != ERR_NOT_FOUND)
 			return err;
+		has_later |= offset > load->end;
 	}
+	/* One that came back when the log is longer again would be taken for right. */
+	err = has_later ? fs->ops->sync_dir(fs, load->path) : ERR_NONE;
+	if (err)
+		return err;
 	/* Epochs below a snapshot are in their file. Without the file all headers are read; also when the
 	 * start of the log was moved up in the file of epochs, but not in the checkpoint before the crash. */
-	if (load->stop != LOG_DIR_CLEAN && load->epochs.entries.n &&
-	    load->epochs.entries.v[0].start_offset > load->log_start) {
+	if (load->stop != LOG_DIR_CLEAN && load->end > load->log_start &&
+	    (!load->epochs.entries.n || load->epochs.entries.v[0].start_offset > load->log_start)) {
 		load->epochs.entries.n = 0;
 		load->has_epochs = false;
 	}

@@ -211,7 +211,6 @@ struct open_job {
 	struct log_impl *log;
 	struct log_load load;
 	bool is_offline; /* its directory: nothing is touched */
-	bool is_cut; /* part_log_truncate: the log was open before */
 };
 
 static void open_job_run(struct io_op *op, struct fs *fs)
@@ -384,6 +383,8 @@ static void truncate_job_done(struct io_op *op)
 	if (log->pub.state == PART_LOG_OPEN || log->pub.state == PART_LOG_CLOSING) {
 		if (op->err) {
 			storage_dir_failed(log->pub.dir, op->err);
+			/* Even if the disk is just full: what is there now only a start can tell. */
+			log_fail(log, op->err);
 		} else {
 			log_drop_contents(log);
 			log_take_load(log, &job->load);
@@ -421,9 +422,7 @@ void log_truncate_start(struct log_impl *log)
 
 	job->log = log;
 	job->load = (struct log_load){
-		.dir_path = pub->dir->path,
-		.name = pub->name,
-		.path = log->path,
+		.dir_path = pub->dir->path, .name = pub->name, .path = log->path,
 		.index_interval_bytes = pub->config.index_interval_bytes,
 		.stop = LOG_DIR_CLEAN,
 		.truncate_to = log->truncate_to,

@@ -179,7 +179,8 @@ void part_log_find_time(struct part_log *log, struct log_time_query *query);
 void part_log_start_epoch(struct part_log *log, int32_t epoch);
 /* Removes the batch that holds `offset` and everything behind; `advanced` tells when done. For followers, and the
  * metadata log. No append, read or time query may be under way or be started until then. The recovery point checkpoint
- * must be written before the next append is acknowledged: the old one may lie beyond the new end. */
+ * must be written before the next append is acknowledged: the old one may lie beyond the new end. When it fails the log
+ * is FAILED. */
 void part_log_truncate(struct part_log *log, int64_t offset);
 /* Moves log_start up (DeleteRecords, retention); whole segments below go away in the background. */
 void part_log_set_start(struct part_log *log, int64_t offset);

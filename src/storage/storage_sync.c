@@ -488,6 +488,7 @@ static void checkpoint_item_done(struct checkpoint_item *item, enum err err)
 	log->in_checkpoint = false;
 	if (is_live && err) {
 		log->epochs_changed = log->epochs_changed || item->epochs.p;
+		log_drive_later(log); /* what waited for the end of it, whichever */
 	} else if (is_live) {
 		index_write_done(log, &item->index);
 		log_names_synced(log, item->names_n);

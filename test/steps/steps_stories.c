@@ -98,7 +98,7 @@ static void op_start_and_write(struct steps *s)
 {
 	if (node_up(s->w, 1)) {
 		fill(s, part(s, 0), 4);
-		fill(s, part(s, 2), 4);
+		fill(s, part(s, 2), 9);
 	}
 }
 
@@ -219,7 +219,7 @@ static void on_records(struct steps *s)
 	with_records(s);
 	settle(s);
 	fill(s, part(s, 0), 3);
-	fill(s, part(s, 2), 3);
+	fill(s, part(s, 2), 9);
 }
 
 static void on_idle(struct steps *s)
@@ -422,6 +422,13 @@ static void op_compact_and_cut(struct steps *s)
 	settle(s);
 }
 
+static void on_keys_of_transactions(struct steps *s)
+{
+	with_keys(s);
+	op_roll_transactions(s);
+	fill(s, part(s, 0), 8);
+}
+
 /* ---- checkpoints and metadata ---- */
 
 static void on_all(struct steps *s)
@@ -502,6 +509,15 @@ static void op_move(struct steps *s)
 	settle(s);
 }
 
+/* The copy has its last name and its mark, the old place is on its way out, the checkpoint has neither. */
+static void off_in_move(struct steps *s)
+{
+	on_two_dirs(s);
+	kill_on(s, "-delete", 1);
+	op_move(s);
+	run_until_killed(s);
+}
+
 const struct steps_story steps_stories[] = {
 	{"start_empty", NULL, NULL, off_empty, op_start, NULL, true},
 	{"start_empty_dirs", THREE_DIRS, NULL, off_empty, op_start, NULL, true},
@@ -516,6 +532,7 @@ const struct steps_story steps_stories[] = {
 	{"start_segments_going", NULL, NULL, off_segments_going, op_start, NULL, false},
 	{"start_dirs_killed", THREE_DIRS, NULL, off_dirs_killed, op_start, NULL, false},
 	{"start_dirs_clean", THREE_DIRS, NULL, off_dirs_clean, op_start, NULL, false},
+	{"start_in_move", TWO_DIRS, NULL, off_in_move, op_start, NULL, false},
 	{"start_stray", TWO_DIRS, NULL, off_deleted_while_away, op_start, NULL, false},
 	{"stop_busy", NULL, NULL, on_records, op_stop, NULL, false},
 	{"stop_idle", NULL, NULL, on_idle, op_stop, NULL, false},
@@ -534,6 +551,7 @@ const struct steps_story steps_stories[] = {
 	{"delete_make_again_cut", NULL, NULL, on_cut_records, op_make_again, NULL, false},
 	{"delete_on_dirs", THREE_DIRS, NULL, with_dirs, op_delete_on_dirs, has_no_wide, false},
 	{"compact", NULL, NULL, with_keys, op_compact, has_compacted, false},
+	{"compact_transactions", NULL, NULL, on_keys_of_transactions, op_compact, has_compacted, true},
 	{"compact_again", NULL, NULL, with_keys_and_retention, op_compact_and_cut, has_compacted, false},
 	{"checkpoint_offsets", NULL, NULL, on_all, op_checkpoint, NULL, false},
 	{"checkpoint_metadata", "metadata.log.max.record.bytes.between.snapshots=300\n", NULL, on_plain, op_metadata,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Storage under torture: a random script of appends, syncs, checkpoints, closings is broken at each changing
- * disk operation in turn, by the end of the process, a power cut, one error, a full disk. What comes up again
+ * Storage under torture: a random script of appends, syncs, checkpoints, truncations, closings is broken at each
+ * changing disk operation in turn, by the end of the process, a power cut, one error, a full disk. What comes up again
  * is compared with what was written: nothing acknowledged is lost, what is there is a prefix of what was
  * appended, log and indexes, epochs, producers, open and aborted transactions agree.
  */
@@ -39,7 +39,7 @@ struct script {
 	int32_t epoch;
 	int32_t seqs[PRODUCERS_N];
 	int in_flight;
-	bool is_over;
+	bool is_cutting; /* from the end: what it takes may be there or not */
 	bool was_clean; /* closed in order at the end */
 	uint64_t seed;
 	uint64_t at;
@@ -54,7 +54,7 @@ struct script_append {
 
 static void script_note(struct script *s)
 {
-	if (s->log && (s->log->state == PART_LOG_OPEN || s->log->state == PART_LOG_CLOSING))
+	if (s->log && !s->is_cutting && (s->log->state == PART_LOG_OPEN || s->log->state == PART_LOG_CLOSING))
 		s->durable_end = s->log->durable.offset > s->durable_end ? s->log->durable.offset
 			: s->durable_end;
 }
@@ -218,6 +218,37 @@ static void script_close(struct script *s)
 	}
 }
 
+/* Off the end, as a follower does it. A crash before it is over leaves any prefix between the two ends. */
+static void script_truncate(struct script *s)
+{
+	int64_t to;
+	int at;
+
+	while (s->in_flight && s->log->state == PART_LOG_OPEN && !s->disk.is_dead)
+		script_turn(s);
+	if (s->log->state != PART_LOG_OPEN || s->disk.is_dead || !s->batches_n)
+		return;
+	at = (int)rng_below(&s->rng, (uint64_t)s->batches_n);
+	to = s->batches[at].base;
+	if (to < s->log->log_start || to >= s->log->end)
+		return;
+	s->is_cutting = true;
+	s->acked_end = MIN(s->acked_end, to);
+	s->durable_end = MIN(s->durable_end, to);
+	part_log_truncate(s->log, to);
+	for (int i = 0; i < 1000 && s->log->state == PART_LOG_OPEN && s->log->end > to && !s->disk.is_dead; i++)
+		script_turn(s);
+	if (s->log->state != PART_LOG_OPEN || s->disk.is_dead)
+		return;
+	if (s->log->end != to)
+		fail_msg("%s seed %" PRIu64 " at %" PRIu64 ": a truncation to %" PRId64 " does not end", s->what,
+			 s->seed, s->at, to);
+	s->is_cutting = false;
+	s->batches_n = at;
+	/* The file is written before anything is appended. */
+	s->recovery_point = MIN(s->recovery_point, s->log->recovery_point);
+}
+
 static void script_run(struct script *s, int steps)
 {
 	script_open(s, false);
@@ -242,6 +273,12 @@ static void script_run(struct script *s, int steps)
 				part_log_set_start(s->log,
 						   rng_between(&s->rng, s->log->log_start,
 							       s->log->durable.offset));
+				break;
+			}
+			/* fall through */
+		case 5:
+			if (rng_chance(&s->rng, 1, 3)) {
+				script_truncate(s);
 				break;
 			}
 			/* fall through */
