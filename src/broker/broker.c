@@ -211,6 +211,13 @@ static void broker_fresh_voters(const struct broker *broker, struct raft_voters 
 	vec_push(&ret->voters, voter);
 }
 
+/* As Kafka, a directory without an id gets one; its partitions are found in it and told to the controller. The metadata
+ * directory's is in the quorum's voters, and the refusal of the start names it. */
+static bool broker_needs_id(const struct broker *broker, int i)
+{
+	return i != broker->metadata_dir && uuid_is_zero(broker->dirs[i].meta.directory_id);
+}
+
 /* Formats what is empty, so that no step comes before the first start. */
 static enum err broker_format(struct broker *broker, struct fs *fs, struct err_text *text)
 {
@@ -227,7 +234,7 @@ static enum err broker_format(struct broker *broker, struct fs *fs, struct err_t
 		struct log_dir *dir = &broker->dirs[i];
 		enum err err;
 
-		if (dir->is_formatted || dir->is_offline)
+		if (dir->is_offline || (dir->is_formatted && !broker_needs_id(broker, i)))
 			continue;
 		err = log_dir_format(dir, fs, broker->cluster_id, broker->node_id, uuid_random(&reactor->rng),
 				     reactor->wall_ms);

@@ -171,8 +171,9 @@ static enum err log_dir_read_meta(struct log_dir *dir, struct fs *fs, struct str
 		*ret_refusal = LOG_DIR_UNREADABLE;
 		return err_text_set(text, err,
 				    "ML1014 %s/meta.properties is damaged: it names no cluster and node. "
-				    "Nothing was changed. Restore the file from a backup or from another log directory "
-				    "of this node.", dir->path);
+				    "Nothing was changed. Restore the file from a backup, or copy that of another log "
+				    "directory of this node without its line directory.id, which is each directory's "
+				    "own.", dir->path);
 	}
 	return log_dir_check_meta(dir, cluster_id, node_id, ret_refusal, text);
 }
@@ -290,7 +291,7 @@ enum err log_dir_format(struct log_dir *dir, struct fs *fs, struct str cluster_i
 	char path[FS_PATH_MAX];
 	enum err err;
 
-	CHECK(!dir->is_formatted);
+	CHECK(!dir->is_formatted || uuid_is_zero(dir->meta.directory_id));
 	meta.cluster_id = arena_str(&dir->arena, cluster_id);
 	CHECK(log_dir_path(path, dir->path, META_FILE));
 	err = fs_write_atomic(fs, path, meta_properties_encode(&meta, wall_ms, &dir->arena));

@@ -51,7 +51,7 @@ enum log_dir_refusal {
  * On refusal: error, *ret_refusal, text says what, why and what to do (with the ML code first). */
 enum err log_dir_open(struct log_dir *dir, struct fs *fs, const char *path, struct str cluster_id, int32_t node_id,
 		      enum log_dir_refusal *ret_refusal, struct err_text *text) MUST_USE;
-/* Writes meta.properties into a directory that has none. */
+/* Writes meta.properties into a directory that has none, or one without directory.id. */
 enum err log_dir_format(struct log_dir *dir, struct fs *fs, struct str cluster_id, int32_t node_id,
 			struct uuid directory_id, int64_t wall_ms) MUST_USE;
 /* Leaves the running mark and takes the clean mark away (invariants 1 and 4). */

@@ -240,6 +240,43 @@ class Damage(Case):
         node.close()
 
     @moldau_only
+    def test_meta_properties(self):
+        """Made again from that of another directory, as the message says; without an id a directory gets one."""
+        node, topic, index = self.make()
+        node.stop()
+        paths = [os.path.join(d, "meta.properties") for d in self.dirs]
+        contents = []
+        for path in paths:
+            with open(path, encoding="ascii") as f:
+                contents.append(f.read())
+        want = [b"%04d" % i + b"v" * 96 for i in range(N)]
+        junk(paths[1])
+        with open(paths[1], "w", encoding="ascii") as f:
+            f.write(re.sub("directory.id=.*\n", "", contents[0]))
+        for _ in range(2):
+            node.start()
+            conn = self.conn(node)
+            conn.wait_leader(topic, 2)
+            for i in (0, 1):
+                self.assertEqual(self.values(conn, topic, i), (want, 0))
+            node.stop()
+        with open(paths[1], encoding="ascii") as f:
+            self.assertRegex(f.read(), "directory.id=.{22}\n")
+        junk(paths[0])
+        self.assertIn("ML1014", self.refused(node)[1])
+        with open(paths[0], "w", encoding="ascii") as f:
+            f.write(re.sub("directory.id=.*\n", "", contents[0]))
+        had = re.search("directory.id=(.*)\n", contents[0])[1]
+        self.assertIn(f"belongs to directory {had}, ", self.refused(node)[1])
+        with open(paths[0], "w", encoding="ascii") as f:
+            f.write(contents[0])
+        node.start()
+        self.conn(node).wait_leader(topic, 2)
+        self.assertEqual(self.values(self.conn(node), topic, index), (want, 0))
+        node.stop()
+        node.close()
+
+    @moldau_only
     def test_check_reads(self):
         """What no row of the table is about: the files of the metadata, and a copy that was on its way."""
         node, topic, index = self.make()
