@@ -384,12 +384,19 @@ static void roll_job_run(struct io_op *op, struct fs *fs)
 	op->err = err;
 }
 
+void log_begin_active(struct log_impl *log)
+{
+	struct reactor *reactor = log_reactor(log);
+	int64_t jitter_ms = MIN(log->pub.config.segment_jitter_ms, log->pub.config.segment_ms);
+
+	log->active_created_ms = reactor->wall_ms;
+	log->active_jitter_ms = jitter_ms > 0 ? (int64_t)rng_below(&reactor->rng, (uint64_t)jitter_ms) : 0;
+}
+
 static void log_rolled(struct log_impl *log, struct roll_job *job)
 {
 	struct segment segment = SEGMENT_INIT(job->base);
-	const struct log_config *config = &log->pub.config;
 	struct segment *old = log_active(log);
-	int64_t jitter_ms = MIN(config->segment_jitter_ms, config->segment_ms);
 
 	old->next_offset = job->base;
 	if (log->tail) {
@@ -407,10 +414,8 @@ static void log_rolled(struct log_impl *log, struct roll_job *job)
 	log->last_index_timestamp_ms = -1;
 	if (job->snapshot.p)
 		log->snapshot_offset = job->base;
-	log->active_created_ms = log_reactor(log)->wall_ms;
+	log_begin_active(log);
 	log_active(log)->mtime_ms = log_reactor(log)->wall_ms;
-	log->active_jitter_ms = jitter_ms > 0 ? (int64_t)rng_below(&log_reactor(log)->rng,
-								   (uint64_t)jitter_ms) : 0;
 	/* One place, the newer name: readers of the new segment need no other file. */
 	log->pub.appended = (struct log_pos){job->base, job->base, 0};
 	if (log->pub.durable.offset == job->base)

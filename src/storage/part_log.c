@@ -262,7 +262,7 @@ static void log_take_load(struct log_impl *log, struct log_load *load)
 		log->txns_n++;
 	log->txns_written = log->txns_n;
 	log->last_index_timestamp_ms = load->last_time_ms;
-	log->active_created_ms = log_reactor(log)->wall_ms;
+	log_begin_active(log);
 	log->snapshot_offset = load->snapshot_offset;
 	log->epochs_changed = load->epochs_changed;
 	log->epoch_is_new = false;

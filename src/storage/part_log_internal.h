@@ -183,6 +183,9 @@ void log_tail_forget_places(struct log_impl *log);
 void log_roll_start(struct log_impl *log);
 void log_index_start(struct log_impl *log);
 /* log_close.c */
+/* The active segment counts its age from now, and gets its share of the jitter: the first one too, or all partitions of
+ * a new topic would roll at once. */
+void log_begin_active(struct log_impl *log);
 void log_close_start(struct log_impl *log);
 /* Number of the first segment whose indexes may not be durable. */
 size_t log_first_unsynced(const struct log_impl *log);

@@ -113,6 +113,17 @@ class Rolls(Case):
         self.put(t, 100000, 200000)
         self.assertEqual(self.bases(t), [0, 3, 5, 7, 8, 12, 18])
 
+    def test_by_the_jitter_of_the_first_segment_too(self):
+        whole = 5 * 10 ** 11  # drawn from so many milliseconds, none is the last one
+        t = self.topic(self.c, segment_ms=whole, segment_jitter_ms=whole, retention_ms=-1)
+        self.put(t, 5000, 5000 + whole - 1)
+        self.assertEqual(self.bases(t), [0, 1])
+        self.broker.crash()
+        self.c = self.conn()
+        self.c.wait_leader(t)
+        self.put(t, 5000 + 2 * (whole - 1))
+        self.assertEqual(self.bases(t), [0, 1, 2])
+
     def test_by_the_clock_where_the_first_record_has_no_time(self):
         t = self.topic(self.c, segment_ms=1000, retention_ms=-1)
         self.put(t, -1)
