@@ -284,6 +284,7 @@ static void on_transactions(struct steps *s)
 	steps_txn_begin(s);
 	steps_produce_txn(s, part(s, 0), 2);
 	steps_txn_end(s, part(s, 0), 0, true);
+	settle(s); /* with the file of epochs a start believes snapshots */
 }
 
 static void op_roll_transactions(struct steps *s)
