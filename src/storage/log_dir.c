@@ -337,7 +337,9 @@ static enum err log_dir_write_mark(const char *dir, struct fs *fs, const char *p
 	return fs_write_atomic(fs, path, content);
 }
 
-/* The running mark comes first: an end between the two would be of no known kind. */
+/* The running mark comes first: an end between the two would be of no known kind, which costs a look at every log
+ * behind its recovery point, and no more. That the clean mark is gone durably before anything is written is what
+ * counts: it would come back with a power cut, and indexes that were never synced would be believed. */
 enum err log_dir_mark_running(struct log_dir *dir, struct fs *fs)
 {
 	const char *unchecked = log_dir_unchecked_mark(dir->stop);
