@@ -106,7 +106,7 @@ void member_fence_itself(struct group_member *m)
 {
 	struct world *w = member_world(m);
 
-	if (m->kind == MEMBER_ALONE || (w->now_ns - m->heard_ns < SESSION_MS * NS_PER_MS && m->heard_era == w->era))
+	if (m->kind == MEMBER_ALONE || (w->now_ns - m->heard_ns < OWNED_MS * NS_PER_MS && m->heard_era == w->era))
 		return;
 	if (m->is_in)
 		member_reborn(m);

@@ -15,6 +15,7 @@
 #define MAIN_BITS ((1u << CHECK_GROUP_PARTS_MAX) - 1) /* of the first topic; above them: topics that come and go */
 #define EXTRAS_MAX 24 /* topics that come and go, ever, in one run */
 #define SESSION_MS 3000
+#define OWNED_MS (SESSION_MS - 1) /* the coordinator counts whole milliseconds, and ends a session up to one early */
 #define REBALANCE_MS 8000
 #define ID_MAX 128
 
