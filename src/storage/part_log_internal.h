@@ -180,12 +180,12 @@ void log_tail_free(struct log_impl *log);
 /* One batch stands at pos of the active segment: index entries and ring. */
 void log_tail_add(struct log_impl *log, const struct batch_info *info, int64_t pos);
 void log_tail_forget_places(struct log_impl *log);
-void log_roll_start(struct log_impl *log);
-void log_index_start(struct log_impl *log);
-/* log_close.c */
 /* The active segment counts its age from now, and gets its share of the jitter: the first one too, or all partitions of
  * a new topic would roll at once. */
 void log_begin_active(struct log_impl *log);
+void log_roll_start(struct log_impl *log);
+void log_index_start(struct log_impl *log);
+/* log_close.c */
 void log_close_start(struct log_impl *log);
 /* Number of the first segment whose indexes may not be durable. */
 size_t log_first_unsynced(const struct log_impl *log);
