@@ -335,7 +335,11 @@ void mover_log_changed(struct partition *partition)
 	struct move *move = partition->move;
 	enum part_log_state state = partition->log->state;
 
-	if (move->state == MOVE_CLOSING && state == PART_LOG_CLOSED) {
+	if (move->state == MOVE_CLOSING && state == PART_LOG_CLOSED && partition->log->failure) {
+		/* The disk is full: it stays where it is, and who needs it tries to open it. */
+		mover_forget(partition);
+		partition_release(partition);
+	} else if (move->state == MOVE_CLOSING && state == PART_LOG_CLOSED) {
 		move->state = MOVE_LAST;
 		move->log_start = partition->log->log_start;
 		move->end = partition->log->end;

@@ -498,7 +498,8 @@ bool shard_is_closed(const struct shard *shard)
 
 static bool partition_is_clean(const struct partition *partition)
 {
-	if (partition->log->state == PART_LOG_FAILED)
+	/* Also one that a full disk kept from being closed, or opened, in order. */
+	if (partition->log->failure)
 		return false;
 	return partition->is_open || partition->log->dir->stop == LOG_DIR_CLEAN;
 }

@@ -74,7 +74,7 @@ static void job_over(struct consumer_job *job)
 static void job_fail(struct consumer_job *job, const char *why)
 {
 	group_log(job->consumer->group, "group.target_failed", "epoch=%d why=\"%s\"", job->epoch, why);
-	/* It would fail again the same way until something changes; the group's heartbeats ask in time. */
+	/* It may fail again the same way until something changes; the group's heartbeats ask in time. */
 	job->phase = JOB_OVER;
 }
 
@@ -430,21 +430,36 @@ static void job_apply_member(struct consumer_job *job, int32_t at, struct coord_
 	consumer_write_target(records, job->consumer->group->id, to->id, to->target);
 }
 
+/* A static member came back under another id meanwhile, which does not raise the group's epoch: the old id's share would
+ * be nobody's. Who leaves raises it. */
+static bool job_misses_member(const struct consumer_job *job)
+{
+	bool misses = false;
+
+	for (int32_t i = 0; job->epoch == job->consumer->epoch && !misses && i < job->members_n; i++)
+		misses = !consumer_member_find(job->consumer, job->members[i].id);
+	return misses;
+}
+
 static void job_apply_some(struct consumer_job *job)
 {
 	struct group *group = job->consumer->group;
 	struct arena arena = {0};
 	struct coord_records records = {.arena = &arena};
+	bool is_whole = false;
 
 	for (; job->units > 0 && job->at < job->members_n && records.bytes < JOB_WRITE_LEN; job->at++)
 		job_apply_member(job, job->at, &records);
-	if (job->at == job->members_n) {
+	if (job->at == job->members_n && job_misses_member(job)) {
+		job_fail(job, "a member has another id now");
+	} else if (job->at == job->members_n) {
 		consumer_write_target_epoch(&records, group->id, job->epoch, group->store->shard->wall_ms);
 		job->phase = JOB_OVER;
+		is_whole = true;
 	}
 	if (!job_write(job, &records))
 		job_fail(job, "the log refuses");
-	else if (job->phase == JOB_OVER)
+	else if (is_whole)
 		group_log(group, "group.target", "epoch=%d members=%d topics=%zu", job->epoch, job->members_n,
 			  job->topics.n);
 	vec_deinit(&records.v);

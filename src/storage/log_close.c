@@ -81,8 +81,15 @@ static void close_job_done(struct io_op *op)
 	log->is_busy = false;
 	if (log->pub.state == PART_LOG_CLOSING && op->err) {
 		storage_dir_failed(log->pub.dir, op->err);
-		/* Not closed in order, even if the disk is only full: the next start has to look. */
-		log_fail(log, op->err);
+		/* Not closed in order: whoever opens it next has to look, be it this process when there is room
+		 * again. */
+		if (op->err == ERR_DISK_FULL && !log->pub.config.is_synced) {
+			log->pub.failure = op->err;
+			log->is_unsettled = true;
+			log_closed(log);
+		} else {
+			log_fail(log, op->err);
+		}
 	} else if (log->pub.state == PART_LOG_CLOSING) {
 		log->pub.recovery_point = log->pub.end;
 		log_closed(log);

@@ -356,7 +356,7 @@ void part_log_open(struct part_log *pub, int64_t recovery_point, int64_t log_sta
 		.topic_id = pub->topic_id,
 		.unique = uuid_random(&log_reactor(log)->rng),
 		.index_interval_bytes = pub->config.index_interval_bytes,
-		.stop = pub->dir->stop,
+		.stop = log->is_unsettled && pub->dir->stop == LOG_DIR_CLEAN ? LOG_DIR_KILLED : pub->dir->stop,
 		.truncate_to = INT64_MAX,
 		.is_strict = pub->config.is_strict,
 		.rewrites_tail = pub->config.is_synced || pub->storage->options.durability == STORAGE_SYNCED ||

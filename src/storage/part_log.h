@@ -9,7 +9,7 @@
  *       |                v          v
  *       +------------ FAILED <------+   I/O error, or damage that recovery cannot mend; the directory may be OFFLINE
  *
- * OPENING goes back to CLOSED, with a failure, when the disk is full: it can be opened again when there is space.
+ * OPENING and CLOSING end CLOSED, with a failure, when the disk is full: it can be opened again when there is space.
  *
  * An OPEN log with a roll or repair under way queues its writes; offsets are assigned all the same.
  *
@@ -74,7 +74,7 @@ struct part_log {
 	struct uuid topic_id;
 	struct log_config config;
 	enum part_log_state state;
-	enum err failure; /* when FAILED; of CLOSED: why it could not be opened */
+	enum err failure; /* when FAILED; of CLOSED: why it could not be opened, or closed in order */
 	int64_t log_start;
 	int64_t recovery_point;
 	int64_t recovery_written; /* what the checkpoint file says of it, by those who write it; never more */

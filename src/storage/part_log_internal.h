@@ -96,6 +96,7 @@ struct log_impl {
 	bool wants_repair;
 	bool wants_close;
 	bool is_discarded;    /* it is not opened again */
+	bool is_unsettled;    /* its closing failed: indexes and snapshot may not be there */
 	bool wants_open_file;
 	int64_t roll_at;      /* a new segment is to begin here, and the log with it; -1 */
 	int64_t truncate_to;  /* INT64_MAX: none asked for */
