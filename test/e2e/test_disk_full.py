@@ -60,15 +60,15 @@ class DiskFull(Case):
                 except OSError:
                     pass
 
-    def take_all_and_ballast(self, conn, topic):
-        """The same again when the ballast was given up."""
+    def take_all_and_ballast(self, node, conn, topic):
+        """The same again when the ballast was given up: its name goes before its bytes."""
         def check():
             self.take_all()
             self.assertEqual(conn.produce(topic, [b"x"]).error, STORAGE)
-            self.assertFalse(os.path.exists(os.path.join(self.root, "data", ".moldau_ballast")))
-            self.assertEqual(self.usable(), 0)
         self.eventually(check, 20)
+        node.wait_log("log_dir.ballast", "given up")
         self.take_all()
+        self.assertEqual(self.usable(), 0)
 
     def node_of_two(self, **overrides):
         """The metadata has a disk of its own."""
@@ -83,7 +83,7 @@ class DiskFull(Case):
         topic, other = self.topic(conn, 4), self.topic(conn)
         for i in range(40):
             self.assertEqual(conn.produce(topic, BATCH, i % 4).error, 0)
-        self.take_all_and_ballast(conn, topic)
+        self.take_all_and_ballast(node, conn, topic)
         conn.delete(topic)
         self.eventually(lambda: self.assertEqual([name for name in os.listdir(node.data) if topic in name], []))
         self.assertGreater(self.usable(), 7 * MB)
@@ -100,7 +100,7 @@ class DiskFull(Case):
         answer = conn.call("DeleteRecords", 2, timeout_ms=5000, topics=[
             {"name": topic, "partitions": [{"index": 0, "offset": 3}]}])
         self.assertEqual(answer.topics[0].partitions[0].error, 0)
-        self.take_all_and_ballast(conn, topic)
+        self.take_all_and_ballast(node, conn, topic)
         conn.delete(topic)
         node.wait_log("checkpoint.failed", "DISK_FULL")
         os.unlink(os.path.join(self.root, "junk"))
