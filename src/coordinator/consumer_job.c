@@ -430,8 +430,8 @@ static void job_apply_member(struct consumer_job *job, int32_t at, struct coord_
 	consumer_write_target(records, job->consumer->group->id, to->id, to->target);
 }
 
-/* A static member came back under another id meanwhile, which does not raise the group's epoch: the old id's share would
- * be nobody's. Who leaves raises it. */
+/* A static member came back under another id meanwhile, which does not raise the group's epoch: the old id's share
+ * would be nobody's. Who leaves raises it. */
 static bool job_misses_member(const struct consumer_job *job)
 {
 	bool misses = false;
