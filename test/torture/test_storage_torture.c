@@ -211,7 +211,7 @@ static void script_close(struct script *s)
 	part_log_close(s->log);
 	for (int i = 0; i < 1000 && s->log->state == PART_LOG_CLOSING; i++)
 		script_turn(s);
-	s->was_clean = s->log->state == PART_LOG_CLOSED;
+	s->was_clean = s->log->state == PART_LOG_CLOSED && !s->log->failure;
 	if (s->was_clean) {
 		s->durable_end = s->recovery_point = s->log->recovery_point;
 		s->log_start = s->log->log_start;

@@ -127,7 +127,7 @@ static void log_dirs_opened(struct watch *watch, enum err err)
 /* Nobody has opened it, and it was not there at the start: nothing lies in it. */
 static bool log_dirs_is_new(const struct shard *shard, const struct partition *partition, enum part_log_state state)
 {
-	return state == PART_LOG_CLOSED && !partition->is_open &&
+	return state == PART_LOG_CLOSED && !partition->log->failure && !partition->is_open &&
 	       !found_get(&shard->broker->found, str_of(partition->topic), partition->index, partition->topic_id);
 }
 
