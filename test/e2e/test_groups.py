@@ -8,9 +8,7 @@ import struct
 import time
 import unittest
 
-from lib import broker as brokers
-from lib.broker import Moldau, target
-from lib.case import Case, moldau_only
+from lib.case import CoordinatorCase, moldau_only
 from lib.client import Conn
 from lib.wire import UUID_ZERO
 
@@ -137,20 +135,8 @@ def fetch(conn, group, topics, version=9, **values):
         for t in answer.topics}
 
 
-class GroupCase(Case):
-    @classmethod
-    def setUpClass(cls):
-        cls.broker = Moldau(SETTINGS).start() if target() == "moldau" else brokers.shared()
-
-    @classmethod
-    def tearDownClass(cls):
-        if target() == "moldau":
-            cls.broker.close()
-
-    def setUp(self):
-        self.c = self.conn()
-        self.g = self.name()
-        self.c.wait_coordinators()
+class GroupCase(CoordinatorCase):
+    common = SETTINGS
 
     def stable(self, *members):
         """All members in one generation, everybody with its own name as assignment. The first is the leader."""

@@ -102,4 +102,26 @@ class Case(unittest.TestCase):
             time.sleep(0.02)
 
 
-__all__ = ["Case", "NotReady", "kafka_only", "moldau_only"]
+class CoordinatorCase(Case):
+    """A Moldau of the class with `common` and `settings`; an original is the shared one, which has them already. Each
+    test has a group's name, and finds all coordinators there."""
+    common = {}
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        moldau = target() == "moldau"
+        cls.broker = Moldau({**cls.common, **cls.settings}).start() if moldau else brokers.shared()
+
+    @classmethod
+    def tearDownClass(cls):
+        if target() == "moldau":
+            cls.broker.close()
+
+    def setUp(self):
+        self.c = self.conn()
+        self.g = self.name()
+        self.c.wait_coordinators()
+
+
+__all__ = ["Case", "CoordinatorCase", "NotReady", "kafka_only", "moldau_only"]

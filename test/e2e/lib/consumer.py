@@ -2,9 +2,7 @@
 """A member of a group of the consumer protocol (KIP-848), beat by beat, and what tests of such groups share."""
 import uuid
 
-from . import broker as brokers
-from .broker import Moldau, target
-from .case import Case
+from .case import CoordinatorCase
 
 SETTINGS = {"offsets.topic.num.partitions": 5, "group.initial.rebalance.delay.ms": 150,
             "group.min.session.timeout.ms": 100, "group.consumer.min.session.timeout.ms": 200,
@@ -65,22 +63,8 @@ class Consumer:
         return sum(len(p) for t, p in self.has.items() if topic_id in (None, t))
 
 
-class ConsumerCase(Case):
-    settings = {}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.broker = Moldau({**SETTINGS, **cls.settings}).start() if target() == "moldau" else brokers.shared()
-
-    @classmethod
-    def tearDownClass(cls):
-        if target() == "moldau":
-            cls.broker.close()
-
-    def setUp(self):
-        self.c = self.conn()
-        self.g = self.name()
-        self.c.wait_coordinators()
+class ConsumerCase(CoordinatorCase):
+    common = SETTINGS
 
     def describe(self, version=1, group=None):
         return self.c.call("ConsumerGroupDescribe", version, groups=[self.g if group is None else group]).groups[0]
