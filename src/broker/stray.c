@@ -43,7 +43,6 @@ static void stray_run(struct io_op *op, struct fs *fs)
 
 	for (size_t i = 0; i < job->strays.n; i++) {
 		const struct stray_dir *stray = &job->strays.v[i];
-
 		char id[UUID_TEXT_LEN + 1];
 		enum err err = log_dir_rename_away(fs, stray->path, stray->name, "-stray", stray->unique);
 

@@ -98,15 +98,11 @@ static void check_see(struct segment_check *check, const struct batch_info *batc
 	struct check_run *run = check->ctx;
 	struct aborted_txn txn;
 
-	if (!batch_is_transactional(batch) || batch->records_n == 0)
-		return;
-	if (batch->last_offset < run->known_to && producer_state_aborts(&run->producers, batch, &txn) &&
+	if (segment_check_aborts(&run->producers, batch, &txn) && batch->last_offset < run->known_to &&
 	    !aborted_txns_have(&run->aborted, txn.producer_id, txn.last_offset))
 		check_say(run, run->name, pos,
 			  "the marker aborts a transaction that the .txnindex does not name, so its records are served "
 			  "as committed; an empty .txnindex in its place is made anew by the next start");
-	producer_state_append(&run->producers, batch, NULL);
-	producer_state_settle(&run->producers, batch->last_offset + 1);
 }
 
 /* next_offset: of the segment behind; INT64_MAX: none. */
@@ -253,9 +249,7 @@ static void check_index(struct check_run *run, const char *name, int64_t base, b
 
 /* ---- small files ---- */
 
-enum check_kind {
-	CHECK_META, CHECK_OFFSETS, CHECK_PARTITION, CHECK_EPOCHS, CHECK_SNAPSHOT, CHECK_CLEAN, CHECK_BOOTSTRAP
-};
+enum check_kind { CHECK_META, CHECK_OFFSETS, CHECK_PARTITION, CHECK_EPOCHS, CHECK_SNAPSHOT, CHECK_CLEAN };
 
 static enum err check_parse(enum check_kind kind, struct bytes text, struct arena *arena)
 {
@@ -287,8 +281,6 @@ static enum err check_parse(enum check_kind kind, struct bytes text, struct aren
 		return err;
 	case CHECK_CLEAN:
 		return clean_shutdown_parse(text, &epoch);
-	case CHECK_BOOTSTRAP:
-		break;
 	}
 	UNREACHABLE();
 }
@@ -419,6 +411,19 @@ static enum err check_partition(struct check_run *run, bool only_sizes)
 	return err;
 }
 
+/* Whether the directory has the file; then it counts. */
+static bool check_counts(struct check_run *run, const char *name)
+{
+	char path[FS_PATH_MAX];
+	struct fs_stat stat;
+
+	if (snprintf(path, sizeof(path), "%s/%s", run->dir, name) >= FS_PATH_MAX ||
+	    run->fs->ops->stat(run->fs, path, &stat))
+		return false;
+	run->check->files_n++;
+	return true;
+}
+
 static void check_dir_files(struct check_run *run)
 {
 	static const struct {
@@ -428,21 +433,14 @@ static void check_dir_files(struct check_run *run)
 		{"meta.properties", CHECK_META},	{RECOVERY_POINT_FILE, CHECK_OFFSETS},
 		{LOG_START_FILE, CHECK_OFFSETS},	{HIGH_WATERMARK_FILE, CHECK_OFFSETS},
 		{CLEANER_FILE, CHECK_OFFSETS},		{".kafka_cleanshutdown", CHECK_CLEAN},
-		{"bootstrap.checkpoint", CHECK_BOOTSTRAP},
 	};
-	char path[FS_PATH_MAX];
-	struct fs_stat stat;
 
 	for (size_t i = 0; i < ARRAY_N(files); i++) {
-		if (snprintf(path, sizeof(path), "%s/%s", run->dir, files[i].name) >= FS_PATH_MAX ||
-		    run->fs->ops->stat(run->fs, path, &stat))
-			continue;
-		run->check->files_n++;
-		if (files[i].kind == CHECK_BOOTSTRAP)
-			check_metadata_snapshot(run, files[i].name);
-		else
+		if (check_counts(run, files[i].name))
 			check_small(run, files[i].name, files[i].kind);
 	}
+	if (check_counts(run, "bootstrap.checkpoint"))
+		check_metadata_snapshot(run, "bootstrap.checkpoint");
 }
 
 static bool check_is_partition(struct fs *fs, const char *path)

@@ -31,15 +31,11 @@ static void scrub_job_see(struct segment_check *check, const struct batch_info *
 	struct scrub_job *job = container_of(check, struct scrub_job, check);
 	struct aborted_txn txn;
 
-	if (!batch_is_transactional(batch) || batch->records_n == 0)
-		return;
-	if (producer_state_aborts(job->producers, batch, &txn)) {
+	if (segment_check_aborts(job->producers, batch, &txn)) {
 		struct scrub_marker marker = {txn.producer_id, txn.last_offset, pos};
 
 		vec_push(&job->markers, marker);
 	}
-	producer_state_append(job->producers, batch, NULL);
-	producer_state_settle(job->producers, batch->last_offset + 1);
 }
 
 static void scrub_job_run(struct io_op *op, struct fs *fs)

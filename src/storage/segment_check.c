@@ -217,6 +217,18 @@ static void check_back_to(struct segment_check *check, struct batch_scan *scan, 
 	last->may_be_behind = false;
 }
 
+bool segment_check_aborts(struct producer_state *open, const struct batch_info *batch, struct aborted_txn *ret)
+{
+	bool aborts;
+
+	if (!batch_is_transactional(batch) || batch->records_n == 0)
+		return false;
+	aborts = producer_state_aborts(open, batch, ret);
+	producer_state_append(open, batch, NULL);
+	producer_state_settle(open, batch->last_offset + 1);
+	return aborts;
+}
+
 enum err segment_check_run(struct segment_check *check, struct fs *fs, fs_file log, int64_t bytes)
 {
 	int64_t begin = check->pos, pos;

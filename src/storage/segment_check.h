@@ -12,6 +12,7 @@
 #define STORAGE_SEGMENT_CHECK_H
 
 #include "epoch_cache.h"
+#include "producer_state.h"
 #include "segment.h"
 
 /* Places told by one call; what is behind is left to the next. */
@@ -47,6 +48,9 @@ struct segment_check {
 void segment_check_set_epochs(struct segment_check *check, const struct epoch_cache *epochs);
 void segment_check_deinit(struct segment_check *check);
 
+/* For `see`: the batch goes into `open`, the transactions that the batches before it have left open. Whether it is a
+ * marker that aborts one of them: *ret. */
+bool segment_check_aborts(struct producer_state *open, const struct batch_info *batch, struct aborted_txn *ret);
 /* At least one batch, and as many as begin within `bytes`. ERR_IO, ...: the disk failed; pos is how far it got. */
 enum err segment_check_run(struct segment_check *check, struct fs *fs, fs_file log, int64_t bytes) MUST_USE;
 
